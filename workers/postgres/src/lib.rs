@@ -1,1 +1,14 @@
-//! workers/postgres
+//! Everything that Changeover says to PostgreSQL.
+//!
+//! *Architecture Invariant:* this is the only product crate that names `tokio_postgres`. Every change is an `ensure_*`: it
+//! observes, acts if need be, observes again and returns evidence; its undo means "make sure it isn't there".
+
+pub mod connect;
+pub mod error;
+pub mod escalate;
+pub mod home;
+pub mod migration;
+pub mod secret;
+
+pub use connect::Session;
+pub use migration::{Migration, Site};

@@ -1,1 +1,21 @@
-//! workflows/domain
+//! Changeover's decisions: what a stage is, when a gate opens, what undoes what, what a failure means.
+//!
+//! *Architecture Invariant:* nothing in here awaits, reads a clock, or touches a file, a socket or the environment.
+
+pub mod approval;
+pub mod direction;
+pub mod failure;
+pub mod gate;
+pub mod ident;
+pub mod lsn;
+pub mod names;
+pub mod progress;
+pub mod stage;
+pub mod undo;
+
+pub use changeover_proto::v1 as proto;
+pub use direction::{Direction, Side};
+pub use failure::{Class, Failure};
+pub use ident::{Ident, QualifiedName};
+pub use lsn::Lsn;
+pub use names::MigrationId;
