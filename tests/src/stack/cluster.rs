@@ -1,0 +1,244 @@
+//! One PostgreSQL cluster of the stack: fresh data directory, TLS only, RDS's roles.
+
+use super::process::{self, ServerUser};
+use super::{StackOptions, files, rds, tls::Authority};
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Debian's place for PostgreSQL's programs.
+pub const PG_BIN: &str = "/usr/lib/postgresql/15/bin";
+const START_DEADLINE: Duration = Duration::from_secs(90);
+
+/// Which of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// Where the data is at the start.
+    Source,
+    /// Where it shall be.
+    Target,
+}
+
+impl Side {
+    /// `source` or `target`: the directory's name, and the first word of messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Target => "target",
+        }
+    }
+}
+
+/// How `pg_ctl stop` treats connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopMode {
+    /// Connections are cut, transactions rolled back, a checkpoint written.
+    Fast,
+    /// As a crash: recovery at the next start.
+    Immediate,
+}
+
+/// A cluster's place and addresses. Serialisable: a part of `stack.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Cluster {
+    /// Which of the two.
+    pub side: Side,
+    /// `<stack>/source` or `<stack>/target`.
+    pub directory: PathBuf,
+    /// TCP port on 127.0.0.1.
+    pub port: u16,
+}
+
+impl Cluster {
+    /// PGDATA.
+    pub fn data(&self) -> PathBuf {
+        self.directory.join("data")
+    }
+
+    /// The directory of the unix socket, for the bootstrap superuser `rdsadmin` alone.
+    pub fn socket(&self) -> PathBuf {
+        self.directory.join("run")
+    }
+
+    /// The server's log, `log_statement = all`.
+    pub fn log(&self) -> PathBuf {
+        self.directory.join("log")
+    }
+
+    /// Makes the data directory and starts the server, with the roles in it that RDS has.
+    pub(super) async fn create(
+        &self,
+        authority: &Authority,
+        user: ServerUser,
+        options: &StackOptions,
+        passwords: &rds::Passwords,
+    ) -> Result<()> {
+        self.lay_out(authority, user).await?;
+        let mut initdb = user.command(&format!("{PG_BIN}/initdb"));
+        initdb.arg("-D").arg(self.data()).args([
+            "--username=rdsadmin",
+            "--auth=trust",
+            "--data-checksums",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+        ]);
+        process::run(initdb, Duration::from_secs(120)).await?;
+        self.configure(options)?;
+        user.own(&self.directory).await?;
+        self.start(user).await?;
+        rds::apply(self, passwords).await.with_context(|| format!("{}: RDS's roles", self.side.name()))
+    }
+
+    async fn lay_out(&self, authority: &Authority, user: ServerUser) -> Result<()> {
+        let socket_path = self.socket().join(format!(".s.PGSQL.{}", self.port));
+        // sun_path holds 107 bytes.
+        if socket_path.as_os_str().len() > 107 {
+            bail!("{} is too long for a unix socket: choose a shorter directory", socket_path.display());
+        }
+        files::make_directory(&self.directory, 0o755)?;
+        files::make_directory(&self.socket(), 0o700)?;
+        authority.issue(self.side.name(), &self.directory)?;
+        user.own(&self.directory).await
+    }
+
+    fn configure(&self, options: &StackOptions) -> Result<()> {
+        let data = self.data();
+        let path = data.join("postgresql.conf");
+        let mut text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        text.push_str(&self.settings(options)?);
+        std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+        std::fs::write(data.join("pg_hba.conf"), HBA).context("writing pg_hba.conf")
+    }
+
+    fn settings(&self, options: &StackOptions) -> Result<String> {
+        let directory = self.directory.display();
+        let mut text = format!("\n# what this stack sets\nport = {}\n", self.port);
+        writeln!(text, "unix_socket_directories = '{directory}/run'")?;
+        writeln!(text, "ssl_cert_file = '{directory}/server.crt'")?;
+        writeln!(text, "ssl_key_file = '{directory}/server.key'")?;
+        writeln!(text, "shared_buffers = '{}MB'", options.shared_buffers_mb)?;
+        writeln!(text, "log_statement = '{}'", options.log_statement)?;
+        text.push_str(SETTINGS);
+        if server_knows("output_plugin_libraries")? {
+            text.push_str("output_plugin_libraries = 'pgoutput, test_decoding, pglogical_output'\n");
+        }
+        for (name, value) in &options.settings {
+            writeln!(text, "{name} = '{}'", value.replace('\'', "''"))?;
+        }
+        Ok(text)
+    }
+
+    /// Starts the server and returns when it accepts connections. Nothing happens if it runs.
+    pub async fn start(&self, user: ServerUser) -> Result<()> {
+        if self.is_running() {
+            return Ok(());
+        }
+        let mut command = user.command(&format!("{PG_BIN}/pg_ctl"));
+        command.arg("-D").arg(self.data()).arg("-l").arg(self.log()).args(["-w", "-t", "80", "start"]);
+        process::run_silent(command, START_DEADLINE).await.with_context(|| {
+            format!("{}: the server didn't start; the end of its log: {}", self.side.name(), tail(&self.log()))
+        })
+    }
+
+    /// Stops the server. Nothing happens if it doesn't run.
+    pub async fn stop(&self, user: ServerUser, mode: StopMode) -> Result<()> {
+        if !self.is_running() {
+            return Ok(());
+        }
+        let mode = match mode {
+            StopMode::Fast => "fast",
+            StopMode::Immediate => "immediate",
+        };
+        let mut command = user.command(&format!("{PG_BIN}/pg_ctl"));
+        command.arg("-D").arg(self.data()).args(["-m", mode, "-w", "-t", "60", "stop"]);
+        process::run_silent(command, START_DEADLINE).await.with_context(|| format!("stopping the {}", self.side.name()))
+    }
+
+    /// SIGKILL to the postmaster, then waits until its children are gone too, so that a start may follow.
+    pub async fn kill(&self) -> Result<()> {
+        let pid = self.postmaster_pid().with_context(|| format!("the {} doesn't run", self.side.name()))?;
+        let children = children_of(pid);
+        process::signal(pid, "KILL").await?;
+        let what = format!("all processes of the {} are gone after SIGKILL", self.side.name());
+        process::wait_until(&what, Duration::from_secs(30), async || {
+            // Reaped, not only dead: PostgreSQL takes a zombie that its pid file names for a running postmaster.
+            !process::exists(pid) && !children.iter().any(|child| process::is_alive(*child))
+        })
+        .await
+    }
+
+    /// Whether the postmaster that the pid file names is alive, in this data directory.
+    pub fn is_running(&self) -> bool {
+        self.postmaster_pid().is_some()
+    }
+
+    /// The postmaster's process id, if it runs.
+    pub fn postmaster_pid(&self) -> Option<u32> {
+        let file = std::fs::read_to_string(self.data().join("postmaster.pid")).ok()?;
+        let pid = file.lines().next()?.trim().parse().ok()?;
+        let works_here = std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == self.data());
+        (process::is_alive(pid) && works_here).then_some(pid)
+    }
+}
+
+/// The superuser comes in by the socket, whose directory only its owner may enter; everybody else by TLS and SCRAM.
+const HBA: &str = "\
+local     all rdsadmin               trust
+local     all all                    reject
+hostnossl all all      all           reject
+hostssl   all rdsadmin all           reject
+hostssl   all all      127.0.0.1/32  scram-sha-256
+";
+
+const SETTINGS: &str = "\
+listen_addresses = '127.0.0.1'
+unix_socket_permissions = 0700
+ssl = on
+password_encryption = 'scram-sha-256'
+wal_level = logical
+shared_preload_libraries = 'pglogical'
+pglogical.conflict_resolution = 'last_update_wins'
+track_commit_timestamp = on
+max_worker_processes = 20
+max_replication_slots = 20
+max_wal_senders = 20
+max_connections = 150
+wal_retrieve_retry_interval = 100ms
+fsync = on
+timezone = 'UTC'
+# The audit reads the log; the values of parameters, which may be secrets and rows, stay out of it.
+log_line_prefix = '%m [%p] %b user=%u db=%d app=%a '
+log_parameter_max_length = 0
+log_parameter_max_length_on_error = 0
+";
+
+/// Whether this build of the server has the setting. Asking the binary's text needs no running server.
+fn server_knows(setting: &str) -> Result<bool> {
+    let binary =
+        std::fs::read(format!("{PG_BIN}/postgres")).context("PostgreSQL 15 isn't installed: run dev/setup.sh")?;
+    Ok(binary.windows(setting.len()).any(|window| window == setting.as_bytes()))
+}
+
+/// The last lines of a log, for an error message.
+pub(super) fn tail(log: &Path) -> String {
+    let text = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().rev().take(8).collect();
+    lines.into_iter().rev().collect::<Vec<_>>().join(" | ")
+}
+
+fn children_of(parent: u32) -> Vec<u32> {
+    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
+    processes
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|pid| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let parent_of = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok());
+            parent_of == Some(parent)
+        })
+        .collect()
+}
