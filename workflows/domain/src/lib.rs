@@ -19,3 +19,8 @@ pub use failure::{Class, Failure};
 pub use ident::{Ident, QualifiedName};
 pub use lsn::Lsn;
 pub use names::MigrationId;
+
+/// A time as RFC 3339 in UTC with milliseconds, the form of every time in the contract.
+pub fn rfc3339(at: std::time::SystemTime) -> String {
+    humantime::format_rfc3339_millis(at).to_string()
+}

@@ -1,0 +1,208 @@
+//! What the workflow asks of the world. Names are pinned: they stand in the histories of running migrations.
+//!
+//! Every activity may run twice, at any point: it observes, acts if need be, observes again. Failures travel as the details
+//! of an application failure whose type is the failure's code.
+
+use changeover_domain::{
+    Direction,
+    proto::{LinkHealth, PreflightReport, Progress, Spec, SwitchRecord, VerifyTotals},
+    undo::Undo,
+};
+use serde::{Deserialize, Serialize};
+use temporalio_macros::activity_definitions;
+
+/// What an activity did or found, in words with figures.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// For people.
+    pub detail: String,
+    /// Which attempt of Temporal's it was.
+    #[serde(default)]
+    pub attempt: u32,
+}
+
+/// The outcome of the roles stage.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RolesDone {
+    /// What was done.
+    pub evidence: Evidence,
+    /// Roles that log in and for which the spec refers to no password.
+    #[serde(default)]
+    pub without_password: Vec<String>,
+}
+
+/// One look at the initial copy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SyncLook {
+    /// Bytes, rows and tables; rate and ETA are the workflow's.
+    pub progress: Progress,
+    /// Every table is copied and streaming.
+    pub ready: bool,
+    /// What is wrong, in words; a person has to look when it stays.
+    #[serde(default)]
+    pub problems: Vec<String>,
+}
+
+/// A spec and a direction.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Directed {
+    /// The spec.
+    pub spec: Spec,
+    /// The direction.
+    pub direction: Direction,
+}
+
+/// One look at replication in one direction.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HealthLook {
+    /// One per database.
+    pub links: Vec<LinkHealth>,
+}
+
+/// One look at the source's schema.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DriftLook {
+    /// The first changes since the baseline, in words.
+    pub changes: Vec<String>,
+    /// How many there are.
+    pub total: u64,
+}
+
+/// One attempt to switch. A second run with the same epoch finishes or undoes what the first one did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SwitchInput {
+    /// The spec.
+    pub spec: Spec,
+    /// Which side opens.
+    pub direction: Direction,
+    /// The attempt's own epoch, never used before.
+    pub epoch: u64,
+}
+
+/// One undo.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UndoInput {
+    /// The spec.
+    pub spec: Spec,
+    /// What to undo.
+    pub undo: Undo,
+}
+
+/// The steps of finalize, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinalizeStep {
+    /// Both directions, once the last write of the target has reached the source.
+    RemoveReplication,
+    /// DDL guards and quieted triggers.
+    RestoreTriggers,
+    /// Nodes, sets, extension, rights.
+    RemoveEngine,
+    /// Memberships that the login gave itself.
+    TakeBackMemberships,
+    /// The home schema of both sides.
+    RemoveHome,
+    /// Looks for anything left.
+    ProveClean,
+}
+
+/// All steps of finalize, in order.
+pub const FINALIZE_STEPS: [FinalizeStep; 6] = [
+    FinalizeStep::RemoveReplication,
+    FinalizeStep::RestoreTriggers,
+    FinalizeStep::RemoveEngine,
+    FinalizeStep::TakeBackMemberships,
+    FinalizeStep::RemoveHome,
+    FinalizeStep::ProveClean,
+];
+
+/// One step of finalize.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FinalizeInput {
+    /// The spec.
+    pub spec: Spec,
+    /// The step.
+    pub step: FinalizeStep,
+}
+
+/// The contract: declarations without bodies; the worker implements them.
+pub struct Contract;
+
+#[activity_definitions]
+impl Contract {
+    /// Reads both sides; changes nothing.
+    #[activity(name = "preflight")]
+    pub fn preflight(spec: Spec) -> Result<PreflightReport, anyhow::Error> {
+        unimplemented!()
+    }
+    /// The home schema on both sides.
+    #[activity(name = "ensure_home")]
+    pub fn ensure_home(spec: Spec) -> Result<Evidence, anyhow::Error> {
+        unimplemented!()
+    }
+    /// Roles on the target, closed.
+    #[activity(name = "ensure_roles")]
+    pub fn ensure_roles(spec: Spec) -> Result<RolesDone, anyhow::Error> {
+        unimplemented!()
+    }
+    /// The schema with its keys.
+    #[activity(name = "ensure_schema")]
+    pub fn ensure_schema(spec: Spec) -> Result<Evidence, anyhow::Error> {
+        unimplemented!()
+    }
+    /// Forward replication with the initial copy begun; the schema's baseline; the DDL guard.
+    #[activity(name = "ensure_forward")]
+    pub fn ensure_forward(spec: Spec) -> Result<Evidence, anyhow::Error> {
+        unimplemented!()
+    }
+    /// One look at the copy.
+    #[activity(name = "look_at_sync")]
+    pub fn look_at_sync(spec: Spec) -> Result<SyncLook, anyhow::Error> {
+        unimplemented!()
+    }
+    /// Indexes, constraints, triggers, statistics.
+    #[activity(name = "finish_schema")]
+    pub fn finish_schema(spec: Spec) -> Result<Evidence, anyhow::Error> {
+        unimplemented!()
+    }
+    /// One look at replication, a canary row through it included.
+    #[activity(name = "look_at_links")]
+    pub fn look_at_links(input: Directed) -> Result<HealthLook, anyhow::Error> {
+        unimplemented!()
+    }
+    /// One look for DDL on the side that serves.
+    #[activity(name = "look_for_drift")]
+    pub fn look_for_drift(spec: Spec) -> Result<DriftLook, anyhow::Error> {
+        unimplemented!()
+    }
+    /// Every row of every table.
+    #[activity(name = "verify")]
+    pub fn verify(input: Directed) -> Result<VerifyTotals, anyhow::Error> {
+        unimplemented!()
+    }
+    /// Reverse replication.
+    #[activity(name = "ensure_reverse")]
+    pub fn ensure_reverse(spec: Spec) -> Result<Evidence, anyhow::Error> {
+        unimplemented!()
+    }
+    /// Fence, drain, prove, open, move traffic.
+    #[activity(name = "switch")]
+    pub fn switch(input: SwitchInput) -> Result<SwitchRecord, anyhow::Error> {
+        unimplemented!()
+    }
+    /// Makes sure that something isn't there.
+    #[activity(name = "undo")]
+    pub fn undo(input: UndoInput) -> Result<Evidence, anyhow::Error> {
+        unimplemented!()
+    }
+    /// A step of finalize.
+    #[activity(name = "finalize")]
+    pub fn finalize(input: FinalizeInput) -> Result<Evidence, anyhow::Error> {
+        unimplemented!()
+    }
+}
+
+pub use contract::{
+    EnsureForward, EnsureHome, EnsureReverse, EnsureRoles, EnsureSchema, Finalize, FinishSchema, LookAtLinks, LookAtSync,
+    LookForDrift, Preflight, Switch, Undo as UndoActivity, Verify,
+};

@@ -1,0 +1,128 @@
+//! The way through the stages: begin, drive, done; or park, and go on by retry; or unwind.
+//!
+//! *Architecture Invariant:* only this module moves a migration from one stage to another.
+
+use changeover_domain::{
+    Direction, Failure,
+    proto::State as Phase,
+    stage::StageName,
+    undo::Regime,
+};
+use temporalio_workflow::{WorkflowContext, WorkflowResult};
+
+use super::{
+    Migration, MigrationOutcome,
+    call::{Stop, stop_asked, tick},
+    serving, stages,
+    unwind,
+    wait::{stop_wanted, until},
+};
+
+/// What comes after a stage.
+pub(super) enum Step {
+    /// Another stage.
+    To(StageName),
+    /// The end.
+    End(Phase),
+}
+
+/// Drives a migration to its end.
+pub(super) async fn drive(ctx: &WorkflowContext<Migration>) -> WorkflowResult<MigrationOutcome> {
+    tick(ctx);
+    loop {
+        let step = match one_stage(ctx).await {
+            Ok(step) => step,
+            Err(Stop::Termination(termination)) => return Err(termination),
+            Err(Stop::Abort) => unwind::unwind(ctx).await,
+            Err(Stop::Rollback) => serving::roll_back(ctx).await,
+            Err(Stop::Failed(failure)) => after_failure(ctx, &failure).await,
+        };
+        match step {
+            Step::To(stage) => ctx.state_mut(|m| m.state.stage = stage),
+            Step::End(phase) => return Ok(end(ctx, phase)),
+        }
+    }
+}
+
+async fn one_stage(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
+    hold_while_paused(ctx).await?;
+    let stage = ctx.state(|m| m.state.stage);
+    ctx.state_mut(|m| m.state.begin(stage));
+    match stage {
+        StageName::Preflight => stages::preflight(ctx).await,
+        StageName::Roles => stages::roles(ctx).await,
+        StageName::Schema => stages::schema(ctx).await,
+        StageName::Copy => stages::copy(ctx).await,
+        StageName::FinishSchema => stages::finish_schema(ctx).await,
+        StageName::CatchUp => stages::catch_up(ctx, Direction::Forward).await,
+        StageName::Verify => stages::verify(ctx).await,
+        StageName::Reverse => stages::reverse(ctx).await,
+        StageName::Approval => serving::approval(ctx).await,
+        StageName::Switch => serving::switch(ctx).await,
+        StageName::Soak => serving::soak(ctx).await,
+        StageName::Finalize => serving::finalize(ctx).await,
+    }
+}
+
+async fn hold_while_paused(ctx: &WorkflowContext<Migration>) -> Result<(), Stop> {
+    if ctx.state(|m| m.state.paused) {
+        ctx.state_mut(|m| {
+            let next = format!("changeover resume {}", m.state.spec.name);
+            m.state.set(Phase::Waiting, "paused; replication goes on", "a person: resume", &next);
+        });
+        until(ctx, |s| !s.paused || stop_wanted(s)).await;
+    }
+    if ctx.state(|m| stop_wanted(&m.state)) { Err(stop_asked(ctx)) } else { Ok(()) }
+}
+
+/// Preflight's refusal ends the migration, since nothing was changed; any other failure parks it.
+async fn after_failure(ctx: &WorkflowContext<Migration>, failure: &Failure) -> Step {
+    let untouched = ctx.state(|m| m.state.stage == StageName::Preflight && m.state.regime == Regime::default());
+    if untouched && failure.code == stages::BLOCKED {
+        ctx.state_mut(|m| {
+            m.state.park(failure);
+            m.state.status.next_command = "mend what preflight found, then start again".to_owned();
+        });
+        return Step::End(Phase::Refused);
+    }
+    park(ctx, failure).await
+}
+
+/// Parks until a person says retry, abort or rollback.
+pub(super) async fn park(ctx: &WorkflowContext<Migration>, failure: &Failure) -> Step {
+    ctx.state_mut(|m| {
+        m.state.asked.retry = None;
+        m.state.park(failure);
+    });
+    until(ctx, |s| s.asked.retry.is_some() || stop_wanted(s)).await;
+    if ctx.state(|m| m.state.asked.abort.is_some()) {
+        return Box::pin(unwind::unwind(ctx)).await;
+    }
+    if ctx.state(|m| m.state.asked.rollback.is_some()) {
+        return Box::pin(serving::roll_back(ctx)).await;
+    }
+    ctx.state_mut(|m| {
+        m.state.asked.retry = None;
+        m.state.status.failure = None;
+        Step::To(serving::stage_to_retry(&m.state))
+    })
+}
+
+fn end(ctx: &WorkflowContext<Migration>, phase: Phase) -> MigrationOutcome {
+    tick(ctx);
+    ctx.state_mut(|m| {
+        m.state.ended = true;
+        let failure = m.state.status.failure.take();
+        let (doing, next) = match phase {
+            Phase::Finished => ("finished: the target serves, nothing is left of the migration", String::new()),
+            Phase::Aborted => ("aborted: the source serves as before, nothing is left of the migration", String::new()),
+            _ => ("refused by preflight: nothing was changed", m.state.status.next_command.clone()),
+        };
+        m.state.set(phase, doing, "", &next);
+        if phase == Phase::Refused {
+            m.state.status.failure = failure;
+        }
+        m.state.record(super::state::ITSELF, "ended", doing);
+        MigrationOutcome { status: m.state.view(), history: m.state.history() }
+    })
+}

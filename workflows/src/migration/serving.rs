@@ -1,0 +1,182 @@
+//! From the approval on: the switch, the soak, the rollback and the end.
+
+use std::time::Duration;
+
+use changeover_domain::{
+    Direction, Failure,
+    proto::{State as Phase, SwitchRecord},
+    stage::StageName,
+    undo::Regime,
+};
+use temporalio_workflow::WorkflowContext;
+
+use super::{
+    Migration,
+    call::{Limits, Stop, call_through, stop_asked},
+    drive::{Step, park},
+    stages::{compare, look_at_links, park_on_drift, patience, poll_interval, problems, spec},
+    state::State,
+    wait::{between_looks, continue_when_long, pause, stop_wanted},
+};
+use crate::contract::{FINALIZE_STEPS, FinalizeInput, Finalize, Switch, SwitchInput};
+
+/// Waits for an approval and the command, and watches meanwhile.
+pub(super) async fn approval(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
+    ctx.state_mut(|m| m.state.asked.cutover = None);
+    let every = poll_interval(ctx).max(Duration::from_secs(1)) * 5;
+    let mut troubled = 0;
+    loop {
+        ctx.state_mut(|m| say_what_is_missing(&mut m.state));
+        pause(ctx, every, |s| stop_wanted(s) || s.asked.cutover.is_some()).await;
+        if ctx.state(|m| stop_wanted(&m.state)) {
+            return Err(stop_asked(ctx));
+        }
+        if ctx.state(|m| m.state.asked.cutover.is_some()) {
+            ctx.state_mut(|m| m.state.done(StageName::Approval, "approved, and told to cut over"));
+            return Ok(Step::To(StageName::Switch));
+        }
+        let mut links = look_at_links(ctx, Direction::Forward).await?;
+        links.extend(look_at_links(ctx, Direction::Reverse).await?);
+        troubled = patience("CO0816", "replication", &problems(&links), troubled)?;
+        park_on_drift(ctx).await?;
+        continue_when_long(ctx)?;
+    }
+}
+
+fn say_what_is_missing(state: &mut State) {
+    let name = state.spec.name.clone();
+    let approved = state.valid_approval(changeover_domain::proto::ApprovalKind::Cutover).is_ok();
+    let (waiting, next) = if approved {
+        ("a person: cutover", format!("changeover cutover {name}"))
+    } else {
+        ("a person: approval for the cutover", format!("changeover approve {name} --for cutover"))
+    };
+    state.set(Phase::Waiting, "the target is ready; watching lag, canary and schema", waiting, &next);
+}
+
+/// The switch to the target.
+pub(super) async fn switch(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
+    let record = attempts(ctx, Direction::Forward).await?;
+    ctx.state_mut(|m| {
+        m.state.asked.cutover = None;
+        m.state.done(StageName::Switch, told(&record));
+    });
+    Ok(Step::To(StageName::Soak))
+}
+
+fn told(record: &SwitchRecord) -> String {
+    format!("epoch {}, writes waited {:.1} ms at the fence", record.epoch, record.pause_us as f64 / 1_000.0)
+}
+
+/// Tries until a side opens or the attempts are used up. Each attempt has an epoch of its own, never used again.
+async fn attempts(ctx: &WorkflowContext<Migration>, direction: Direction) -> Result<SwitchRecord, Failure> {
+    let (most, backoff) = ctx.state(|m| {
+        let budgets = m.state.spec.budgets.unwrap_or_default();
+        (budgets.switch_attempts.max(1), Duration::from_millis(budgets.switch_backoff_ms.max(100)))
+    });
+    let mut refusal = String::new();
+    for attempt in 1..=most {
+        let epoch = ctx.state_mut(|m| {
+            m.state.epoch += 1;
+            m.state.status.doing = format!("switching {direction}, attempt {attempt} of {most}");
+            m.state.epoch
+        });
+        let input = SwitchInput { spec: spec(ctx), direction, epoch };
+        let mut record = call_through(ctx, Switch, input, Limits::switch(StageName::Switch.row().timeout_seconds)).await?;
+        record.attempts = attempt;
+        let opened = record.outcome == "open";
+        refusal.clone_from(&record.refusal);
+        ctx.state_mut(|m| m.state.switched(direction, record.clone()));
+        if opened {
+            return Ok(record);
+        }
+        if attempt < most {
+            pause(ctx, backoff, |_| false).await;
+        }
+    }
+    let message = format!("no attempt of {most} could switch; the last: {refusal}");
+    let remedy = "writes go on where they were; mend what it names, approve for the new epoch, then `changeover retry`";
+    Err(Failure::needs_human("CO0818", message, remedy))
+}
+
+/// Where `retry` goes on: a switch that was not done needs a new approval, since the epoch has moved.
+pub(super) fn stage_to_retry(state: &State) -> StageName {
+    match (&state.regime, state.stage) {
+        (Regime::Before(_), StageName::Switch) => StageName::Approval,
+        (_, stage) => stage,
+    }
+}
+
+/// Watches the target, compares every row once more, and waits for a person to end it.
+pub(super) async fn soak(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
+    let wanted = ctx.state(|m| m.state.spec.soak.unwrap_or_default());
+    let every = Duration::from_millis(wanted.poll_ms.max(500));
+    ctx.state_mut(|m| {
+        let until = m.state.now + Duration::from_millis(wanted.duration_ms);
+        m.state.soak_until.get_or_insert(until);
+        m.state.asked.finalize = None;
+    });
+    let mut troubled = 0;
+    loop {
+        let links = look_at_links(ctx, Direction::Reverse).await?;
+        troubled = patience("CO0816", "reverse replication", &problems(&links), troubled)?;
+        if !ctx.state(|m| m.state.soak_verified) {
+            compare(ctx, Direction::Reverse).await?;
+            ctx.state_mut(|m| m.state.soak_verified = true);
+        }
+        let over = ctx.state_mut(|m| say_how_the_soak_goes(&mut m.state));
+        if over && ctx.state(|m| m.state.asked.finalize.is_some()) {
+            ctx.state_mut(|m| m.state.done(StageName::Soak, "soaked, and told to finalize"));
+            return Ok(Step::To(StageName::Finalize));
+        }
+        pause(ctx, every, |s| stop_wanted(s) || s.asked.finalize.is_some()).await;
+        between_looks(ctx, Duration::from_millis(1)).await?;
+    }
+}
+
+fn say_how_the_soak_goes(state: &mut State) -> bool {
+    let name = state.spec.name.clone();
+    let until = state.soak_until.unwrap_or(state.now);
+    if state.now < until {
+        let waiting = format!("the soak to end at {}", super::state::time(until));
+        let next = format!("changeover rollback {name}   (if the target disappoints)");
+        state.set(Phase::Running, "soaking: the target serves, the source follows", &waiting, &next);
+        return false;
+    }
+    let approved = state.valid_approval(changeover_domain::proto::ApprovalKind::Finalize).is_ok();
+    let (waiting, next) = if approved {
+        ("a person: finalize", format!("changeover finalize {name}"))
+    } else {
+        ("a person: approval to finalize", format!("changeover approve {name} --for finalize   (or: changeover rollback {name})"))
+    };
+    state.set(Phase::Waiting, "soaked: the target serves, the source follows", waiting, &next);
+    true
+}
+
+/// The switch back; its own gate waits for the reverse link. It parks like a stage when no attempt could switch.
+pub(super) async fn roll_back(ctx: &WorkflowContext<Migration>) -> Step {
+    ctx.state_mut(|m| {
+        m.state.asked.rollback = None;
+        m.state.set(Phase::Running, "rolling back to the source", "", "");
+    });
+    match attempts(ctx, Direction::Reverse).await {
+        Ok(_) => {
+            ctx.state_mut(|m| m.state.reopen_from(StageName::CatchUp));
+            Step::To(StageName::CatchUp)
+        }
+        Err(failure) => Box::pin(park(ctx, &failure)).await,
+    }
+}
+
+/// Removes everything but the data, step by step.
+pub(super) async fn finalize(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
+    let mut told = Vec::new();
+    for step in FINALIZE_STEPS {
+        let input = FinalizeInput { spec: spec(ctx), step };
+        let evidence = call_through(ctx, Finalize, input, Limits::stage(StageName::Finalize.row().timeout_seconds)).await?;
+        ctx.state_mut(|m| m.state.record(super::state::ITSELF, "finalized", evidence.detail.clone()));
+        told.push(evidence.detail);
+    }
+    ctx.state_mut(|m| m.state.done(StageName::Finalize, told.join("; ")));
+    Ok(Step::End(Phase::Finished))
+}

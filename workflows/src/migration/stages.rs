@@ -1,0 +1,208 @@
+//! The stages before the switch.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use changeover_domain::{
+    Direction, Failure, Side,
+    progress::{self, Sample},
+    proto::{LinkHealth, Severity, Spec},
+    stage::StageName,
+    undo::Undo,
+};
+use temporalio_workflow::WorkflowContext;
+
+use super::{
+    Migration,
+    call::{Limits, Stop, call},
+    drive::Step,
+    unwind::{SIDES, push},
+    wait::between_looks,
+};
+use crate::contract::{
+    Directed, EnsureForward, EnsureHome, EnsureReverse, EnsureRoles, EnsureSchema, FinishSchema, LookAtLinks, LookAtSync,
+    LookForDrift, Preflight, Verify,
+};
+
+/// The code of a run that preflight refused.
+pub(super) const BLOCKED: &str = "CO0813";
+
+/// Looks with a problem in a row before the run parks: what passes by itself within these is not a person's business.
+const PATIENCE: u32 = 6;
+
+pub(super) fn spec(ctx: &WorkflowContext<Migration>) -> Spec {
+    ctx.state(|m| m.state.spec.clone())
+}
+
+fn done(ctx: &WorkflowContext<Migration>, evidence: impl Into<String>) -> Result<Step, Stop> {
+    let evidence = evidence.into();
+    let next = ctx.state_mut(|m| {
+        let stage = m.state.stage;
+        m.state.done(stage, evidence);
+        stage.next().unwrap_or(stage)
+    });
+    Ok(Step::To(next))
+}
+
+fn limits(ctx: &WorkflowContext<Migration>) -> Limits {
+    Limits::stage(ctx.state(|m| m.state.stage.row().timeout_seconds))
+}
+
+pub(super) async fn preflight(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
+    let report = call(ctx, Preflight, spec(ctx), limits(ctx)).await?;
+    let of = |severity: Severity| report.findings.iter().filter(move |f| f.severity() == severity);
+    let blockers = of(Severity::Blocker).count();
+    let warnings = of(Severity::Warning).count();
+    // Status carries what a person should see, bounded: the whole report is `changeover preflight`'s.
+    let kept = of(Severity::Blocker).chain(of(Severity::Warning)).take(50).cloned().collect();
+    ctx.state_mut(|m| m.state.status.warnings = kept);
+    if blockers > 0 {
+        let first = of(Severity::Blocker).next().map(|f| format!("{} {}", f.code, f.message)).unwrap_or_default();
+        let message = format!("preflight found {blockers} blockers, the first: {first}");
+        return Err(Failure::refused(BLOCKED, message, "see them all with `changeover preflight`, mend them, start again").into());
+    }
+    let bytes: u64 = report.databases.iter().map(|d| d.bytes).sum();
+    let tables: u64 = report.databases.iter().map(|d| d.tables).sum();
+    done(ctx, format!("{} databases, {tables} tables, {bytes} bytes; {warnings} warnings", report.databases.len()))
+}
+
+pub(super) async fn roles(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
+    for side in SIDES {
+        push(ctx, Undo::RemoveHome { side });
+    }
+    call(ctx, EnsureHome, spec(ctx), limits(ctx)).await?;
+    for side in SIDES {
+        push(ctx, Undo::TakeBackMemberships { side });
+    }
+    push(ctx, Undo::DropRoles);
+    let outcome = call(ctx, EnsureRoles, spec(ctx), limits(ctx)).await?;
+    ctx.state_mut(|m| m.state.status.roles_without_password = outcome.without_password);
+    done(ctx, outcome.evidence.detail)
+}
+
+pub(super) async fn schema(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
+    push(ctx, Undo::EmptyTarget);
+    let evidence = call(ctx, EnsureSchema, spec(ctx), limits(ctx)).await?;
+    done(ctx, evidence.detail)
+}
+
+pub(super) async fn copy(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
+    for side in SIDES {
+        push(ctx, Undo::RemoveDdlGuard { side });
+    }
+    push(ctx, Undo::RemoveEngine);
+    push(ctx, Undo::RemoveReplication { direction: Direction::Forward });
+    call(ctx, EnsureForward, spec(ctx), limits(ctx)).await?;
+    let interval = poll_interval(ctx);
+    let mut troubled = 0;
+    loop {
+        let look = call(ctx, LookAtSync, spec(ctx), Limits::short()).await?;
+        let told = ctx.state_mut(|m| {
+            let at = m.state.now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+            m.state.rate.look(Sample { at, bytes: look.progress.bytes_done });
+            let told = progress::with_rate(look.progress, &m.state.rate);
+            m.state.status.progress = Some(told.clone());
+            told
+        });
+        if look.ready {
+            return done(ctx, format!("{} tables, {} rows, {} bytes", told.tables_total, told.rows_total, told.bytes_total));
+        }
+        troubled = patience("CO0814", "the initial copy", &look.problems, troubled)?;
+        park_on_drift(ctx).await?;
+        between_looks(ctx, progress::next_look(interval, told.eta_seconds)).await?;
+    }
+}
+
+pub(super) async fn finish_schema(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
+    push(ctx, Undo::RestoreTriggers { side: Side::Target });
+    let evidence = call(ctx, FinishSchema, spec(ctx), limits(ctx)).await?;
+    done(ctx, evidence.detail)
+}
+
+pub(super) async fn catch_up(ctx: &WorkflowContext<Migration>, direction: Direction) -> Result<Step, Stop> {
+    let evidence = wait_for_links(ctx, direction).await?;
+    done(ctx, evidence)
+}
+
+pub(super) async fn verify(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
+    let evidence = compare(ctx, Direction::Forward).await?;
+    done(ctx, evidence)
+}
+
+pub(super) async fn reverse(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
+    push(ctx, Undo::RestoreTriggers { side: Side::Source });
+    push(ctx, Undo::RemoveReplication { direction: Direction::Reverse });
+    call(ctx, EnsureReverse, spec(ctx), limits(ctx)).await?;
+    let evidence = wait_for_links(ctx, Direction::Reverse).await?;
+    done(ctx, evidence)
+}
+
+/// Compares every row, the serving side being where `direction` comes from. A difference parks.
+pub(super) async fn compare(ctx: &WorkflowContext<Migration>, direction: Direction) -> Result<String, Stop> {
+    let input = Directed { spec: spec(ctx), direction };
+    let totals = call(ctx, Verify, input, Limits::stage(StageName::Verify.row().timeout_seconds)).await?;
+    ctx.state_mut(|m| m.state.status.verified = Some(totals.clone()));
+    if totals.differences > 0 {
+        let message = format!("{} rows differ, the first: {}", totals.differences, totals.examples.join("; "));
+        let remedy = "find out who wrote on the side that doesn't serve, mend the rows, then `changeover retry`";
+        return Err(Failure::needs_human("CO0815", message, remedy).into());
+    }
+    Ok(format!("{} rows of {} tables compared, {} keys looked at again, no difference", totals.rows, totals.tables, totals.rechecked_keys))
+}
+
+/// Looks until every database's link is healthy and close behind.
+pub(super) async fn wait_for_links(ctx: &WorkflowContext<Migration>, direction: Direction) -> Result<String, Stop> {
+    let mut troubled = 0;
+    loop {
+        let links = look_at_links(ctx, direction).await?;
+        let most = ctx.state(|m| m.state.spec.gates.as_ref().map_or(0, |g| g.max_lag_bytes));
+        let problems: Vec<String> = problems(&links);
+        let lag: u64 = links.iter().map(|l| l.lag_bytes).max().unwrap_or(u64::MAX);
+        if problems.is_empty() && lag <= most && links.iter().all(|l| l.canary_ms.is_some()) {
+            let canary = links.iter().filter_map(|l| l.canary_ms).max().unwrap_or(0);
+            return Ok(format!("{direction}: lag {lag} bytes, canary {canary} ms"));
+        }
+        troubled = patience("CO0816", &format!("{direction} replication"), &problems, troubled)?;
+        between_looks(ctx, poll_interval(ctx)).await?;
+    }
+}
+
+/// One look at replication, kept for status.
+pub(super) async fn look_at_links(ctx: &WorkflowContext<Migration>, direction: Direction) -> Result<Vec<LinkHealth>, Stop> {
+    let look = call(ctx, LookAtLinks, Directed { spec: spec(ctx), direction }, Limits::short()).await?;
+    ctx.state_mut(|m| {
+        m.state.status.links.retain(|l| l.direction != direction.word());
+        m.state.status.links.extend(look.links.clone());
+    });
+    Ok(look.links)
+}
+
+pub(super) fn problems(links: &[LinkHealth]) -> Vec<String> {
+    links.iter().flat_map(|l| l.problems.iter().map(move |p| format!("{}: {p}", l.database))).collect()
+}
+
+/// Counts looks with a problem in a row and gives up after some.
+pub(super) fn patience(code: &str, what: &str, problems: &[String], troubled: u32) -> Result<u32, Stop> {
+    if problems.is_empty() {
+        return Ok(0);
+    }
+    if troubled + 1 < PATIENCE {
+        return Ok(troubled + 1);
+    }
+    let message = format!("{what} is in trouble: {}", problems.join("; "));
+    Err(Failure::needs_human(code, message, "mend what it names, then `changeover retry`").into())
+}
+
+/// DDL on the serving side is seen and parks the run.
+pub(super) async fn park_on_drift(ctx: &WorkflowContext<Migration>) -> Result<(), Stop> {
+    let look = call(ctx, LookForDrift, spec(ctx), Limits::short()).await?;
+    if look.total == 0 {
+        return Ok(());
+    }
+    let message = format!("the schema has changed since the migration began ({} changes): {}", look.total, look.changes.join("; "));
+    let remedy = "take the change back on the source, or abort and start again; then `changeover retry`";
+    Err(Failure::needs_human("CO0817", message, remedy).into())
+}
+
+pub(super) fn poll_interval(ctx: &WorkflowContext<Migration>) -> Duration {
+    Duration::from_millis(ctx.state(|m| m.state.spec.replication.as_ref().map_or(0, |r| r.poll_ms)).max(500))
+}

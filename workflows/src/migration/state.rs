@@ -1,0 +1,250 @@
+//! A migration's state: what status shows, what continue-as-new carries. Everything in here is data and pure.
+
+use std::time::SystemTime;
+
+use changeover_domain::{
+    Direction, Failure,
+    progress::Rate,
+    proto::{
+        Approve, AuditEvent, Control, History, Spec, StageState, StageStatus, State as Phase, Status, SwitchRecord,
+    },
+    stage::{STAGES, StageName},
+    undo::Regime,
+};
+use serde::{Deserialize, Serialize};
+
+/// Who does what nobody told it to.
+pub const ITSELF: &str = "changeover";
+
+/// A migration's whole state.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct State {
+    /// The spec that was accepted.
+    pub spec: Spec,
+    /// The hash of the plan that was read.
+    pub plan_hash: String,
+    /// Where it is.
+    pub stage: StageName,
+    /// Which side serves, with the undo stack.
+    pub regime: Regime,
+    /// Raised by each attempt to switch.
+    pub epoch: u64,
+    /// What status shows; the fields above are filled in when it's asked.
+    pub status: Status,
+    /// The audit trail.
+    pub audit: Vec<AuditEvent>,
+    /// The copy's rate.
+    pub rate: Rate,
+    /// Set while `pause` holds.
+    pub paused: bool,
+    /// The last known workflow time.
+    pub now: SystemTime,
+    /// What people have asked for and nobody has acted on yet.
+    pub asked: Asked,
+    /// When the soak ends.
+    pub soak_until: Option<SystemTime>,
+    /// The soak has compared every row.
+    pub soak_verified: bool,
+    /// Where a rollback that was asked for is to begin.
+    pub ended: bool,
+}
+
+/// Controls that wait to be acted on.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Asked {
+    /// `retry`
+    pub retry: Option<Control>,
+    /// `abort`
+    pub abort: Option<Control>,
+    /// `cutover`
+    pub cutover: Option<Control>,
+    /// `rollback`
+    pub rollback: Option<Control>,
+    /// `finalize`
+    pub finalize: Option<Control>,
+}
+
+impl State {
+    /// The state of a migration that begins.
+    pub fn new(spec: Spec, plan_hash: String, now: SystemTime) -> Self {
+        let stages = STAGES
+            .iter()
+            .map(|stage| StageStatus {
+                stage: stage.word.to_owned(),
+                title: stage.title.to_owned(),
+                state: StageState::Pending.into(),
+                ..StageStatus::default()
+            })
+            .collect();
+        let status = Status {
+            migration: spec.name.clone(),
+            state: Phase::Running.into(),
+            stages,
+            started_at: time(now),
+            ..Status::default()
+        };
+        Self {
+            spec,
+            plan_hash,
+            stage: StageName::Preflight,
+            regime: Regime::default(),
+            epoch: 0,
+            status,
+            audit: Vec::new(),
+            rate: Rate::default(),
+            paused: false,
+            now,
+            asked: Asked::default(),
+            soak_until: None,
+            soak_verified: false,
+            ended: false,
+        }
+    }
+
+    /// What status shows.
+    pub fn view(&self) -> Status {
+        let mut status = self.status.clone();
+        status.stage = self.stage.word().to_owned();
+        status.serving = self.regime.serving().word().to_owned();
+        status.epoch = self.epoch;
+        status.plan_hash = self.plan_hash.clone();
+        status.undo = self.regime.undo_descriptions();
+        status.soak_until = self.soak_until.map(time).unwrap_or_default();
+        status.updated_at = time(self.now);
+        status
+    }
+
+    /// The audit trail.
+    pub fn history(&self) -> History {
+        History { events: self.audit.clone() }
+    }
+
+    /// Writes into the audit trail.
+    pub fn record(&mut self, actor: &str, event: &str, detail: impl Into<String>) {
+        self.audit.push(AuditEvent {
+            number: self.audit.len() as u64 + 1,
+            at: time(self.now),
+            actor: actor.to_owned(),
+            event: event.to_owned(),
+            stage: self.stage.word().to_owned(),
+            detail: detail.into(),
+        });
+    }
+
+    fn row(&mut self, stage: StageName) -> &mut StageStatus {
+        let index = stage as usize;
+        &mut self.status.stages[index]
+    }
+
+    /// A stage begins, or is tried again.
+    pub fn begin(&mut self, stage: StageName) {
+        let now = time(self.now);
+        self.stage = stage;
+        self.set(Phase::Running, stage.row().does, "", "");
+        let row = self.row(stage);
+        if row.state() != StageState::Running {
+            row.started_at = now;
+        }
+        row.state = StageState::Running.into();
+        row.ended_at.clear();
+        row.attempts += 1;
+        let again = row.attempts > 1;
+        self.record(ITSELF, if again { "stage_tried_again" } else { "stage_started" }, stage.row().does);
+    }
+
+    /// A stage is done.
+    pub fn done(&mut self, stage: StageName, evidence: impl Into<String>) {
+        let (now, evidence) = (time(self.now), evidence.into());
+        let row = self.row(stage);
+        row.state = StageState::Done.into();
+        row.ended_at = now;
+        row.evidence.clone_from(&evidence);
+        self.record(ITSELF, "stage_done", evidence);
+    }
+
+    /// A stage has failed and waits for a person.
+    pub fn park(&mut self, failure: &Failure) {
+        let stage = self.stage;
+        self.row(stage).state = StageState::Failed.into();
+        self.status.failure = Some(failure.to_proto(stage.word()));
+        let name = self.spec.name.clone();
+        let next = match self.regime {
+            Regime::Before(_) => format!("changeover retry {name}   (or: changeover abort {name})"),
+            Regime::After(_) => format!("changeover retry {name}   (or: changeover rollback {name})"),
+        };
+        self.set(Phase::Parked, "stopped", &format!("a person: {}", failure.remedy), &next);
+        self.record(ITSELF, "parked", failure.to_string());
+    }
+
+    /// Sets what status says of the moment.
+    pub fn set(&mut self, phase: Phase, doing: &str, waiting_for: &str, next_command: &str) {
+        self.status.state = phase.into();
+        doing.clone_into(&mut self.status.doing);
+        waiting_for.clone_into(&mut self.status.waiting_for);
+        next_command.clone_into(&mut self.status.next_command);
+        if phase != Phase::Parked {
+            self.status.failure = None;
+        }
+    }
+
+    /// Marks the stages that an abort has undone.
+    pub fn undone(&mut self) {
+        for row in &mut self.status.stages {
+            if row.state() != StageState::Pending {
+                row.state = StageState::Undone.into();
+            }
+        }
+    }
+
+    /// Puts the stages from `from` on back to pending, for a second way to the switch after a rollback.
+    pub fn reopen_from(&mut self, from: StageName) {
+        for row in self.status.stages.iter_mut().skip(from as usize) {
+            row.state = StageState::Pending.into();
+            row.ended_at.clear();
+            row.evidence.clear();
+        }
+        self.soak_until = None;
+        self.soak_verified = false;
+        self.status.approvals.clear();
+        self.asked = Asked { abort: self.asked.abort.take(), ..Asked::default() };
+    }
+
+    /// Keeps an approval.
+    pub fn approve(&mut self, approve: Approve) {
+        let detail = format!(
+            "{} for epoch {} of plan {}, until {}: {}",
+            changeover_domain::approval::word(approve.kind()),
+            approve.epoch,
+            approve.plan_hash.get(..12).unwrap_or(&approve.plan_hash),
+            approve.expires_at,
+            approve.reason
+        );
+        self.record(&approve.approver.clone(), "approved", detail);
+        self.status.approvals.retain(|a| a.kind != approve.kind);
+        self.status.approvals.push(approve);
+    }
+
+    /// A switch or rollback has ended, one way or the other.
+    pub fn switched(&mut self, direction: Direction, record: SwitchRecord) {
+        let opened = record.outcome == "open";
+        let detail = format!(
+            "{} epoch {}: {} after {} attempts, writes waited {:.1} ms {}",
+            record.direction,
+            record.epoch,
+            record.outcome,
+            record.attempts.max(1),
+            record.pause_us as f64 / 1_000.0,
+            record.refusal
+        );
+        self.record(ITSELF, if opened { "switched" } else { "switch_not_done" }, detail.trim_end().to_owned());
+        self.status.switches.push(record);
+        if opened {
+            self.regime = std::mem::take(&mut self.regime).opened(direction);
+        }
+    }
+}
+
+/// RFC 3339 with milliseconds.
+pub fn time(at: SystemTime) -> String {
+    changeover_domain::rfc3339(at)
+}

@@ -1,0 +1,70 @@
+//! Abort: the undo stack from its top to its bottom. A failed undo parks; it is never swallowed.
+
+use changeover_domain::{
+    Failure, Side,
+    proto::State as Phase,
+    undo::{Regime, Undo},
+};
+use temporalio_workflow::WorkflowContext;
+
+use super::{
+    Migration,
+    call::{Limits, call_through},
+    drive::Step,
+    state::ITSELF,
+    wait::until,
+};
+use crate::contract::{UndoActivity, UndoInput};
+
+/// Pushes an undo before its act.
+pub(super) fn push(ctx: &WorkflowContext<Migration>, undo: Undo) {
+    ctx.state_mut(|m| {
+        if let Regime::Before(stack) = &mut m.state.regime {
+            stack.push(undo);
+        }
+    });
+}
+
+/// Undoes everything. Refuses by type once the target serves: then there is no stack to unwind.
+pub(super) async fn unwind(ctx: &WorkflowContext<Migration>) -> Step {
+    ctx.state_mut(|m| m.state.set(Phase::Aborting, "undoing what was done", "", ""));
+    while let Some(undo) = next(ctx) {
+        let what = undo.describe();
+        ctx.state_mut(|m| what.clone_into(&mut m.state.status.doing));
+        let input = UndoInput { spec: ctx.state(|m| m.state.spec.clone()), undo };
+        match call_through(ctx, UndoActivity, input, Limits::stage(3_600)).await {
+            Ok(evidence) => ctx.state_mut(|m| {
+                if let Regime::Before(stack) = &mut m.state.regime {
+                    stack.pop();
+                }
+                m.state.record(ITSELF, "undone", format!("{what}: {}", evidence.detail));
+            }),
+            Err(failure) => wait_for_retry(ctx, &failure.during(&what)).await,
+        }
+    }
+    ctx.state_mut(|m| m.state.undone());
+    Step::End(Phase::Aborted)
+}
+
+async fn wait_for_retry(ctx: &WorkflowContext<Migration>, failure: &Failure) {
+    ctx.state_mut(|m| {
+        m.state.asked.retry = None;
+        m.state.park(failure);
+        m.state.status.next_command = format!("changeover retry {}", m.state.spec.name);
+    });
+    until(ctx, |s| s.asked.retry.is_some()).await;
+    ctx.state_mut(|m| {
+        m.state.asked.retry = None;
+        m.state.set(Phase::Aborting, "undoing what was done", "", "");
+    });
+}
+
+fn next(ctx: &WorkflowContext<Migration>) -> Option<Undo> {
+    ctx.state(|m| match &m.state.regime {
+        Regime::Before(stack) => stack.peek(),
+        Regime::After(_) => None,
+    })
+}
+
+/// Both sides, in the order in which their homes are made.
+pub(super) const SIDES: [Side; 2] = [Side::Source, Side::Target];

@@ -1,0 +1,70 @@
+//! Waiting: durable timers that end early when a person says something.
+
+use std::time::Duration;
+
+use temporalio_workflow::{
+    ContinueAsNewOptions, TimerOptions, WaitConditionOptions, WorkflowCancellationToken, WorkflowContext, workflows::select,
+};
+
+use super::{
+    Migration, MigrationInput,
+    call::{Stop, stop_asked, tick},
+    state::State,
+};
+
+fn detached() -> WaitConditionOptions {
+    WaitConditionOptions::builder().cancellation_token(WorkflowCancellationToken::new()).build()
+}
+
+/// Waits until `wake` holds for the state.
+pub(super) async fn until(ctx: &WorkflowContext<Migration>, wake: impl Fn(&State) -> bool) {
+    // A detached token is never cancelled, so the wait ends only by the condition.
+    let _woken = ctx.wait_condition_with_options(|m| wake(&m.state), detached()).await;
+    tick(ctx);
+}
+
+/// Waits for `time` or until `wake` holds; the timer is cancelled then.
+pub(super) async fn pause(ctx: &WorkflowContext<Migration>, time: Duration, wake: impl Fn(&State) -> bool) {
+    let token = WorkflowCancellationToken::new();
+    {
+        let timer = ctx.timer(TimerOptions::builder(time).cancellation_token(token.clone()).build());
+        let woken = ctx.wait_condition_with_options(|m| wake(&m.state), detached());
+        let mut timer = std::pin::pin!(timer);
+        let mut woken = std::pin::pin!(woken);
+        select! {
+            _ = timer => {},
+            _ = woken => token.cancel(),
+        }
+    }
+    tick(ctx);
+}
+
+/// True when a person wants the way through the stages to stop.
+pub(super) fn stop_wanted(state: &State) -> bool {
+    state.asked.abort.is_some() || state.asked.rollback.is_some()
+}
+
+/// Between two looks of a polling stage: sleeps, honours stops, and continues as new when the history has grown.
+pub(super) async fn between_looks(ctx: &WorkflowContext<Migration>, time: Duration) -> Result<(), Stop> {
+    pause(ctx, time, stop_wanted).await;
+    if ctx.state(|m| stop_wanted(&m.state)) {
+        return Err(stop_asked(ctx));
+    }
+    continue_when_long(ctx)
+}
+
+/// Carries the whole state over into a new run when Temporal suggests it.
+pub(super) fn continue_when_long(ctx: &WorkflowContext<Migration>) -> Result<(), Stop> {
+    if !ctx.continue_as_new_suggested() || !ctx.all_handlers_finished() {
+        return Ok(());
+    }
+    let input = ctx.state(|m| MigrationInput {
+        spec: m.state.spec.clone(),
+        plan_hash: m.state.plan_hash.clone(),
+        carried: Some(Box::new(m.state.clone())),
+    });
+    match ctx.continue_as_new(input, ContinueAsNewOptions::default()) {
+        Err(termination) => Err(Stop::Termination(termination)),
+        Ok(never) => match never {},
+    }
+}
