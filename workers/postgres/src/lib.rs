@@ -7,8 +7,12 @@ pub mod connect;
 pub mod error;
 pub mod escalate;
 pub mod home;
+pub mod membership;
 pub mod migration;
+pub mod note;
+pub mod patience;
 pub mod secret;
+pub mod triggers;
 
 pub use connect::Session;
 pub use migration::{Migration, Site};
