@@ -9,7 +9,9 @@ pub mod gate;
 pub mod ident;
 pub mod lsn;
 pub mod names;
+pub mod plan;
 pub mod progress;
+pub mod spec;
 pub mod stage;
 pub mod undo;
 

@@ -1,0 +1,84 @@
+//! What only shows when values are looked at together.
+
+use super::{
+    error::{CONFLICT, DUPLICATE, SAME, SpecError, VALUE},
+    read::Read,
+    value::words,
+};
+
+/// PostgreSQL's default `deadlock_timeout`, ms (documentation, 20.12 "Lock Management").
+const DEADLOCK_TIMEOUT_MS: u64 = 1000;
+
+/// Databases that belong to the server or its provider.
+const RESERVED: [&str; 3] = ["template0", "template1", "rdsadmin"];
+
+/// Adds the mistakes that single values don't show.
+pub(super) fn check(read: &mut Read) {
+    databases(read);
+    poolers(read);
+    sides(read);
+    fence_lock(read);
+    soak(read);
+}
+
+fn databases(read: &mut Read) {
+    let mut seen: Vec<String> = Vec::new();
+    for index in 0..read.count("databases") {
+        let key = format!("databases[{index}].name");
+        let name = read.text(&key);
+        if RESERVED.contains(&name.as_str()) {
+            let message = format!("`{key}`: {name} belongs to the server and can't be moved");
+            push(read, VALUE, &key, message, "remove it");
+        }
+        if !name.is_empty() && seen.contains(&name) {
+            push(read, DUPLICATE, &key, format!("the database {name} is listed twice"), "remove one of the two");
+        }
+        seen.push(name);
+    }
+}
+
+fn poolers(read: &mut Read) {
+    let mut seen: Vec<(String, u64)> = Vec::new();
+    for index in 0..read.count("traffic.pgbouncer") {
+        let key = format!("traffic.pgbouncer[{index}].host");
+        let console = (read.text(&key), read.number(&format!("traffic.pgbouncer[{index}].port")));
+        if !console.0.is_empty() && seen.contains(&console) {
+            let message = format!("the pooler {}:{} is listed twice", console.0, console.1);
+            push(read, DUPLICATE, &key, message, "remove one of the two");
+        }
+        seen.push(console);
+    }
+}
+
+fn sides(read: &mut Read) {
+    let address =
+        |side: &str| (read.text(&format!("{side}.host")).to_ascii_lowercase(), read.number(&format!("{side}.port")));
+    let (source, target) = (address("source"), address("target"));
+    if !source.0.is_empty() && source == target {
+        let message = format!("source and target are the same: {}:{}", target.0, target.1);
+        push(read, SAME, "target.host", message, "give the address of the new instance in [target]");
+    }
+}
+
+fn fence_lock(read: &mut Read) {
+    let ms = read.number("budgets.fence_lock");
+    if ms >= DEADLOCK_TIMEOUT_MS {
+        let message =
+            format!("`budgets.fence_lock` is {}, but must stay below PostgreSQL's deadlock_timeout (1s)", words(ms));
+        let remedy = "use at most 900ms: every attempt in vain makes writers wait this long, and above 1s the server would end one of them instead of the fence";
+        push(read, CONFLICT, "budgets.fence_lock", message, remedy);
+    }
+}
+
+fn soak(read: &mut Read) {
+    let (duration, poll) = (read.number("soak.duration"), read.number("soak.poll"));
+    if duration > 0 && poll > duration {
+        let message = format!("`soak.poll` ({}) is longer than `soak.duration` ({})", words(poll), words(duration));
+        push(read, CONFLICT, "soak.poll", message, "make it shorter, so that the soak is looked at more than once");
+    }
+}
+
+fn push(read: &mut Read, code: &str, key: &str, message: String, remedy: &str) {
+    let line = read.line(key);
+    read.errors.push(SpecError::new(code, line, key, message, remedy));
+}

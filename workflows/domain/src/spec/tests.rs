@@ -1,0 +1,232 @@
+use rstest::rstest;
+
+use super::{
+    fields::{Need, SECTIONS},
+    parse, render,
+};
+use crate::proto::{SecretRef, secret_ref::From};
+
+/// The smallest spec there is.
+const SMALL: &str = r#"name = "shop"
+[source]
+host = "old"
+user = "changeover"
+password = { env = "S" }
+ca_file = "/ca"
+[target]
+host = "new"
+user = "changeover"
+password = { file = "/run/t" }
+ca_file = "/ca"
+[[databases]]
+name = "shop"
+[replication]
+user = "repl"
+password = { env = "R" }
+server_ca_file = "/ca"
+[[traffic.pgbouncer]]
+host = "pooler"
+user = "admin"
+password = { env = "P" }
+ca_file = "/ca"
+databases_file = "/etc/d.ini"
+"#;
+
+/// (line, key, code) of every mistake.
+fn mistakes(text: &str) -> Vec<(usize, String, String)> {
+    parse(text).unwrap_err().into_iter().map(|e| (e.line, e.key, e.code)).collect()
+}
+
+fn mistake(line: usize, key: &str, code: &str) -> (usize, String, String) {
+    (line, key.to_owned(), code.to_owned())
+}
+
+#[test]
+fn the_smallest_spec_has_all_defaults() {
+    let spec = parse(SMALL).unwrap();
+    assert_eq!(spec.engine, "auto");
+    let source = spec.source.unwrap();
+    assert_eq!((source.port, source.peer_port, source.peer_host.as_str()), (5432, 5432, "old"));
+    assert_eq!(source.maintenance_database, "postgres");
+    assert_eq!(source.password, Some(SecretRef { from: Some(From::Env("S".into())) }));
+    assert_eq!(spec.target.unwrap().password, Some(SecretRef { from: Some(From::File("/run/t".into())) }));
+    let budgets = spec.budgets.unwrap();
+    assert_eq!((budgets.fence_lock_ms, budgets.drain_ms, budgets.switch_attempts), (300, 2000, 10));
+    assert_eq!((budgets.switch_backoff_ms, budgets.sequence_margin), (2000, 10_000));
+    assert_eq!(budgets.max_retained_wal_bytes, 10_000_000_000);
+    let gates = spec.gates.unwrap();
+    assert_eq!((gates.max_lag_bytes, gates.max_transaction_age_ms, gates.max_canary_age_ms), (1_000_000, 500, 5000));
+    let verification = spec.verification.unwrap();
+    assert_eq!((verification.chunk_ms, verification.chunk_rows), (200, 20_000));
+    let soak = spec.soak.unwrap();
+    assert_eq!((soak.duration_ms, soak.poll_ms), (3_600_000, 10_000));
+    assert_eq!(spec.replication.unwrap().poll_ms, 5000);
+    assert_eq!(spec.traffic.unwrap().poolers[0].port, 6432);
+}
+
+#[test]
+fn everything_can_be_written() {
+    let text = SMALL.replace("[replication]", "insert_only_tables = [\"audit.log\"]\n[replication]")
+        + "[roles]\nkeep_login = [\"dd\"]\npasswords = { app = { env = \"A\" } }\n[roles.passwords.\"Ünal\"]\nfile = \"/x\"\n";
+    // A table and its own header are two definitions of one thing: TOML itself refuses that.
+    assert_eq!(mistakes(&text)[0].2, "CO0100");
+    let text = text.replace("passwords = { app = { env = \"A\" } }\n", "");
+    let spec = parse(&text).unwrap();
+    assert_eq!(spec.databases[0].insert_only_tables, ["audit.log"]);
+    let roles = spec.roles.unwrap();
+    assert_eq!(roles.keep_login, ["dd"]);
+    assert_eq!(roles.passwords[0].role, "Ünal");
+}
+
+#[test]
+fn all_mistakes_come_at_once_in_order() {
+    let text = SMALL
+        .replace("name = \"shop\"\n[source]", "name = \"Shop\"\nenginne = \"auto\"\n[source]\nport = \"5432\"")
+        .replace("user = \"repl\"\n", "")
+        .replace("password = { env = \"P\" }", "password = \"hunter2\"")
+        + "[soak]\nduration = \"1x\"\n";
+    let found = mistakes(&text);
+    let wanted = [
+        mistake(1, "name", "CO0101"),
+        mistake(2, "enginne", "CO0102"),
+        mistake(4, "source.port", "CO0103"),
+        mistake(16, "replication.user", "CO0104"),
+        mistake(22, "traffic.pgbouncer[0].password", "CO0105"),
+        mistake(26, "soak.duration", "CO0101"),
+    ];
+    assert_eq!(found, wanted);
+}
+
+#[rstest]
+#[case::misspelt("hsot = 1", "did you mean `host`?")]
+#[case::misplaced("max_lag = 1", "it belongs to [gates]")]
+#[case::nowhere("colour = 1", "remove it; docs/spec.md lists all keys")]
+fn an_unknown_key_is_answered_with_a_guess(#[case] line: &str, #[case] remedy: &str) {
+    let errors = parse(&SMALL.replace("[target]", &format!("{line}\n[target]"))).unwrap_err();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert_eq!(errors[0].remedy, remedy);
+}
+
+#[rstest]
+#[case::misspelt_section("[gate]\nmax_lag = \"1MB\"", "gate", "CO0102")]
+#[case::unknown_traffic("[traffic.haproxy]\nx = 1", "traffic.haproxy", "CO0102")]
+#[case::section_as_text("gates = 3", "roles.gates", "CO0102")]
+#[case::lock_too_long("[budgets]\nfence_lock = \"1s\"", "budgets.fence_lock", "CO0108")]
+#[case::poll_longer_than_soak("[soak]\nduration = \"5s\"\npoll = \"10s\"", "soak.poll", "CO0108")]
+#[case::no_unit("[soak]\nduration = \"5\"", "soak.duration", "CO0101")]
+#[case::negative("[budgets]\nswitch_attempts = -1", "budgets.switch_attempts", "CO0101")]
+#[case::zero_size("[gates]\nmax_lag = \"0MB\"", "gates.max_lag", "CO0101")]
+#[case::bare_size("[gates]\nmax_lag = \"64\"", "gates.max_lag", "CO0101")]
+#[case::database_twice("[[databases]]\nname = \"shop\"", "databases[1].name", "CO0106")]
+#[case::reserved("[[databases]]\nname = \"rdsadmin\"", "databases[1].name", "CO0101")]
+#[case::table_without_schema(
+    "[[databases]]\nname = \"b\"\ninsert_only_tables = [\"log\"]",
+    "databases[1].insert_only_tables",
+    "CO0101"
+)]
+#[case::two_references("[roles.passwords.x]\nenv = \"A\"\nfile = \"/b\"", "roles.passwords", "CO0101")]
+#[case::value_for_variable("[roles.passwords.x]\nenv = \"s3cret!\"", "roles.passwords", "CO0101")]
+#[case::clear_role_password("[roles.passwords]\nx = \"s3cret\"", "roles.passwords", "CO0105")]
+fn one_mistake_is_one_error(#[case] tail: &str, #[case] key: &str, #[case] code: &str) {
+    let text = if tail.starts_with("gates") { format!("{SMALL}[roles]\n{tail}\n") } else { format!("{SMALL}{tail}\n") };
+    let errors = parse(&text).unwrap_err();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert_eq!((errors[0].key.as_str(), errors[0].code.as_str()), (key, code), "{errors:?}");
+    assert!(!errors[0].remedy.is_empty());
+}
+
+#[rstest]
+#[case("[source]")]
+#[case("[[databases]]")]
+#[case("[[traffic.pgbouncer]]")]
+fn a_missing_section_is_named(#[case] header: &str) {
+    // Parts start with their headers; the first one holds the keys at the top.
+    let parts = SMALL.replace("\n[", "\n\0[");
+    let kept: String = parts.split('\0').filter(|part| !part.starts_with(header)).collect();
+    let errors = parse(&kept).unwrap_err();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert_eq!(errors[0].code, "CO0104");
+    assert!(errors[0].message.contains(header), "{errors:?}");
+}
+
+#[test]
+fn a_missing_name_is_named() {
+    let text = SMALL.replacen("name = \"shop\"\n", "", 1);
+    assert_eq!(mistakes(&text), [mistake(1, "name", "CO0104")]);
+}
+
+#[test]
+fn source_and_target_differ() {
+    assert_eq!(mistakes(&SMALL.replace("\"new\"", "\"OLD\"")), [mistake(8, "target.host", "CO0107")]);
+    assert!(parse(&SMALL.replace("host = \"new\"", "host = \"old\"\nport = 5433")).is_ok());
+}
+
+#[test]
+fn a_connection_string_is_refused_without_being_quoted() {
+    let errors = parse(&SMALL.replace("\"old\"", "\"postgres://a:hunter2@old/x\"")).unwrap_err();
+    assert_eq!(errors[0].code, "CO0101");
+    assert!(!format!("{errors:?}").contains("hunter2"));
+}
+
+#[rstest]
+#[case("password = \"hunter2\"")]
+#[case("password = { env = \"hunter2!\" }")]
+#[case("password = { value = \"hunter2\" }")]
+#[case("password = { env = \"A\", file = \"hunter2\" }")]
+#[case("password = [\"hunter2\"]")]
+#[case("password = hunter2")]
+#[case("password = \"hunter2")]
+fn a_password_is_never_quoted(#[case] line: &str) {
+    let errors = parse(&SMALL.replace("password = { env = \"S\" }", line)).unwrap_err();
+    assert!(!serde_json::to_string(&errors).unwrap().contains("hunter2"), "{errors:?}");
+}
+
+#[test]
+fn broken_toml_is_said_with_its_line_and_nothing_else_is_guessed() {
+    let errors = parse("name = \"shop\"\n[source\nhost = ").unwrap_err();
+    assert!(errors.iter().any(|e| e.code == "CO0100" && e.line == 2), "{errors:?}");
+    assert!(errors.iter().all(|e| !e.message.contains("section")), "{errors:?}");
+}
+
+#[test]
+fn every_default_and_example_of_the_table_can_be_read() {
+    for section in SECTIONS {
+        for field in section.fields {
+            assert!(super::read::default_value(field, field.example).is_some(), "{}.{}", section.path, field.key);
+            if let Need::Default(text) = field.need {
+                assert!(super::read::default_value(field, text).is_some(), "{}.{}", section.path, field.key);
+            }
+            assert!(field.doc.ends_with('.'), "{}.{}", section.path, field.key);
+        }
+    }
+}
+
+#[test]
+fn the_commented_file_is_a_spec_with_and_without_its_comments() {
+    let text = render::init_text();
+    let spec = parse(&text).unwrap();
+    let key_line =
+        |line: &str| SECTIONS.iter().flat_map(|s| s.fields).any(|f| line.starts_with(&format!("# {} = ", f.key)));
+    let full: String =
+        text.lines().map(|l| if key_line(l) { format!("{}\n", &l[2..]) } else { format!("{l}\n") }).collect();
+    let written = parse(&full).unwrap();
+    assert_eq!(spec.budgets, written.budgets);
+    assert_eq!(written.roles.unwrap().passwords.len(), 1);
+}
+
+#[test]
+fn the_schema_knows_every_key() {
+    let schema: serde_json::Value = serde_json::from_str(&render::json_schema()).unwrap();
+    for section in SECTIONS {
+        let mut at = &schema;
+        for part in section.path.split('.').filter(|p| !p.is_empty()) {
+            at = &at["properties"][part];
+        }
+        if section.repeated {
+            at = &at["items"];
+        }
+        for field in section.fields {
+            assert!(at["properties"][field.key].is_object(), "{}.{}", section.path, field.key);
+        }
+    }
+}
