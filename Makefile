@@ -42,8 +42,8 @@ lint: setup ## formatting, clippy with warnings as errors, dependency rules, the
 dev: build ## start the stack (PostgreSQL twice, PgBouncer, Temporal) and leave it running until Ctrl-C
 	@cargo run -q --locked -p changeover-tests --bin changeover-dev -- up $(DEV_ARGS)
 
-down: ## stop what a killed run may have left
-	@cargo run -q --locked -p changeover-tests --bin changeover-dev -- down
+down: ## stop every stack that was detached or left behind
+	@cargo run -q --locked -p changeover-tests --bin changeover-dev -- down --all
 
 clean: ## remove build results of this project (the shared build directory included)
 	@cargo clean

@@ -1,0 +1,39 @@
+//! `changeover-dev`: the local stack and the oracle by hand. Data goes to stdout, everything else to stderr.
+
+mod oracle;
+mod stack;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// The local stack (two PostgreSQL clusters, PgBouncer, Temporal) and the judge of what happens on it.
+#[derive(Parser)]
+#[command(name = "changeover-dev", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start a stack, print its addresses, and keep it until Ctrl-C.
+    Up(stack::Up),
+    /// Stop a stack that was detached or left behind, and remove its directory.
+    Down(stack::Down),
+    /// Print a stack's addresses and passwords as shell exports: `eval "$(changeover-dev env)"`.
+    Env(stack::Which),
+    /// Ask the oracle.
+    #[command(subcommand)]
+    Oracle(oracle::Oracle),
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).init();
+    match Cli::parse().command {
+        Command::Up(up) => up.run().await,
+        Command::Down(down) => down.run(),
+        Command::Env(which) => stack::print_environment(&which.find()?),
+        Command::Oracle(oracle) => oracle.run().await,
+    }
+}
