@@ -11,8 +11,10 @@ pub mod membership;
 pub mod migration;
 pub mod note;
 pub mod patience;
+pub mod roles;
 pub mod secret;
 pub mod triggers;
+pub mod unlogged;
 
 pub use connect::Session;
 pub use migration::{Migration, Site};

@@ -1,16 +1,20 @@
 //! The login's memberships in the application's owners and grantors: LOCK, REVOKE, GRANT and ALTER OWNER need them. Each one
-//! that Changeover grants is noted in the same transaction, and taken back exactly.
+//! that Changeover grants is noted before it's granted, and taken back exactly.
+//!
+//! The home schema of the source can be made only once the login has the rights of the databases' owners. So memberships on the
+//! source are noted in the target's home first (a note of a membership that wasn't granted after all does no harm), and in the
+//! source's as soon as it's there, so that an abort doesn't need the target.
 
 use std::collections::BTreeSet;
 
 use changeover_domain::{Class, Failure, Ident, Side};
+use tokio_postgres::GenericClient;
 
-use crate::{Migration, Session, note};
+use crate::{Migration, Session, home, note};
 
 const NEEDED: &str = include_str!("../sql/needed_roles.sql");
-const NOTE: &str = "membership:";
 
-/// Roles that own or grant something in the migration's databases on the source, in order.
+/// Roles that own or grant something in the migration's databases on the source, in order. The source's login isn't among them.
 pub async fn needed(migration: &Migration) -> Result<BTreeSet<String>, Failure> {
     let mut roles = BTreeSet::new();
     for database in migration.databases() {
@@ -21,16 +25,26 @@ pub async fn needed(migration: &Migration) -> Result<BTreeSet<String>, Failure> 
     Ok(roles)
 }
 
-/// Makes sure that the login of a side has the rights of each role that owns or grants something on the source.
+/// Makes sure that the login of a side has the rights of each role that owns or grants something on the source, and that the
+/// side's home schema is there. For the source, the target's home is made too.
 ///
 /// # Errors
 /// CO0410 when a role isn't there (on the target: `roles::ensure` makes it), CO0411 when the login may not grant it to itself.
 pub async fn ensure(migration: &Migration, side: Side) -> Result<(), Failure> {
-    let mut session = migration.site(side).open(migration.control_database(), "membership").await?;
-    let login = migration.site(side).address.user.clone();
+    home::ensure(migration, &migration.target).await?;
+    let site = migration.site(side);
+    let book = migration.target.open(migration.control_database(), "membership").await?;
+    let session = site.open_maintenance("membership").await?;
     for role in needed(migration).await? {
-        if role != login {
-            join(&mut session, &role, &login).await?;
+        if role != site.address.user {
+            join(&book, &session, &role, &site.address.user).await?;
+        }
+    }
+    if side == Side::Source {
+        home::ensure(migration, site).await?;
+        let here = site.open(migration.control_database(), "membership").await?;
+        for role in note::keys(&*book, Side::Target, &prefix(side)).await? {
+            note::put(&*here, side, &key(side, &role), &()).await?;
         }
     }
     Ok(())
@@ -38,20 +52,45 @@ pub async fn ensure(migration: &Migration, side: Side) -> Result<(), Failure> {
 
 /// Makes sure that the memberships which `ensure` granted on a side are gone.
 pub async fn undo(migration: &Migration, side: Side) -> Result<(), Failure> {
-    let mut session = migration.site(side).open(migration.control_database(), "membership").await?;
-    if !crate::home::exists(&session).await? {
-        return Ok(());
+    let site = migration.site(side);
+    let books = books(migration, side).await?;
+    let mut roles = BTreeSet::new();
+    for book in &books {
+        roles.extend(note::keys(&**book, book.side, &prefix(side)).await?);
     }
-    let login = migration.site(side).address.user.clone();
-    for role in note::keys(&*session, side, NOTE).await? {
-        leave(&mut session, &role, &login).await?;
+    let session = site.open_maintenance("membership").await?;
+    for role in roles {
+        leave(&session, &role, &site.address.user).await?;
+        for book in &books {
+            note::forget(&**book, book.side, &key(side, &role)).await?;
+        }
     }
     Ok(())
 }
 
-async fn join(session: &mut Session, role: &str, login: &str) -> Result<(), Failure> {
+/// The homes in which a side's memberships are noted. The source's own suffices when the target can't be reached.
+async fn books(migration: &Migration, side: Side) -> Result<Vec<Session>, Failure> {
+    let mut books = Vec::new();
+    let own = if side == Side::Source { Some(migration.source.open(migration.control_database(), "membership").await?) } else { None };
+    if let Some(own) = own
+        && home::exists(&own).await?
+    {
+        books.push(own);
+    }
+    match migration.target.open(migration.control_database(), "membership").await {
+        Ok(target) => {
+            if home::exists(&target).await? {
+                books.push(target);
+            }
+        }
+        Err(failure) if books.is_empty() => return Err(failure),
+        Err(failure) => tracing::warn!(%failure, "the target's notes of memberships stay: it can't be reached"),
+    }
+    Ok(books)
+}
+
+async fn join(book: &Session, session: &Session, role: &str, login: &str) -> Result<(), Failure> {
     let side = session.side;
-    let version = server_version(session).await?;
     let row = session
         .query_opt("select pg_catalog.pg_has_role(current_user, oid, 'usage') from pg_catalog.pg_roles where rolname = $1", &[&role])
         .await
@@ -64,48 +103,55 @@ async fn join(session: &mut Session, role: &str, login: &str) -> Result<(), Fail
             return Err(Failure::needs_human("CO0410", message, "create it, then `changeover retry`"));
         }
     }
-    let options = if version >= 160_000 { " with inherit true, set true" } else { "" };
-    let sql = format!("grant {} to {}{options}", Ident::new(role), Ident::new(login));
-    let failed = session.failed("becoming a member of an owner");
-    let transaction = session.transaction().await.map_err(&failed)?;
-    note::put(&transaction, side, &format!("{NOTE}{role}"), &serde_json::json!({})).await?;
-    transaction.batch_execute(&sql).await.map_err(|e| refused(failed(e), side, role, login))?;
-    transaction.commit().await.map_err(&failed)
+    let options = if server_version(&**session, side).await? >= 160_000 { " with inherit true, set true" } else { "" };
+    note::put(&**book, book.side, &key(side, role), &()).await?;
+    session
+        .batch_execute(&format!("grant {} to {}{options}", Ident::new(role), Ident::new(login)))
+        .await
+        .map_err(|e| refused(session.failed("becoming a member of an owner")(e), side, role, login))
 }
 
 fn refused(mut failure: Failure, side: Side, role: &str, login: &str) -> Failure {
-    let sqlstate = failure.sqlstate.as_deref();
-    if matches!(sqlstate, Some("42501" | "0LP01")) {
+    // insufficient_privilege, invalid_grant_operation (the role is itself a member of the login)
+    if matches!(failure.sqlstate.as_deref(), Some("42501" | "0LP01")) {
         failure.code = "CO0411".to_owned();
         failure.class = Class::Refused;
-        failure.message = format!("{login} can't become a member of {role} on the {side}: {}", failure.message);
+        failure.message = format!("{login} can't become a member of {role}: {}", failure.message);
         failure.remedy = format!("have an administrator run on the {side}: grant {} to {}", Ident::new(role), Ident::new(login));
     }
     failure
 }
 
-async fn leave(session: &mut Session, role: &str, login: &str) -> Result<(), Failure> {
-    let side = session.side;
-    let failed = session.failed("leaving an owner");
-    let transaction = session.transaction().await.map_err(&failed)?;
-    let there = transaction
-        .query_opt("select from pg_catalog.pg_roles where rolname = $1", &[&role])
+async fn leave(session: &Session, role: &str, login: &str) -> Result<(), Failure> {
+    let there = session
+        .query_opt(
+            "select from pg_catalog.pg_auth_members m \
+               join pg_catalog.pg_roles r on r.oid = m.roleid join pg_catalog.pg_roles u on u.oid = m.member \
+              where r.rolname = $1 and u.rolname = $2",
+            &[&role, &login],
+        )
         .await
-        .map_err(&failed)?
-        .is_some();
-    if there {
-        let sql = format!("revoke {} from {}", Ident::new(role), Ident::new(login));
-        transaction.batch_execute(&sql).await.map_err(&failed)?;
+        .map_err(session.failed("looking at memberships"))?;
+    if there.is_none() {
+        return Ok(());
     }
-    note::forget(&transaction, side, &format!("{NOTE}{role}")).await?;
-    transaction.commit().await.map_err(&failed)
+    let sql = format!("revoke {} from {}", Ident::new(role), Ident::new(login));
+    session.batch_execute(&sql).await.map_err(session.failed("leaving an owner"))
 }
 
-/// `server_version_num` of the session's server.
-pub(crate) async fn server_version(session: &Session) -> Result<i32, Failure> {
-    let row = session
+fn prefix(side: Side) -> String {
+    format!("membership:{side}:")
+}
+
+fn key(side: Side, role: &str) -> String {
+    format!("membership:{side}:{role}")
+}
+
+/// `server_version_num` of a server.
+pub(crate) async fn server_version(client: &impl GenericClient, side: Side) -> Result<i32, Failure> {
+    let row = client
         .query_one("select pg_catalog.current_setting('server_version_num')::int4", &[])
         .await
-        .map_err(session.failed("reading the version"))?;
+        .map_err(|e| crate::error::failure(side, "reading the version", &e))?;
     Ok(row.get(0))
 }
