@@ -1,0 +1,217 @@
+//! The activities, one short function each.
+
+use changeover_domain::{
+    Direction, Failure, Side,
+    proto::{PreflightReport, Spec, SwitchRecord, VerifyTotals},
+};
+use changeover_postgres::{Migration, ddl_guard, drift, home, membership, pglogical, preflight, roles, schema, switch, triggers, verify};
+use changeover_traffic::PgBouncers;
+use changeover_workflows::contract::{
+    self, Directed, DriftLook, Evidence, FinalizeInput, HealthLook, RolesDone, SwitchInput, SyncLook, UndoInput,
+};
+use temporalio_macros::activities;
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
+
+use crate::{
+    beat::{CALM, Doing, FAST, beating, beating_through},
+    finalize, undo,
+};
+
+/// The implementations of the workflow's contract.
+pub struct Activities;
+
+fn evidence(ctx: &ActivityContext, detail: impl Into<String>) -> Evidence {
+    Evidence { detail: detail.into(), attempt: ctx.info().attempt }
+}
+
+/// How many changes of the schema travel to the workflow.
+const CHANGES_TOLD: usize = 10;
+
+#[activities]
+impl Activities {
+    #[activity(definition = contract::Preflight)]
+    pub async fn preflight(ctx: ActivityContext, spec: Spec) -> Result<PreflightReport, ActivityError> {
+        let doing = Doing::default();
+        beating(&ctx, CALM, &doing, async {
+            let migration = Migration::resolve(&spec)?;
+            preflight::run(&migration).await
+        })
+        .await
+    }
+
+    #[activity(definition = contract::EnsureHome)]
+    pub async fn ensure_home(ctx: ActivityContext, spec: Spec) -> Result<Evidence, ActivityError> {
+        let doing = Doing::default();
+        beating(&ctx, CALM, &doing, async {
+            let migration = Migration::resolve(&spec)?;
+            for side in [Side::Source, Side::Target] {
+                home::ensure(&migration, migration.site(side)).await?;
+            }
+            Ok(evidence(&ctx, "the home schema is on both sides"))
+        })
+        .await
+    }
+
+    #[activity(definition = contract::EnsureRoles)]
+    pub async fn ensure_roles(ctx: ActivityContext, spec: Spec) -> Result<RolesDone, ActivityError> {
+        let doing = Doing::default();
+        beating(&ctx, CALM, &doing, async {
+            let migration = Migration::resolve(&spec)?;
+            membership::ensure(&migration, Side::Source).await?;
+            let outcome = roles::ensure(&migration).await?;
+            membership::ensure(&migration, Side::Target).await?;
+            let detail = format!(
+                "{} roles created, {} were there; closed: none can log in on the target; {} passwords to be set by hand",
+                outcome.created,
+                outcome.existing,
+                outcome.without_password.len()
+            );
+            Ok(RolesDone { evidence: evidence(&ctx, detail), without_password: outcome.without_password })
+        })
+        .await
+    }
+
+    #[activity(definition = contract::EnsureSchema)]
+    pub async fn ensure_schema(ctx: ActivityContext, spec: Spec) -> Result<Evidence, ActivityError> {
+        let doing = Doing::default();
+        beating(&ctx, CALM, &doing, async {
+            let migration = Migration::resolve(&spec)?;
+            let outcome = schema::ensure_before_data(&migration).await?;
+            Ok(evidence(&ctx, format!("{} objects restored, {} tables with their keys", outcome.objects, outcome.tables)))
+        })
+        .await
+    }
+
+    #[activity(definition = contract::EnsureForward)]
+    pub async fn ensure_forward(ctx: ActivityContext, spec: Spec) -> Result<Evidence, ActivityError> {
+        let doing = Doing::default();
+        beating(&ctx, CALM, &doing, async {
+            let migration = Migration::resolve(&spec)?;
+            drift::baseline(&migration).await?;
+            for side in [Side::Source, Side::Target] {
+                doing.now(format!("DDL guard on the {side}"));
+                ddl_guard::ensure(&migration, side).await?;
+            }
+            doing.now("nodes, sets and subscriptions");
+            pglogical::ensure_forward(&migration).await?;
+            Ok(evidence(&ctx, "replication source to target has begun; DDL is refused until the end"))
+        })
+        .await
+    }
+
+    #[activity(definition = contract::LookAtSync)]
+    pub async fn look_at_sync(ctx: ActivityContext, spec: Spec) -> Result<SyncLook, ActivityError> {
+        let doing = Doing::default();
+        beating(&ctx, CALM, &doing, async {
+            let migration = Migration::resolve(&spec)?;
+            let look = pglogical::sync_progress(&migration).await?;
+            Ok(SyncLook { progress: look.progress, ready: look.ready, problems: look.problems })
+        })
+        .await
+    }
+
+    #[activity(definition = contract::FinishSchema)]
+    pub async fn finish_schema(ctx: ActivityContext, spec: Spec) -> Result<Evidence, ActivityError> {
+        let doing = Doing::default();
+        let heartbeat = {
+            let doing = doing.clone();
+            move |text: String| doing.now(text)
+        };
+        beating(&ctx, CALM, &doing, async {
+            let migration = Migration::resolve(&spec)?;
+            let outcome = schema::ensure_after_data(&migration, &heartbeat).await?;
+            Ok(evidence(&ctx, format!("{} objects restored; triggers quiet on apply; analyzed", outcome.objects)))
+        })
+        .await
+    }
+
+    #[activity(definition = contract::LookAtLinks)]
+    pub async fn look_at_links(ctx: ActivityContext, input: Directed) -> Result<HealthLook, ActivityError> {
+        let doing = Doing::default();
+        beating(&ctx, CALM, &doing, async {
+            let migration = Migration::resolve(&input.spec)?;
+            pglogical::unstick(&migration, input.direction).await?;
+            Ok(HealthLook { links: pglogical::health(&migration, input.direction).await? })
+        })
+        .await
+    }
+
+    #[activity(definition = contract::LookForDrift)]
+    pub async fn look_for_drift(ctx: ActivityContext, spec: Spec) -> Result<DriftLook, ActivityError> {
+        let doing = Doing::default();
+        beating(&ctx, CALM, &doing, async {
+            let migration = Migration::resolve(&spec)?;
+            let drift = drift::check(&migration).await?;
+            let changes = drift.iter().take(CHANGES_TOLD).map(ToString::to_string).collect();
+            Ok(DriftLook { changes, total: drift.len() as u64 })
+        })
+        .await
+    }
+
+    #[activity(definition = contract::Verify)]
+    pub async fn verify(ctx: ActivityContext, input: Directed) -> Result<VerifyTotals, ActivityError> {
+        let doing = Doing::default();
+        let resume = ctx.heartbeat_details().deserialize::<verify::VerifyCursor>().ok().flatten();
+        let cursor = std::sync::Mutex::new(resume.clone());
+        let tick = |now: &verify::VerifyCursor| {
+            *cursor.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(now.clone());
+        };
+        let work = async {
+            let migration = Migration::resolve(&input.spec)?;
+            verify::run(&migration, input.direction, resume, &tick).await
+        };
+        let _unused = &doing;
+        crate::beat::beating_with(&ctx, CALM, || cursor.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone(), work).await
+    }
+
+    #[activity(definition = contract::EnsureReverse)]
+    pub async fn ensure_reverse(ctx: ActivityContext, spec: Spec) -> Result<Evidence, ActivityError> {
+        let doing = Doing::default();
+        beating(&ctx, CALM, &doing, async {
+            let migration = Migration::resolve(&spec)?;
+            triggers::quiet_replica_triggers(&migration, Side::Source).await?;
+            pglogical::ensure_reverse(&migration).await?;
+            Ok(evidence(&ctx, "replication target to source runs"))
+        })
+        .await
+    }
+
+    #[activity(definition = contract::Switch)]
+    pub async fn switch(ctx: ActivityContext, input: SwitchInput) -> Result<SwitchRecord, ActivityError> {
+        let doing = Doing::default();
+        beating_through(&ctx, FAST, &doing, switch_once(&input)).await
+    }
+
+    #[activity(definition = contract::UndoActivity)]
+    pub async fn undo(ctx: ActivityContext, input: UndoInput) -> Result<Evidence, ActivityError> {
+        let doing = Doing::default();
+        beating_through(&ctx, CALM, &doing, async {
+            let migration = Migration::resolve(&input.spec)?;
+            let detail = undo::run(&migration, input.undo).await?;
+            Ok(evidence(&ctx, detail))
+        })
+        .await
+    }
+
+    #[activity(definition = contract::Finalize)]
+    pub async fn finalize(ctx: ActivityContext, input: FinalizeInput) -> Result<Evidence, ActivityError> {
+        let doing = Doing::default();
+        beating_through(&ctx, CALM, &doing, async {
+            let migration = Migration::resolve(&input.spec)?;
+            let detail = finalize::run(&migration, input.step).await?;
+            Ok(evidence(&ctx, detail))
+        })
+        .await
+    }
+}
+
+async fn switch_once(input: &SwitchInput) -> Result<SwitchRecord, Failure> {
+    let migration = Migration::resolve(&input.spec)?;
+    let traffic = PgBouncers::resolve(&input.spec)?;
+    let request = switch::SwitchRequest { direction: input.direction, epoch: input.epoch };
+    switch::run(&migration, &request, &traffic).await
+}
+
+/// Forward is the direction of a switch, reverse of a rollback.
+#[allow(dead_code)]
+const _DIRECTIONS: [Direction; 2] = [Direction::Forward, Direction::Reverse];
