@@ -1,0 +1,57 @@
+//! A spec for a stack, as a person would write it.
+
+use crate::stack::StackInfo;
+
+/// What differs between the specs of demo and tests.
+#[derive(Clone, Debug)]
+pub struct SpecOptions {
+    /// The migration's name.
+    pub name: String,
+    /// Databases with their append-only tables.
+    pub databases: Vec<(String, Vec<String>)>,
+    /// Application roles whose passwords are given by a variable of the worker: role and variable.
+    pub passwords: Vec<(String, String)>,
+    /// Through PgBouncer.
+    pub pooler: bool,
+    /// How long the soak lasts, such as `5s`.
+    pub soak: String,
+}
+
+/// The TOML text.
+pub fn spec_text(info: &StackInfo, options: &SpecOptions) -> String {
+    let ca = info.ca.display();
+    let mut text = format!("name = \"{}\"\nengine = \"pglogical\"\n", options.name);
+    for (side, port) in [("source", info.source.port), ("target", info.target.port)] {
+        let variable = format!("CHANGEOVER_{}_PASSWORD", side.to_uppercase());
+        text += &format!(
+            "\n[{side}]\nhost = \"127.0.0.1\"\nport = {port}\nuser = \"changeover\"\npassword = {{ env = \"{variable}\" }}\n\
+             ca_file = \"{ca}\"\nescalation = \"rds_tools.escalate\"\n"
+        );
+    }
+    for (database, tables) in &options.databases {
+        text += &format!("\n[[databases]]\nname = \"{database}\"\n");
+        if !tables.is_empty() {
+            text += &format!("insert_only_tables = {tables:?}\n");
+        }
+    }
+    text += &format!(
+        "\n[replication]\nuser = \"changeover_repl\"\npassword = {{ env = \"CHANGEOVER_REPLICATION_PASSWORD\" }}\n\
+         server_ca_file = \"{ca}\"\npoll = \"1s\"\n"
+    );
+    if !options.passwords.is_empty() {
+        text += "\n[roles.passwords]\n";
+        for (role, variable) in &options.passwords {
+            text += &format!("{role} = {{ env = \"{variable}\" }}\n");
+        }
+    }
+    if options.pooler {
+        text += &format!(
+            "\n[[traffic.pgbouncer]]\nhost = \"127.0.0.1\"\nport = {}\nuser = \"pgbouncer_admin\"\n\
+             password = {{ env = \"CHANGEOVER_POOLER_PASSWORD\" }}\nca_file = \"{ca}\"\ndatabases_file = \"{}\"\n",
+            info.pooler.port,
+            info.pooler.databases_file().display()
+        );
+    }
+    text += &format!("\n[soak]\nduration = \"{}\"\npoll = \"1s\"\n", options.soak);
+    text
+}
