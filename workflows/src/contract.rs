@@ -203,6 +203,6 @@ impl Contract {
 }
 
 pub use contract::{
-    EnsureForward, EnsureHome, EnsureReverse, EnsureRoles, EnsureSchema, Finalize, FinishSchema, LookAtLinks, LookAtSync,
-    LookForDrift, Preflight, Switch, Undo as UndoActivity, Verify,
+    EnsureForward, EnsureHome, EnsureReverse, EnsureRoles, EnsureSchema, Finalize, FinishSchema, LookAtLinks,
+    LookAtSync, LookForDrift, Preflight, Switch, Undo as UndoActivity, Verify,
 };

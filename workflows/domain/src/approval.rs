@@ -32,7 +32,11 @@ pub fn check(approve: &Approve, expected: &Expected<'_>) -> Result<(), Vec<Strin
         reasons.push(format!("it is for {}, not for {}", word(approve.kind()), word(expected.kind)));
     }
     if approve.plan_hash != expected.plan_hash {
-        reasons.push(format!("it is for plan {}, but plan {} runs", short(&approve.plan_hash), short(expected.plan_hash)));
+        reasons.push(format!(
+            "it is for plan {}, but plan {} runs",
+            short(&approve.plan_hash),
+            short(expected.plan_hash)
+        ));
     }
     if approve.epoch != expected.epoch {
         reasons.push(format!("it is for epoch {}, but epoch {} holds", approve.epoch, expected.epoch));

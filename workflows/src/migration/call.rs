@@ -142,7 +142,10 @@ fn failure_of(activity: &str, error: &ActivityExecutionError) -> Failure {
             Ok(Some(failure)) => failure,
             _ => Failure::needs_human(
                 "CO0811",
-                format!("{activity} failed in a way that it doesn't explain (type {})", application.type_name().unwrap_or("unknown")),
+                format!(
+                    "{activity} failed in a way that it doesn't explain (type {})",
+                    application.type_name().unwrap_or("unknown")
+                ),
                 "look into the worker's log, then `changeover retry`",
             ),
         },

@@ -50,7 +50,11 @@ impl State {
             (ApprovalKind::Finalize, Regime::Before(_)) => reasons.push("the source still serves".to_owned()),
             _ => {}
         }
-        if reasons.is_empty() { Ok(()) } else { refuse("CO0803", format!("the approval is refused: {}", reasons.join("; "))) }
+        if reasons.is_empty() {
+            Ok(())
+        } else {
+            refuse("CO0803", format!("the approval is refused: {}", reasons.join("; ")))
+        }
     }
 
     /// May it switch?
@@ -58,7 +62,10 @@ impl State {
         running(self)?;
         named(control)?;
         if self.stage != StageName::Approval || self.phase() != Phase::Waiting {
-            return refuse("CO0804", format!("it can't cut over now: stage {}, waiting for {}", self.stage.word(), self.waiting()));
+            return refuse(
+                "CO0804",
+                format!("it can't cut over now: stage {}, waiting for {}", self.stage.word(), self.waiting()),
+            );
         }
         self.valid_approval(ApprovalKind::Cutover)
             .map(drop)
@@ -70,7 +77,9 @@ impl State {
         running(self)?;
         named(control)?;
         match (&self.regime, self.stage) {
-            (Regime::Before(_), _) => refuse("CO0805", "the source serves: there is nothing to roll back; `changeover abort` undoes"),
+            (Regime::Before(_), _) => {
+                refuse("CO0805", "the source serves: there is nothing to roll back; `changeover abort` undoes")
+            }
             (Regime::After(_), StageName::Finalize) => {
                 refuse("CO0806", "finalize has begun: the way back is being removed")
             }
@@ -82,7 +91,11 @@ impl State {
     pub fn check_retry(&self, control: &Control) -> Result<(), Refusal> {
         running(self)?;
         named(control)?;
-        if self.phase() == Phase::Parked { Ok(()) } else { refuse("CO0807", "it isn't parked: there is nothing to retry") }
+        if self.phase() == Phase::Parked {
+            Ok(())
+        } else {
+            refuse("CO0807", "it isn't parked: there is nothing to retry")
+        }
     }
 
     /// May everything be undone?
@@ -90,7 +103,9 @@ impl State {
         running(self)?;
         named(control)?;
         match (&self.regime, self.stage) {
-            (Regime::After(_), _) => refuse("CO0808", "the target serves: an abort would lose its writes; `changeover rollback` first"),
+            (Regime::After(_), _) => {
+                refuse("CO0808", "the target serves: an abort would lose its writes; `changeover rollback` first")
+            }
             (Regime::Before(_), StageName::Switch) if self.phase() != Phase::Parked => {
                 refuse("CO0809", "a switch is under way: wait until it has ended")
             }
@@ -103,7 +118,10 @@ impl State {
         running(self)?;
         named(control)?;
         if self.stage != StageName::Soak || self.phase() != Phase::Waiting {
-            return refuse("CO0810", format!("it can't be finalized now: stage {}, waiting for {}", self.stage.word(), self.waiting()));
+            return refuse(
+                "CO0810",
+                format!("it can't be finalized now: stage {}, waiting for {}", self.stage.word(), self.waiting()),
+            );
         }
         self.valid_approval(ApprovalKind::Finalize)
             .map(drop)

@@ -2,19 +2,13 @@
 //!
 //! *Architecture Invariant:* only this module moves a migration from one stage to another.
 
-use changeover_domain::{
-    Direction, Failure,
-    proto::State as Phase,
-    stage::StageName,
-    undo::Regime,
-};
+use changeover_domain::{Direction, Failure, proto::State as Phase, stage::StageName, undo::Regime};
 use temporalio_workflow::{WorkflowContext, WorkflowResult};
 
 use super::{
     Migration, MigrationOutcome,
     call::{Stop, stop_asked, tick},
-    serving, stages,
-    unwind,
+    serving, stages, unwind,
     wait::{stop_wanted, until},
 };
 

@@ -18,7 +18,7 @@ use super::{
     state::State,
     wait::{between_looks, continue_when_long, pause, stop_wanted},
 };
-use crate::contract::{FINALIZE_STEPS, FinalizeInput, Finalize, Switch, SwitchInput};
+use crate::contract::{FINALIZE_STEPS, Finalize, FinalizeInput, Switch, SwitchInput};
 
 /// Waits for an approval and the command, and watches meanwhile.
 pub(super) async fn approval(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
@@ -82,7 +82,8 @@ async fn attempts(ctx: &WorkflowContext<Migration>, direction: Direction) -> Res
             m.state.epoch
         });
         let input = SwitchInput { spec: spec(ctx), direction, epoch };
-        let mut record = call_through(ctx, Switch, input, Limits::switch(StageName::Switch.row().timeout_seconds)).await?;
+        let mut record =
+            call_through(ctx, Switch, input, Limits::switch(StageName::Switch.row().timeout_seconds)).await?;
         record.attempts = attempt;
         let opened = record.outcome == "open";
         refusal.clone_from(&record.refusal);
@@ -147,7 +148,10 @@ fn say_how_the_soak_goes(state: &mut State) -> bool {
     let (waiting, next) = if approved {
         ("a person: finalize", format!("changeover finalize {name}"))
     } else {
-        ("a person: approval to finalize", format!("changeover approve {name} --for finalize   (or: changeover rollback {name})"))
+        (
+            "a person: approval to finalize",
+            format!("changeover approve {name} --for finalize   (or: changeover rollback {name})"),
+        )
     };
     state.set(Phase::Waiting, "soaked: the target serves, the source follows", waiting, &next);
     true
@@ -173,7 +177,8 @@ pub(super) async fn finalize(ctx: &WorkflowContext<Migration>) -> Result<Step, S
     let mut told = Vec::new();
     for step in FINALIZE_STEPS {
         let input = FinalizeInput { spec: spec(ctx), step };
-        let evidence = call_through(ctx, Finalize, input, Limits::stage(StageName::Finalize.row().timeout_seconds)).await?;
+        let evidence =
+            call_through(ctx, Finalize, input, Limits::stage(StageName::Finalize.row().timeout_seconds)).await?;
         ctx.state_mut(|m| m.state.record(super::state::ITSELF, "finalized", evidence.detail.clone()));
         told.push(evidence.detail);
     }

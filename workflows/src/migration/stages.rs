@@ -19,8 +19,8 @@ use super::{
     wait::between_looks,
 };
 use crate::contract::{
-    Directed, EnsureForward, EnsureHome, EnsureReverse, EnsureRoles, EnsureSchema, FinishSchema, LookAtLinks, LookAtSync,
-    LookForDrift, Preflight, Verify,
+    Directed, EnsureForward, EnsureHome, EnsureReverse, EnsureRoles, EnsureSchema, FinishSchema, LookAtLinks,
+    LookAtSync, LookForDrift, Preflight, Verify,
 };
 
 /// The code of a run that preflight refused.
@@ -58,7 +58,12 @@ pub(super) async fn preflight(ctx: &WorkflowContext<Migration>) -> Result<Step, 
     if blockers > 0 {
         let first = of(Severity::Blocker).next().map(|f| format!("{} {}", f.code, f.message)).unwrap_or_default();
         let message = format!("preflight found {blockers} blockers, the first: {first}");
-        return Err(Failure::refused(BLOCKED, message, "see them all with `changeover preflight`, mend them, start again").into());
+        return Err(Failure::refused(
+            BLOCKED,
+            message,
+            "see them all with `changeover preflight`, mend them, start again",
+        )
+        .into());
     }
     let bytes: u64 = report.databases.iter().map(|d| d.bytes).sum();
     let tables: u64 = report.databases.iter().map(|d| d.tables).sum();
@@ -104,7 +109,10 @@ pub(super) async fn copy(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop>
             told
         });
         if look.ready {
-            return done(ctx, format!("{} tables, {} rows, {} bytes", told.tables_total, told.rows_total, told.bytes_total));
+            return done(
+                ctx,
+                format!("{} tables, {} rows, {} bytes", told.tables_total, told.rows_total, told.bytes_total),
+            );
         }
         troubled = patience("CO0814", "the initial copy", &look.problems, troubled)?;
         park_on_drift(ctx).await?;
@@ -146,7 +154,10 @@ pub(super) async fn compare(ctx: &WorkflowContext<Migration>, direction: Directi
         let remedy = "find out who wrote on the side that doesn't serve, mend the rows, then `changeover retry`";
         return Err(Failure::needs_human("CO0815", message, remedy).into());
     }
-    Ok(format!("{} rows of {} tables compared, {} keys looked at again, no difference", totals.rows, totals.tables, totals.rechecked_keys))
+    Ok(format!(
+        "{} rows of {} tables compared, {} keys looked at again, no difference",
+        totals.rows, totals.tables, totals.rechecked_keys
+    ))
 }
 
 /// Looks until every database's link is healthy and close behind.
@@ -167,7 +178,10 @@ pub(super) async fn wait_for_links(ctx: &WorkflowContext<Migration>, direction: 
 }
 
 /// One look at replication, kept for status.
-pub(super) async fn look_at_links(ctx: &WorkflowContext<Migration>, direction: Direction) -> Result<Vec<LinkHealth>, Stop> {
+pub(super) async fn look_at_links(
+    ctx: &WorkflowContext<Migration>,
+    direction: Direction,
+) -> Result<Vec<LinkHealth>, Stop> {
     let look = call(ctx, LookAtLinks, Directed { spec: spec(ctx), direction }, Limits::short()).await?;
     ctx.state_mut(|m| {
         m.state.status.links.retain(|l| l.direction != direction.word());
@@ -198,7 +212,11 @@ pub(super) async fn park_on_drift(ctx: &WorkflowContext<Migration>) -> Result<()
     if look.total == 0 {
         return Ok(());
     }
-    let message = format!("the schema has changed since the migration began ({} changes): {}", look.total, look.changes.join("; "));
+    let message = format!(
+        "the schema has changed since the migration began ({} changes): {}",
+        look.total,
+        look.changes.join("; ")
+    );
     let remedy = "take the change back on the source, or abort and start again; then `changeover retry`";
     Err(Failure::needs_human("CO0817", message, remedy).into())
 }

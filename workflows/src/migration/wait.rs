@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use temporalio_workflow::{
-    ContinueAsNewOptions, TimerOptions, WaitConditionOptions, WorkflowCancellationToken, WorkflowContext, workflows::select,
+    ContinueAsNewOptions, TimerOptions, WaitConditionOptions, WorkflowCancellationToken, WorkflowContext,
+    workflows::select,
 };
 
 use super::{

@@ -1,0 +1,414 @@
+//! A real Temporal server and a worker whose activities are fakes that follow a script.
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+
+use std::{
+    collections::BTreeMap,
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+    str::FromStr,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use changeover_domain::{
+    Failure,
+    proto::{
+        ApprovalKind, Approve, Budgets, Control, Database, Finding, LinkHealth, PreflightReport, Progress, Replication,
+        Severity, Soak, Spec, State, Status, SwitchRecord, VerifyTotals,
+    },
+};
+use changeover_workflows::{
+    Migration, MigrationInput, TASK_QUEUE,
+    contract::{
+        self, Directed, DriftLook, Evidence, FinalizeInput, HealthLook, RolesDone, SwitchInput, SyncLook, UndoInput,
+    },
+};
+use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions, WorkflowHandle, WorkflowStartOptions};
+use temporalio_common::error::ApplicationFailure;
+use temporalio_macros::activities;
+use temporalio_sdk::{
+    Runtime, Worker, WorkerOptions,
+    activities::{ActivityContext, ActivityError},
+};
+
+/// Temporal's development server; dropping it kills it.
+pub struct Server {
+    child: Child,
+    port: u16,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+fn temporal_binary() -> String {
+    let cache = std::env::var("CHANGEOVER_CACHE")
+        .unwrap_or_else(|_| format!("{}/.cache/changeover", std::env::var("HOME").unwrap_or_default()));
+    let cached = format!("{cache}/bin/temporal");
+    if std::path::Path::new(&cached).exists() { cached } else { "temporal".to_owned() }
+}
+
+impl Server {
+    pub async fn start() -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let child = Command::new(temporal_binary())
+            .args(["server", "start-dev", "--headless", "--log-level", "error", "--port", &port.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the `temporal` command line is there (`make setup` installs it)");
+        let server = Self { child, port };
+        let begun = Instant::now();
+        while server.try_client().await.is_none() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "waited 60 s for Temporal's development server");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        server
+    }
+    async fn try_client(&self) -> Option<Client> {
+        let url = url::Url::from_str(&format!("http://127.0.0.1:{}", self.port)).unwrap();
+        let connection = Connection::connect(ConnectionOptions::new(url).build()).await.ok()?;
+        let client = Client::new(connection, ClientOptions::new("default").build()).ok()?;
+        client.list_workflows("", Default::default());
+        Some(client)
+    }
+    pub async fn client(&self) -> Client {
+        self.try_client().await.expect("Temporal's server answers")
+    }
+}
+
+/// What the fakes answer: a queue of failures by activity name, taken before success.
+#[derive(Default)]
+pub struct Script {
+    pub failures: Mutex<BTreeMap<String, Vec<Failure>>>,
+    pub switches: Mutex<Vec<String>>,
+    pub calls: Mutex<Vec<String>>,
+    pub blockers: Mutex<u32>,
+    pub differences: Mutex<u64>,
+    pub drift: Mutex<u64>,
+    pub looks_until_ready: Mutex<u32>,
+}
+
+impl Script {
+    /// The next call of `activity` fails so; several queue up.
+    pub fn fail(&self, activity: &str, failure: Failure) {
+        self.failures.lock().unwrap().entry(activity.to_owned()).or_default().push(failure);
+    }
+    /// The next switch has this outcome (`open` when nothing is queued).
+    pub fn next_switch(&self, outcome: &str) {
+        self.switches.lock().unwrap().push(outcome.to_owned());
+    }
+    /// Calls so far whose text starts with `prefix`.
+    pub fn called(&self, prefix: &str) -> Vec<String> {
+        self.calls.lock().unwrap().iter().filter(|c| c.starts_with(prefix)).cloned().collect()
+    }
+    fn enter(&self, activity: &str, detail: &str) -> Result<(), ActivityError> {
+        self.calls.lock().unwrap().push(if detail.is_empty() {
+            activity.to_owned()
+        } else {
+            format!("{activity} {detail}")
+        });
+        let failure =
+            self.failures.lock().unwrap().get_mut(activity).filter(|list| !list.is_empty()).map(|list| list.remove(0));
+        match failure {
+            None => Ok(()),
+            Some(failure) => Err(ActivityError::application(
+                ApplicationFailure::builder(failure.to_string())
+                    .type_name(failure.code.clone())
+                    .non_retryable(failure.class != changeover_domain::Class::Transient)
+                    .details(failure)
+                    .build(),
+            )),
+        }
+    }
+}
+
+pub struct Fakes(pub Arc<Script>);
+
+fn evidence() -> Evidence {
+    Evidence { detail: "fake".into(), attempt: 1 }
+}
+
+#[activities]
+impl Fakes {
+    #[activity(definition = contract::Preflight)]
+    pub async fn preflight(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        _spec: Spec,
+    ) -> Result<PreflightReport, ActivityError> {
+        self.0.enter("preflight", "")?;
+        let blocker = Finding { code: "CO0301".into(), severity: Severity::Blocker.into(), ..Finding::default() };
+        let findings = vec![blocker; *self.0.blockers.lock().unwrap() as usize];
+        Ok(PreflightReport { findings, ..PreflightReport::default() })
+    }
+    #[activity(definition = contract::EnsureHome)]
+    pub async fn ensure_home(self: Arc<Self>, _ctx: ActivityContext, _spec: Spec) -> Result<Evidence, ActivityError> {
+        self.0.enter("ensure_home", "").map(|()| evidence())
+    }
+    #[activity(definition = contract::EnsureRoles)]
+    pub async fn ensure_roles(self: Arc<Self>, _ctx: ActivityContext, _spec: Spec) -> Result<RolesDone, ActivityError> {
+        self.0
+            .enter("ensure_roles", "")
+            .map(|()| RolesDone { evidence: evidence(), without_password: vec!["app".into()] })
+    }
+    #[activity(definition = contract::EnsureSchema)]
+    pub async fn ensure_schema(self: Arc<Self>, _ctx: ActivityContext, _spec: Spec) -> Result<Evidence, ActivityError> {
+        self.0.enter("ensure_schema", "").map(|()| evidence())
+    }
+    #[activity(definition = contract::EnsureForward)]
+    pub async fn ensure_forward(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        _spec: Spec,
+    ) -> Result<Evidence, ActivityError> {
+        self.0.enter("ensure_forward", "").map(|()| evidence())
+    }
+    #[activity(definition = contract::LookAtSync)]
+    pub async fn look_at_sync(self: Arc<Self>, _ctx: ActivityContext, _spec: Spec) -> Result<SyncLook, ActivityError> {
+        self.0.enter("look_at_sync", "")?;
+        let mut left = self.0.looks_until_ready.lock().unwrap();
+        let ready = *left == 0;
+        *left = left.saturating_sub(1);
+        let bytes_done = if ready { 1_000 } else { 1_000 / (u64::from(*left) + 2) };
+        Ok(SyncLook {
+            progress: Progress { bytes_done, bytes_total: 1_000, ..Progress::default() },
+            ready,
+            problems: vec![],
+        })
+    }
+    #[activity(definition = contract::FinishSchema)]
+    pub async fn finish_schema(self: Arc<Self>, _ctx: ActivityContext, _spec: Spec) -> Result<Evidence, ActivityError> {
+        self.0.enter("finish_schema", "").map(|()| evidence())
+    }
+    #[activity(definition = contract::LookAtLinks)]
+    pub async fn look_at_links(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        input: Directed,
+    ) -> Result<HealthLook, ActivityError> {
+        self.0.enter("look_at_links", input.direction.word())?;
+        let link = LinkHealth { direction: input.direction.word().into(), canary_ms: Some(1), ..LinkHealth::default() };
+        Ok(HealthLook { links: vec![link] })
+    }
+    #[activity(definition = contract::LookForDrift)]
+    pub async fn look_for_drift(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        _spec: Spec,
+    ) -> Result<DriftLook, ActivityError> {
+        self.0.enter("look_for_drift", "")?;
+        Ok(DriftLook { changes: vec![], total: *self.0.drift.lock().unwrap() })
+    }
+    #[activity(definition = contract::Verify)]
+    pub async fn verify(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        input: Directed,
+    ) -> Result<VerifyTotals, ActivityError> {
+        self.0.enter("verify", input.direction.word())?;
+        Ok(VerifyTotals { rows: 7, differences: *self.0.differences.lock().unwrap(), ..VerifyTotals::default() })
+    }
+    #[activity(definition = contract::EnsureReverse)]
+    pub async fn ensure_reverse(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        _spec: Spec,
+    ) -> Result<Evidence, ActivityError> {
+        self.0.enter("ensure_reverse", "").map(|()| evidence())
+    }
+    #[activity(definition = contract::Switch)]
+    pub async fn switch(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        input: SwitchInput,
+    ) -> Result<SwitchRecord, ActivityError> {
+        self.0.enter("switch", &format!("{} {}", input.direction, input.epoch))?;
+        let mut queued = self.0.switches.lock().unwrap();
+        let outcome = if queued.is_empty() { "open".to_owned() } else { queued.remove(0) };
+        Ok(SwitchRecord { epoch: input.epoch, outcome, refusal: "a fake one".into(), ..SwitchRecord::default() })
+    }
+    #[activity(definition = contract::UndoActivity)]
+    pub async fn undo(self: Arc<Self>, _ctx: ActivityContext, input: UndoInput) -> Result<Evidence, ActivityError> {
+        self.0.enter("undo", &input.undo.describe()).map(|()| evidence())
+    }
+    #[activity(definition = contract::Finalize)]
+    pub async fn finalize(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        input: FinalizeInput,
+    ) -> Result<Evidence, ActivityError> {
+        self.0.enter("finalize", &format!("{:?}", input.step)).map(|()| evidence())
+    }
+}
+
+/// A worker with fakes on a thread of its own; dropping it stops it.
+pub struct FakeWorker {
+    stop: Option<Box<dyn Fn() + Send>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl FakeWorker {
+    pub async fn start(server: &Server, script: &Arc<Script>) -> Self {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let (client, script) = (server.client().await, Arc::clone(script));
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            runtime.block_on(async {
+                let core = Runtime::from_current_tokio(Default::default()).unwrap();
+                let options = WorkerOptions::new(TASK_QUEUE)
+                    .register_workflow::<Migration>()
+                    .unwrap()
+                    .register_activities(Fakes(script))
+                    .graceful_shutdown_period(Duration::from_millis(200))
+                    .build();
+                let mut worker = Worker::new(&core, client, options).unwrap();
+                let stop: Box<dyn Fn() + Send> = Box::new(worker.shutdown_handle());
+                let _sent = tell.send(stop);
+                worker.run().await.unwrap();
+            });
+        });
+        Self { stop: told.await.ok(), thread: Some(thread) }
+    }
+}
+
+impl Drop for FakeWorker {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            stop();
+        }
+        if let Some(thread) = self.thread.take() {
+            let _joined = thread.join();
+        }
+    }
+}
+
+/// A running migration with fakes.
+pub struct Run {
+    pub script: Arc<Script>,
+    pub handle: WorkflowHandle<Client, Migration>,
+    _worker: FakeWorker,
+    _server: Server,
+}
+
+pub fn spec() -> Spec {
+    Spec {
+        name: "fake".into(),
+        databases: vec![Database { name: "shop".into(), ..Database::default() }],
+        replication: Some(Replication { poll_ms: 500, ..Replication::default() }),
+        budgets: Some(Budgets { switch_attempts: 3, switch_backoff_ms: 100, ..Budgets::default() }),
+        soak: Some(Soak { duration_ms: 100, poll_ms: 500 }),
+        ..Spec::default()
+    }
+}
+
+impl Run {
+    /// Starts a migration with a script.
+    pub async fn start(script: Script) -> Self {
+        let (server, script) = (Server::start().await, Arc::new(script));
+        let worker = FakeWorker::start(&server, &script).await;
+        let input = MigrationInput { spec: spec(), plan_hash: "hash".into(), carried: None };
+        let options = WorkflowStartOptions::new(TASK_QUEUE, "changeover/migration/fake").build();
+        let client = server.client().await;
+        client.start_workflow(Migration::run, input, options).await.unwrap();
+        let handle = client.get_workflow_handle::<Migration>("changeover/migration/fake");
+        Self { script, handle, _worker: worker, _server: server }
+    }
+
+    pub async fn status(&self) -> Status {
+        self.handle.query(Migration::status, (), Default::default()).await.unwrap()
+    }
+
+    /// Waits until status fulfils the condition.
+    pub async fn until(&self, what: &str, condition: impl Fn(&Status) -> bool) -> Status {
+        let begun = Instant::now();
+        loop {
+            let status = self.status().await;
+            if condition(&status) {
+                return status;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "waited 60 s for {what}; the last status: {status:#?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    pub async fn until_waiting(&self, stage: &str) -> Status {
+        self.until(&format!("waiting at {stage}"), |s| s.state() == State::Waiting && s.stage == stage).await
+    }
+
+    pub async fn until_parked(&self) -> Status {
+        self.until("parked", |s| s.state() == State::Parked).await
+    }
+
+    pub async fn approve(&self, kind: ApprovalKind) -> Result<(), String> {
+        let epoch = self.status().await.epoch;
+        self.approve_with(approval(kind, epoch)).await
+    }
+
+    pub async fn approve_with(&self, approve: Approve) -> Result<(), String> {
+        self.handle
+            .execute_update(Migration::approve, approve, Default::default())
+            .await
+            .map(drop)
+            .map_err(|e| format!("{e:?}"))
+    }
+
+    pub async fn cutover(&self) -> Result<(), String> {
+        self.handle
+            .execute_update(Migration::cutover, control(), Default::default())
+            .await
+            .map(drop)
+            .map_err(|e| format!("{e:?}"))
+    }
+    pub async fn rollback(&self) -> Result<(), String> {
+        self.handle
+            .execute_update(Migration::rollback, control(), Default::default())
+            .await
+            .map(drop)
+            .map_err(|e| format!("{e:?}"))
+    }
+    pub async fn retry(&self) -> Result<(), String> {
+        self.handle
+            .execute_update(Migration::retry, control(), Default::default())
+            .await
+            .map(drop)
+            .map_err(|e| format!("{e:?}"))
+    }
+    pub async fn abort(&self) -> Result<(), String> {
+        self.handle
+            .execute_update(Migration::abort, control(), Default::default())
+            .await
+            .map(drop)
+            .map_err(|e| format!("{e:?}"))
+    }
+    pub async fn finalize(&self) -> Result<(), String> {
+        self.handle
+            .execute_update(Migration::finalize, control(), Default::default())
+            .await
+            .map(drop)
+            .map_err(|e| format!("{e:?}"))
+    }
+    pub async fn end(&self) -> Status {
+        let outcome = tokio::time::timeout(Duration::from_secs(60), self.handle.get_result(Default::default()));
+        outcome.await.expect("it ends within 60 s").unwrap().status
+    }
+}
+
+pub fn control() -> Control {
+    Control { actor: "ada".into(), reason: "test".into() }
+}
+
+pub fn approval(kind: ApprovalKind, epoch: u64) -> Approve {
+    Approve {
+        approver: "ada".into(),
+        reason: "read".into(),
+        plan_hash: "hash".into(),
+        epoch,
+        expires_at: "2999-01-01T00:00:00Z".into(),
+        kind: kind.into(),
+    }
+}
