@@ -14,6 +14,7 @@ pub mod progress;
 pub mod spec;
 pub mod stage;
 pub mod undo;
+pub mod verify;
 
 pub use changeover_proto::v1 as proto;
 pub use direction::{Direction, Side};
