@@ -66,6 +66,13 @@ create table if not exists changeover.note (
     at    timestamptz not null default clock_timestamp()
 );
 
+-- How far a run of verification is (on the target): counters and the last key, which is row data and has no place elsewhere.
+create table if not exists changeover.verify_position (
+    run   text primary key,
+    state jsonb not null,
+    at    timestamptz not null default clock_timestamp()
+);
+
 -- The DDL guard's function; the event trigger itself is made only when it's needed.
 create or replace function changeover.refuse_ddl() returns event_trigger
     language plpgsql set search_path = pg_catalog as $$

@@ -15,6 +15,7 @@ pub mod roles;
 pub mod secret;
 pub mod triggers;
 pub mod unlogged;
+pub mod verify;
 
 pub use connect::Session;
 pub use migration::{Migration, Site};

@@ -4,7 +4,7 @@
 //! The rules for a row rest on one fact: a marker committed on the provider after a reading, and visible on the subscriber,
 //! proves that the subscriber holds everything that the reading saw ("before or at the marker"), and perhaps more.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -165,8 +165,8 @@ impl ChunkSizer {
 /// Matches the rows of one chunk as they arrive from both sides, in whatever order, and keeps only what has no partner yet.
 #[derive(Debug, Default)]
 pub struct Unmatched {
-    provider: HashMap<Key, RowHash>,
-    subscriber: HashMap<Key, RowHash>,
+    provider: BTreeMap<Key, RowHash>,
+    subscriber: BTreeMap<Key, RowHash>,
     /// Keys whose rows were seen on both sides with different content.
     differing: Vec<Key>,
 }

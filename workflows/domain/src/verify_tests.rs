@@ -119,8 +119,8 @@ proptest! {
     /// Whatever the order of arrival, what is left is exactly the symmetric difference.
     #[test]
     fn unmatched_is_the_symmetric_difference(
-        provider in prop::collection::hash_map(0u8..40, 0i64..3, 0..40),
-        subscriber in prop::collection::hash_map(0u8..40, 0i64..3, 0..40),
+        provider in prop::collection::btree_map(0u8..40, 0i64..3, 0..40),
+        subscriber in prop::collection::btree_map(0u8..40, 0i64..3, 0..40),
         order in prop::collection::vec(any::<bool>(), 80),
     ) {
         let mut unmatched = Unmatched::default();

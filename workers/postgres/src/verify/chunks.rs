@@ -117,7 +117,12 @@ async fn chunk(
 }
 
 /// Lists a range on both sides and collects the keys without a partner. Ranges in which too much has none are cut in two.
-async fn list(pair: &mut Pair<'_>, walk: &mut Walk<'_>, range: Range, progress: &mut Progress<'_>) -> Result<(), Failure> {
+async fn list(
+    pair: &mut Pair<'_>,
+    walk: &mut Walk<'_>,
+    range: Range,
+    progress: &mut Progress<'_>,
+) -> Result<(), Failure> {
     let mut ranges = vec![range];
     while let Some(range) = ranges.pop() {
         match unmatched(pair, walk.table, &range).await? {
@@ -140,7 +145,8 @@ async fn list(pair: &mut Pair<'_>, walk: &mut Walk<'_>, range: Range, progress: 
 async fn unmatched(pair: &Pair<'_>, table: &Table, range: &Range) -> Result<Option<Vec<Key>>, Failure> {
     let sql = table.shape.rows(range);
     let what = format!("listing a chunk of {}", table.shape.name.raw());
-    let (ours, theirs) = tokio::try_join!(pair.provider.stream(&sql, range, &what), pair.subscriber.stream(&sql, range, &what))?;
+    let (ours, theirs) =
+        tokio::try_join!(pair.provider.stream(&sql, range, &what), pair.subscriber.stream(&sql, range, &what))?;
     let (mut ours, mut theirs) = (std::pin::pin!(ours.fuse()), std::pin::pin!(theirs.fuse()));
     let mut unmatched = Unmatched::default();
     let columns = table.shape.key.len();
@@ -172,7 +178,8 @@ fn key_and_hash(row: &Row, columns: usize) -> (Key, RowHash) {
 async fn cut(pair: &Pair<'_>, table: &Table, range: Range) -> Result<Vec<Range>, Failure> {
     let shape = &table.shape;
     let (ours, theirs) = tokio::try_join!(pair.provider.digest(shape, &range), pair.subscriber.digest(shape, &range))?;
-    let (reader, rows) = if ours.rows >= theirs.rows { (&pair.provider, ours.rows) } else { (&pair.subscriber, theirs.rows) };
+    let (reader, rows) =
+        if ours.rows >= theirs.rows { (&pair.provider, ours.rows) } else { (&pair.subscriber, theirs.rows) };
     let middle = rows.unsigned_abs().saturating_sub(1) / 2;
     let Some(key) = reader.boundary(shape, &range, middle).await? else {
         // Emptied in the meantime: nothing in the way of listing it.
@@ -190,7 +197,12 @@ async fn deal_with(pair: &mut Pair<'_>, walk: &mut Walk<'_>, progress: &mut Prog
 }
 
 /// Reads suspects again and reports those that differ.
-pub(super) async fn report(pair: &mut Pair<'_>, table: &Table, suspects: Vec<Key>, progress: &mut Progress<'_>) -> Result<(), Failure> {
+pub(super) async fn report(
+    pair: &mut Pair<'_>,
+    table: &Table,
+    suspects: Vec<Key>,
+    progress: &mut Progress<'_>,
+) -> Result<(), Failure> {
     let subscriber = pair.subscriber.side();
     for batch in suspects.chunks(BATCH) {
         progress.rechecked(batch.len());

@@ -93,7 +93,8 @@ fn pair(tables: &mut Tables, found: Found, other: &Found, hash: Hash) {
 
 async fn read(reader: &Reader) -> Result<BTreeMap<String, Found>, Failure> {
     let failed = reader.session.failed("reading the list of tables");
-    let version: String = reader.session.query_one("select current_setting('server_version_num')", &[]).await.map_err(&failed)?.get(0);
+    let version: String =
+        reader.session.query_one("select current_setting('server_version_num')", &[]).await.map_err(&failed)?.get(0);
     // The function appeared in PostgreSQL 15; without it, only byte-ordered collations are known to be alike.
     let actual = if version.parse().unwrap_or(0) >= 150_000 {
         "pg_catalog.pg_database_collation_actual_version(d.oid)"
@@ -123,6 +124,6 @@ fn found(row: &Row) -> Found {
         columns: texts("columns"),
         key,
         orders: row.get("key_orders"),
-        bytes_per_row: if rows == 0 { 0 } else { bytes / rows },
+        bytes_per_row: bytes.checked_div(rows).unwrap_or(0),
     }
 }

@@ -33,10 +33,19 @@ impl Markers {
             subscriber.side,
             PATIENCE.as_secs()
         );
-        Err(Failure::transient("CO0603", message, "look at `changeover status`: replication is down or far behind; verification goes on when it has caught up"))
+        Err(Failure::transient(
+            "CO0603",
+            message,
+            "look at `changeover status`: replication is down or far behind; verification goes on when it has caught up",
+        ))
     }
     /// Sends a marker; whether it was seen within `limit`.
-    pub(super) async fn pass_within(&mut self, provider: &Session, subscriber: &Session, limit: Duration) -> Result<bool, Failure> {
+    pub(super) async fn pass_within(
+        &mut self,
+        provider: &Session,
+        subscriber: &Session,
+        limit: Duration,
+    ) -> Result<bool, Failure> {
         self.sent += 1;
         let token = format!("verify/{}/{}", self.run, self.sent);
         let side = provider.side.word();
@@ -44,16 +53,24 @@ impl Markers {
         // Only the last marker of a run is kept: all before it have been seen, or given up.
         let sql = "with gone as (delete from changeover.marker where side = $1 and token like $2) \
             insert into changeover.marker (side, epoch, token) select $1, epoch, $3 from changeover.migration";
-        let written = provider.execute(sql, &[&side, &mine, &token]).await.map_err(provider.failed("writing a marker"))?;
+        let written =
+            provider.execute(sql, &[&side, &mine, &token]).await.map_err(provider.failed("writing a marker"))?;
         if written != 1 {
             let message = format!("database {} on the {side} has lost the migration's home row", provider.database);
-            return Err(Failure::needs_human("CO0212", message, "find out who emptied changeover.migration; then `changeover abort`"));
+            return Err(Failure::needs_human(
+                "CO0212",
+                message,
+                "find out who emptied changeover.migration; then `changeover abort`",
+            ));
         }
         let sent = Instant::now();
         let mut pause = Duration::from_millis(1);
         loop {
             let seen = subscriber
-                .query_one("select exists (select from changeover.marker where side = $1 and token = $2)", &[&side, &token])
+                .query_one(
+                    "select exists (select from changeover.marker where side = $1 and token = $2)",
+                    &[&side, &token],
+                )
                 .await
                 .map_err(subscriber.failed("waiting for a marker"))?;
             if seen.get(0) {

@@ -100,7 +100,8 @@ async fn sorted(pair: &mut Pair<'_>, table: &Table, progress: &mut Progress<'_>)
         readers.subscriber.stream(&sql, &all, &what),
         readers.after.stream(&sql, &all, &what)
     )?;
-    let (mut before, mut subscriber, mut after) = (std::pin::pin!(before), std::pin::pin!(subscriber), std::pin::pin!(after));
+    let (mut before, mut subscriber, mut after) =
+        (std::pin::pin!(before), std::pin::pin!(subscriber), std::pin::pin!(after));
     let mut heads = [next(&mut before).await?, next(&mut subscriber).await?, next(&mut after).await?];
     let mut suspects = Vec::new();
     while let Some(hash) = heads.iter().flatten().map(|h| h.hash).min() {
@@ -132,7 +133,11 @@ async fn next(stream: &mut (impl Stream<Item = Result<Row, Failure>> + Unpin)) -
 }
 
 /// Reads the suspects again: hash, how many are missing (negative: too many), and where one of them is.
-async fn again(pair: &mut Pair<'_>, table: &Table, suspects: &[RowHash]) -> Result<Vec<(RowHash, i64, String)>, Failure> {
+async fn again(
+    pair: &mut Pair<'_>,
+    table: &Table,
+    suspects: &[RowHash],
+) -> Result<Vec<(RowHash, i64, String)>, Failure> {
     let readers = Sandwich::open(pair).await?;
     let halves: Vec<i64> = suspects.iter().map(|h| h.0).collect();
     let (before, subscriber, after) = tokio::try_join!(
@@ -147,7 +152,8 @@ async fn again(pair: &mut Pair<'_>, table: &Table, suspects: &[RowHash]) -> Resu
         if missing == 0 {
             continue;
         }
-        let (reader, counts) = if missing > 0 { (&readers.before, &before) } else { (&readers.subscriber, &subscriber) };
+        let (reader, counts) =
+            if missing > 0 { (&readers.before, &before) } else { (&readers.subscriber, &subscriber) };
         let place = counts.get(hash).map_or("", |c| c.1.as_str());
         different.push((*hash, missing, format!("such as ctid {place} on the {}", reader.side())));
     }
@@ -156,6 +162,7 @@ async fn again(pair: &mut Pair<'_>, table: &Table, suspects: &[RowHash]) -> Resu
 
 async fn counts(reader: &Reader, table: &Table, halves: &[i64]) -> Result<BTreeMap<RowHash, (i64, String)>, Failure> {
     let what = format!("counting rows of {} again", table.shape.name.raw());
-    let rows = reader.session.query(&table.shape.multiset_of(), &[&halves]).await.map_err(reader.session.failed(&what))?;
+    let rows =
+        reader.session.query(&table.shape.multiset_of(), &[&halves]).await.map_err(reader.session.failed(&what))?;
     Ok(rows.iter().map(|row| (RowHash(row.get(0), row.get(1)), (row.get(2), row.get(3)))).collect())
 }

@@ -104,7 +104,8 @@ impl<'a> Pair<'a> {
     /// Ends the lock of a row; fails when it was lost before.
     pub(super) async fn release_row(&mut self) -> Result<(), Failure> {
         let Some(locker) = &self.locker else { return Ok(()) };
-        let released = locker.session.batch_execute("commit").await.map_err(locker.session.failed("releasing a locked row"));
+        let released =
+            locker.session.batch_execute("commit").await.map_err(locker.session.failed("releasing a locked row"));
         if released.is_err() {
             self.locker = None;
         }

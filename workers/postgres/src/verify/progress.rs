@@ -123,13 +123,18 @@ pub(super) async fn load(target: &Session, run: &str) -> Result<Option<Position>
     let text: String = row.get(0);
     serde_json::from_str(&text).map(Some).map_err(|_| {
         let message = format!("database {}: the position of verification on the target can't be read", target.database);
-        Failure::needs_human("CO0605", message, "delete the row from changeover.verify_position on the target; then `changeover retry`")
+        Failure::needs_human(
+            "CO0605",
+            message,
+            "delete the row from changeover.verify_position on the target; then `changeover retry`",
+        )
     })
 }
 
 /// Stores the position of a run, and forgets those of earlier runs.
 pub(super) async fn save(target: &Session, run: &str, position: &Position) -> Result<(), Failure> {
-    let text = serde_json::to_string(position).map_err(|e| Failure::invariant("CO0605", format!("a position has no JSON form: {e}")))?;
+    let text = serde_json::to_string(position)
+        .map_err(|e| Failure::invariant("CO0605", format!("a position has no JSON form: {e}")))?;
     let sql = "with gone as (delete from changeover.verify_position where run <> $1) \
         insert into changeover.verify_position (run, state) values ($1, $2::text::jsonb) \
         on conflict (run) do update set state = excluded.state, at = clock_timestamp()";

@@ -78,7 +78,11 @@ fn keys_of(pending: &[(Key, Suspect)]) -> Vec<Key> {
     pending.iter().map(|(key, _)| key.clone()).collect()
 }
 
-async fn read_provider(pair: &Pair<'_>, table: &Table, pending: &[(Key, Suspect)]) -> Result<Vec<Option<Seen>>, Failure> {
+async fn read_provider(
+    pair: &Pair<'_>,
+    table: &Table,
+    pending: &[(Key, Suspect)],
+) -> Result<Vec<Option<Seen>>, Failure> {
     pair.provider.keys(&table.shape, &keys_of(pending)).await
 }
 
@@ -122,7 +126,11 @@ async fn decide_hot(pair: &mut Pair<'_>, table: &Table, key: &Key) -> Result<Opt
                 LOCKED.as_millis(),
                 HOT_PATIENCE.as_secs()
             );
-            return Err(Failure::transient("CO0604", message, "it is tried again; if it stays so, lower the lag of replication or the load on that table for a minute"));
+            return Err(Failure::transient(
+                "CO0604",
+                message,
+                "it is tried again; if it stays so, lower the lag of replication or the load on that table for a minute",
+            ));
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(200));

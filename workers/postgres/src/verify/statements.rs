@@ -190,10 +190,6 @@ impl Shape {
             self.name,
         )
     }
-    /// Rows, hash and bytes of the whole table.
-    pub(super) fn whole(&self) -> String {
-        self.digest(&Range::default())
-    }
     /// Reads keys again: one array parameter per key column; place in the arrays, version, hash; no row for an absent key.
     pub(super) fn keys(&self) -> String {
         let arrays = (1..=self.key.len()).map(|n| format!("${n}::pg_catalog.text[]")).collect::<Vec<_>>().join(", ");
@@ -212,9 +208,11 @@ impl Shape {
         format!("select 1 from only {} t where {} for share", self.name, self.matching(|n| format!("${n}")))
     }
     fn matching(&self, value: impl Fn(usize) -> String) -> String {
-        let conditions = self.key.iter().enumerate().map(|(n, k)| {
-            format!("t.{} {} {}::pg_catalog.text::{}", k.name, k.equals, value(n + 1), k.type_name)
-        });
+        let conditions = self
+            .key
+            .iter()
+            .enumerate()
+            .map(|(n, k)| format!("t.{} {} {}::pg_catalog.text::{}", k.name, k.equals, value(n + 1), k.type_name));
         conditions.collect::<Vec<_>>().join(" and ")
     }
 }

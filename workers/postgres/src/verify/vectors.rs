@@ -15,7 +15,9 @@ const VALUES: &str = "(values (''), ('a'), ('changeover'), (repeat('0123456789',
 
 async fn vectors(session: &Session, hash: Hash) -> Result<String, Failure> {
     let (first, second) = (hash.half("v.t", 0), hash.half("v.t", 1));
-    let sql = format!("select string_agg(({first})::text || ' ' || ({second})::text, ',' order by length(v.t), v.t collate \"C\") from {VALUES}");
+    let sql = format!(
+        "select string_agg(({first})::text || ' ' || ({second})::text, ',' order by length(v.t), v.t collate \"C\") from {VALUES}"
+    );
     one(session, &sql, "hashing known values").await
 }
 
@@ -25,13 +27,26 @@ async fn one(session: &Session, sql: &str, what: &str) -> Result<String, Failure
 
 /// Chooses a hash on which both servers agree, and makes sure that they write values alike.
 pub(super) async fn choose(provider: &Session, subscriber: &Session) -> Result<Hash, Failure> {
-    let (ours, theirs) = tokio::try_join!(one(provider, WRITTEN, "writing known values"), one(subscriber, WRITTEN, "writing known values"))?;
+    let (ours, theirs) = tokio::try_join!(
+        one(provider, WRITTEN, "writing known values"),
+        one(subscriber, WRITTEN, "writing known values")
+    )?;
     if ours != theirs {
-        let message = format!("database {}: the two servers write the same values differently, so that their texts can't be compared", provider.database);
-        return Err(Failure::refused("CO0602", message, "compare the versions of both servers: PostgreSQL 12 and later write floating-point numbers alike"));
+        let message = format!(
+            "database {}: the two servers write the same values differently, so that their texts can't be compared",
+            provider.database
+        );
+        return Err(Failure::refused(
+            "CO0602",
+            message,
+            "compare the versions of both servers: PostgreSQL 12 and later write floating-point numbers alike",
+        ));
     }
     let encoding = "select current_setting('server_encoding')";
-    let (ours, theirs) = tokio::try_join!(one(provider, encoding, "reading the encoding"), one(subscriber, encoding, "reading the encoding"))?;
+    let (ours, theirs) = tokio::try_join!(
+        one(provider, encoding, "reading the encoding"),
+        one(subscriber, encoding, "reading the encoding")
+    )?;
     let wanted = if ours == theirs { Hash::Extended } else { Hash::ExtendedHex };
     let (ours, theirs) = tokio::try_join!(vectors(provider, wanted), vectors(subscriber, wanted))?;
     Ok(if ours == theirs { wanted } else { Hash::Sha256 })
