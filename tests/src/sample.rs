@@ -121,7 +121,8 @@ pub async fn load(access: &Access, size_mb: u32) -> Result<()> {
 
 async fn load_database(access: &Access, database: &str, size_mb: u32) -> Result<()> {
     let client = access.open(database).await?;
-    let settings = format!("set sample.size_mb = '{size_mb}'; set client_min_messages = warning; set lock_timeout = '10s'");
+    let settings =
+        format!("set sample.size_mb = '{size_mb}'; set client_min_messages = warning; set lock_timeout = '10s'");
     client.batch_execute(&settings).await?;
     let tables = client
         .query_one(
@@ -140,7 +141,11 @@ async fn load_database(access: &Access, database: &str, size_mb: u32) -> Result<
 /// The statements of a script that has nothing but comments and statements ending in a semicolon at the end of a line.
 fn statements(script: &str) -> Vec<String> {
     let code: Vec<&str> = script.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
-    code.join("\n").split(";\n").map(|part| part.trim().trim_end_matches(';').to_owned()).filter(|part| !part.is_empty()).collect()
+    code.join("\n")
+        .split(";\n")
+        .map(|part| part.trim().trim_end_matches(';').to_owned())
+        .filter(|part| !part.is_empty())
+        .collect()
 }
 
 #[cfg(test)]

@@ -162,7 +162,8 @@ pub(super) fn compare(report: &mut CheckReport, database: &str, ledgers: &[Clien
                             let text = format!("{name}: number {number} of {sequence} was given to {other:?} before");
                             report.add(Kind::Invariant, text);
                         }
-                        if !found.numbers.contains_key(&(sequence.clone(), *number)) && found.ledger.contains_key(&key) {
+                        if !found.numbers.contains_key(&(sequence.clone(), *number)) && found.ledger.contains_key(&key)
+                        {
                             report.add(Kind::Lost, format!("{name}: its note of number {number} of {sequence}"));
                         }
                     }
@@ -173,7 +174,11 @@ pub(super) fn compare(report: &mut CheckReport, database: &str, ledgers: &[Clien
                         report.in_doubt_present += 1;
                     }
                     if let Some(booked) = found.ledger.get(&key) {
-                        slots.entry((ledger.client, booked.slot)).or_default().in_doubt(*seq, booked.version, &tried.op);
+                        slots.entry((ledger.client, booked.slot)).or_default().in_doubt(
+                            *seq,
+                            booked.version,
+                            &tried.op,
+                        );
                     }
                 }
                 Fate::Refused => {
@@ -190,7 +195,8 @@ pub(super) fn compare(report: &mut CheckReport, database: &str, ledgers: &[Clien
     }
     for ((sequence, number), given) in &found.numbers {
         if given.len() > 1 {
-            let text = format!("{database}: number {number} of {sequence} was given {} times, to {given:?}", given.len());
+            let text =
+                format!("{database}: number {number} of {sequence} was given {} times, to {given:?}", given.len());
             report.add(Kind::Invariant, text);
         }
     }
@@ -227,9 +233,11 @@ fn presence(report: &mut CheckReport, name: &str, must: bool, key: (i32, i64), f
 fn identity(report: &mut CheckReport, name: &str, version: i64, tried: &Tried, key: (i32, i64), found: &Found) {
     let Some(booked) = found.ledger.get(&key) else { return };
     if booked.version != version {
-        report.add(Kind::Reordered, format!("{name}: acknowledged as version {version}, is version {}", booked.version));
+        report
+            .add(Kind::Reordered, format!("{name}: acknowledged as version {version}, is version {}", booked.version));
     } else if found.journal.get(&key).is_some_and(|versions| versions.iter().any(|written| *written != version)) {
-        report.add(Kind::Reordered, format!("{name}: acknowledged as version {version}, its row without a key differs"));
+        report
+            .add(Kind::Reordered, format!("{name}: acknowledged as version {version}, its row without a key differs"));
     }
     if booked.slot != tried.slot || booked.op != tried.op {
         report.add(Kind::Invariant, format!("{name}: its row says slot {} and {}", booked.slot, booked.op));

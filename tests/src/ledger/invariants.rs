@@ -148,7 +148,10 @@ async fn sequences(report: &mut CheckReport, database: &str, client: &Client) ->
         let beyond = stands.is_some_and(|stands| if rising { stands >= farthest } else { stands <= farthest });
         if !beyond {
             let stands = stands.map_or("unused".to_owned(), |stands| stands.to_string());
-            report.add(Kind::Invariant, format!("{database}: {sequence} stands at {stands} and has handed out {farthest}"));
+            report.add(
+                Kind::Invariant,
+                format!("{database}: {sequence} stands at {stands} and has handed out {farthest}"),
+            );
         }
     }
     Ok(())

@@ -34,7 +34,10 @@ pub(super) fn check(report: &mut CheckReport, name: &str, key: (i32, i32), slot:
     for pair in slot.acknowledged.windows(2) {
         let ((before, older), (after, newer)) = (pair[0], pair[1]);
         if newer <= older {
-            report.add(Kind::Reordered, format!("{name}: seq {after} is version {newer}, seq {before} before it was {older}"));
+            report.add(
+                Kind::Reordered,
+                format!("{name}: seq {after} is version {newer}, seq {before} before it was {older}"),
+            );
         }
     }
     for (version, writers) in slot.versions.iter().filter(|(_, writers)| writers.len() > 1) {

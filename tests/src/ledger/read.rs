@@ -92,7 +92,9 @@ pub(super) fn read_client(path: &Path) -> Result<ClientLedger> {
 /// Reads every client's file in `directory`, in the clients' order.
 pub fn read_ledger(directory: &Path) -> Result<Vec<ClientLedger>> {
     let mut clients = Vec::new();
-    for file in std::fs::read_dir(directory).with_context(|| format!("reading the ledger in {}", directory.display()))? {
+    for file in
+        std::fs::read_dir(directory).with_context(|| format!("reading the ledger in {}", directory.display()))?
+    {
         let path = file?.path();
         if path.extension().is_some_and(|extension| extension == "jsonl") {
             clients.push(read_client(&path)?);

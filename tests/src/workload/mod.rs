@@ -252,7 +252,10 @@ mod tests {
 
     #[test]
     fn an_address_is_host_and_port() {
-        assert_eq!("db.example:5432".parse::<Address>().ok(), Some(Address { host: "db.example".to_owned(), port: 5432 }));
+        assert_eq!(
+            "db.example:5432".parse::<Address>().ok(),
+            Some(Address { host: "db.example".to_owned(), port: 5432 })
+        );
         assert!("5432".parse::<Address>().is_err());
         assert!("db:port".parse::<Address>().is_err());
     }

@@ -260,7 +260,8 @@ mod tests {
         recorder.lane("direct/shop");
         for (lane, end) in answers {
             let end = end * 1_000_000;
-            let attempt = Attempt { lane: *lane, start: end - 500_000, end, slowest: 400_000, ending: Ending::Acknowledged };
+            let attempt =
+                Attempt { lane: *lane, start: end - 500_000, end, slowest: 400_000, ending: Ending::Acknowledged };
             recorder.attempt(attempt, "x");
         }
         recorder

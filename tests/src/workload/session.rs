@@ -32,7 +32,13 @@ pub struct Endpoints {
 
 impl Endpoints {
     /// `addresses` isn't empty; the first is tried first.
-    pub fn new(addresses: Vec<Address>, database: &str, user: &str, password: &str, ca: &std::path::Path) -> Result<Self> {
+    pub fn new(
+        addresses: Vec<Address>,
+        database: &str,
+        user: &str,
+        password: &str,
+        ca: &std::path::Path,
+    ) -> Result<Self> {
         let mut config = Config::new();
         config.dbname(database).user(user).password(password).application_name("changeover-workload");
         config.ssl_mode(tokio_postgres::config::SslMode::Require).connect_timeout(Duration::from_secs(5));

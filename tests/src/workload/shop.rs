@@ -136,7 +136,8 @@ async fn own_order(tx: &mut Tx<'_>) -> Result<(), Error> {
             (tx.run("delete from sales.orders where placed_on = $1::date and id = $2 returning 1", &key).await?, None)
         }
         "order_state" => {
-            let sql = "update sales.orders set state = 'packed', note = note || '!', extra = extra || '{\"moved\": true}'
+            let sql =
+                "update sales.orders set state = 'packed', note = note || '!', extra = extra || '{\"moved\": true}'
                 where placed_on = $1::date and id = $2 returning 1";
             (tx.run(sql, &key).await?, Some(day.clone()))
         }

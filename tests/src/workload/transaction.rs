@@ -154,7 +154,8 @@ impl Tx<'_> {
     /// The whole transaction as one statement, committed by itself. `also` is a further step of it, as `, name as (insert …)`.
     pub async fn single(&mut self, also: &str, params: &[Param]) -> Result<(), Error> {
         self.out.commit_sent = true;
-        self.book(&format!("{also} select version, coalesce(pg_catalog.inet_server_port(), 0) from raised"), params).await
+        self.book(&format!("{also} select version, coalesce(pg_catalog.inet_server_port(), 0) from raised"), params)
+            .await
     }
 
     async fn book(&mut self, end: &str, params: &[Param]) -> Result<(), Error> {

@@ -70,7 +70,8 @@ impl Writer {
         };
         let what = format!("the {} writer on {}", writer.path.name(), writer.database);
         let session = timeout(options.answer_deadline, writer.endpoints.open()).await;
-        let session = session.with_context(|| format!("{what}: no answer"))?.with_context(|| format!("{what} can't log in"))?;
+        let session =
+            session.with_context(|| format!("{what}: no answer"))?.with_context(|| format!("{what} can't log in"))?;
         writer.memory.bounds = bounds(&session, &writer.database).await.with_context(|| what)?;
         writer.session = Some(session);
         Ok(writer)
@@ -133,8 +134,7 @@ impl Writer {
         self.ledger.append(&Entry::Try { seq: id.seq, slot: id.slot, op: op.to_owned(), at: start })?;
 
         let mut out = Outcome::default();
-        let mut tx =
-            Tx { session: &session, id, op, rng: &mut self.rng, memory: &mut self.memory, out: &mut out };
+        let mut tx = Tx { session: &session, id, op, rng: &mut self.rng, memory: &mut self.memory, out: &mut out };
         let work = async { if shop { shop::run(&mut tx).await } else { billing::run(&mut tx).await } };
         let ended = timeout(self.answer_deadline, work).await;
         let end = self.recorder.clock.now();
