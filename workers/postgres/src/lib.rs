@@ -4,6 +4,7 @@
 //! observes, acts if need be, observes again and returns evidence; its undo means "make sure it isn't there".
 
 pub mod connect;
+pub mod console;
 pub mod error;
 pub mod escalate;
 pub mod home;
@@ -11,6 +12,7 @@ pub mod membership;
 pub mod migration;
 pub mod note;
 pub mod patience;
+pub mod preflight;
 pub mod roles;
 pub mod secret;
 pub mod triggers;

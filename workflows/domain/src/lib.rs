@@ -10,6 +10,7 @@ pub mod ident;
 pub mod lsn;
 pub mod names;
 pub mod plan;
+pub mod preflight;
 pub mod progress;
 pub mod spec;
 pub mod stage;

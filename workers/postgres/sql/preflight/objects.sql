@@ -1,0 +1,60 @@
+-- What a database holds besides tables and sequences. $1: schemas of tools; $2: the escalation function or ''.
+-- Locks: none.
+select pg_catalog.jsonb_build_object(
+    'extensions', (
+        select coalesce(pg_catalog.jsonb_agg(x order by x.name), '[]') from (
+            select e.extname::text as name, e.extversion as version, n.nspname::text as schema
+              from pg_catalog.pg_extension e join pg_catalog.pg_namespace n on n.oid = e.extnamespace) x),
+    'languages', (
+        select coalesce(pg_catalog.jsonb_agg(l.lanname order by l.lanname), '[]') from pg_catalog.pg_language l),
+    'large_objects', (select pg_catalog.count(*) from pg_catalog.pg_largeobject_metadata),
+    'event_triggers', (
+        select coalesce(pg_catalog.jsonb_agg(x order by x.name), '[]') from (
+            select t.evtname::text as name, t.evtevent::text as event, t.evtenabled as enabled, r.rolname::text as owner
+              from pg_catalog.pg_event_trigger t join pg_catalog.pg_roles r on r.oid = t.evtowner
+             where not exists (
+                 select from pg_catalog.pg_depend d
+                  where d.classid = 'pg_catalog.pg_event_trigger'::pg_catalog.regclass and d.objid = t.oid and d.deptype = 'e')) x),
+    'materialized_views', (
+        select pg_catalog.count(*) from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+         where c.relkind = 'm' and n.nspname <> all ($1::text[])),
+    'publications', (select coalesce(pg_catalog.jsonb_agg(p.pubname order by p.pubname), '[]') from pg_catalog.pg_publication p),
+    'foreign_servers', (
+        select coalesce(pg_catalog.jsonb_agg(x order by x.name), '[]') from (
+            select s.srvname::text as name, w.fdwname::text as wrapper
+              from pg_catalog.pg_foreign_server s join pg_catalog.pg_foreign_data_wrapper w on w.oid = s.srvfdw) x),
+    'triggers', (
+        select coalesce(pg_catalog.jsonb_agg(x order by x.table, x.name), '[]') from (
+            select n.nspname || '.' || c.relname as table, t.tgname::text as name, t.tgenabled as enabled
+              from pg_catalog.pg_trigger t
+              join pg_catalog.pg_class c on c.oid = t.tgrelid
+              join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+             where t.tgenabled in ('A', 'R') and not t.tgisinternal and n.nspname <> all ($1::text[])) x),
+    'functions', (
+        -- functions whose power comes from a superuser, or whose code isn't in the database
+        select coalesce(pg_catalog.jsonb_agg(x order by x.name), '[]') from (
+            select n.nspname || '.' || p.proname as name, r.rolname::text as owner, l.lanname::text as language,
+                   p.prosecdef and r.rolsuper as definer, not l.lanpltrusted and l.lanname <> 'internal' as untrusted
+              from pg_catalog.pg_proc p
+              join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+              join pg_catalog.pg_roles r on r.oid = p.proowner
+              join pg_catalog.pg_language l on l.oid = p.prolang
+             where ((p.prosecdef and r.rolsuper) or (not l.lanpltrusted and l.lanname <> 'internal'))
+               and n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and n.nspname <> all ($1::text[])
+               and not exists (
+                   select from pg_catalog.pg_depend d
+                    where d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass and d.objid = p.oid and d.deptype = 'e')) x),
+    'collations', (
+        -- collations with a version that differs from the one the library has now
+        select coalesce(pg_catalog.jsonb_agg(c.collname order by c.collname), '[]')
+          from pg_catalog.pg_collation c
+         where c.collversion is distinct from pg_catalog.pg_collation_actual_version(c.oid) and c.collversion is not null),
+    'home', pg_catalog.to_regclass('changeover.migration') is not null,
+    'home_schema', pg_catalog.to_regnamespace('changeover') is not null,
+    'pglogical_nodes', pg_catalog.to_regclass('pglogical.node') is not null,
+    'escalation', case when $2::text = '' then null else pg_catalog.jsonb_build_object(
+        'exists', pg_catalog.to_regprocedure($2 || '(text,text)') is not null,
+        'executable', coalesce(
+            pg_catalog.has_schema_privilege(pg_catalog.to_regnamespace(pg_catalog.split_part($2, '.', 1))::oid, 'usage')
+            and pg_catalog.has_function_privilege(pg_catalog.to_regprocedure($2 || '(text,text)')::oid, 'execute'), false)) end
+)

@@ -1,0 +1,21 @@
+//! Preflight: looks at both sides and at the poolers, and changes nothing.
+//!
+//! Each fact is one statement over the whole catalog (`sql/preflight/*.sql`), never one per table. Every session is read-only.
+//! A look that fails becomes a finding by itself, so that everything is reported at once.
+
+mod collect;
+mod look;
+mod pooler;
+
+use changeover_domain::{Failure, preflight, proto::PreflightReport};
+
+use crate::Migration;
+
+/// Looks at everything and judges it. What can't be reached or read is a blocker of the report, not a failure.
+///
+/// # Errors
+/// None today; the type leaves room for a report that can't be made at all.
+pub async fn run(migration: &Migration) -> Result<PreflightReport, Failure> {
+    let facts = collect::collect(migration).await;
+    Ok(preflight::report(&migration.spec, &facts))
+}
