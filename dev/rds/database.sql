@@ -60,7 +60,7 @@ set search_path = pg_catalog
 as $$
 begin
     if action in ('create_event_trigger', 'drop_event_trigger')
-       and (argument is null or argument !~ '^changeover_[a-z0-9_]+$' or pg_catalog.length(argument) > 63) then
+       and (argument is null or argument !~ '^changeover_[a-z0-9_]+$' or pg_catalog.length(argument) > 58) then
         raise exception 'rds_tools.escalate: an event trigger''s name must match ^changeover_[a-z0-9_]+$'
             using errcode = '42602';
     end if;
@@ -72,8 +72,9 @@ begin
         execute pg_catalog.format('grant usage on schema pglogical to %I', session_user);
         execute pg_catalog.format('grant select on all tables in schema pglogical to %I', session_user);
         if exists (select from pg_catalog.pg_roles where rolname = 'changeover_repl') then
+            -- No more than the list of tables: node_interface holds the passwords of connection strings.
             grant usage on schema pglogical to changeover_repl;
-            grant select on all tables in schema pglogical to changeover_repl;
+            grant select on pglogical.tables to changeover_repl;
         end if;
     elsif action = 'drop_extension_pglogical' then
         -- Amazon RDS User Guide, "Managing logical replication slots for RDS for PostgreSQL" (tearing pglogical down).
@@ -85,9 +86,15 @@ begin
         -- triggers"; the master user creates them.
         execute pg_catalog.format(
             'create event trigger %I on ddl_command_start execute function changeover.refuse_ddl()', argument);
+        execute pg_catalog.format(
+            'create event trigger %I on ddl_command_end execute function changeover.refuse_ddl()', argument || '_end');
+        execute pg_catalog.format(
+            'create event trigger %I on sql_drop execute function changeover.refuse_ddl()', argument || '_drop');
     elsif action = 'drop_event_trigger' then
         -- The same page: the trigger's creator drops it.
         execute pg_catalog.format('drop event trigger if exists %I', argument);
+        execute pg_catalog.format('drop event trigger if exists %I', argument || '_end');
+        execute pg_catalog.format('drop event trigger if exists %I', argument || '_drop');
     else
         raise exception 'rds_tools.escalate: action % is not one of create_extension_pglogical, drop_extension_pglogical, '
             'create_event_trigger, drop_event_trigger', pg_catalog.quote_nullable(action)

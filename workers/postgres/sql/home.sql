@@ -73,14 +73,37 @@ create table if not exists changeover.verify_position (
     at    timestamptz not null default clock_timestamp()
 );
 
--- The DDL guard's function; the event trigger itself is made only when it's needed.
+-- What the source's catalog held when the schema was taken over: one row per object, see drift.sql.
+create table if not exists changeover.baseline (
+    object text primary key,
+    hash   text not null
+);
+
+-- The DDL guard's function, run by three event triggers that are made only when they are needed. DDL is refused before it
+-- begins. What may concern a temporary object only is judged when it's over, by what it made or dropped.
 create or replace function changeover.refuse_ddl() returns event_trigger
     language plpgsql set search_path = pg_catalog as $$
 begin
-    -- our own sessions, replication's workers and temporary objects of applications pass
+    -- our own sessions and replication's workers pass
     if current_setting('application_name') like 'changeover/%'
         or current_setting('application_name') like 'pglogical%'
-        or current_setting('session_replication_role') = 'replica' then
+        or current_setting('session_replication_role') = 'replica'
+        or tg_tag = 'REFRESH MATERIALIZED VIEW' then
+        return;
+    end if;
+    if tg_event = 'ddl_command_start' then
+        if tg_tag in ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE VIEW', 'CREATE SEQUENCE') then
+            return;
+        end if;
+        if pg_my_temp_schema() <> 0
+            and tg_tag in ('CREATE INDEX', 'ALTER TABLE', 'DROP TABLE', 'DROP INDEX', 'DROP VIEW', 'DROP SEQUENCE') then
+            return;
+        end if;
+    elsif tg_event = 'ddl_command_end' then
+        if not exists (select from pg_event_trigger_ddl_commands() where schema_name is distinct from 'pg_temp') then
+            return;
+        end if;
+    elsif not exists (select from pg_event_trigger_dropped_objects() where not is_temporary) then
         return;
     end if;
     raise exception 'a migration is under way: % is refused until it ends', tg_tag

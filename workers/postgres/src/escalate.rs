@@ -14,7 +14,8 @@ pub enum Escalated {
     CreatePglogical,
     /// `drop extension pglogical`: the same page.
     DropPglogical,
-    /// An event trigger that runs `changeover.refuse_ddl()`: RDS User Guide, "Event triggers for RDS for PostgreSQL".
+    /// The event triggers that run `changeover.refuse_ddl()`, under this name and with `_end` and `_drop` after it: RDS User
+    /// Guide, "Event triggers for RDS for PostgreSQL".
     CreateEventTrigger(Ident),
     /// Drops it: the same page.
     DropEventTrigger(Ident),
@@ -32,13 +33,30 @@ impl Escalated {
     fn statement(&self) -> String {
         match self {
             Escalated::CreatePglogical => "create extension if not exists pglogical".to_owned(),
-            Escalated::DropPglogical => "drop extension if exists pglogical; drop schema if exists pglogical".to_owned(),
-            Escalated::CreateEventTrigger(name) => {
-                format!("create event trigger {name} on ddl_command_start execute function changeover.refuse_ddl()")
+            Escalated::DropPglogical => {
+                "drop extension if exists pglogical; drop schema if exists pglogical".to_owned()
             }
-            Escalated::DropEventTrigger(name) => format!("drop event trigger if exists {name}"),
+            Escalated::CreateEventTrigger(name) => {
+                let (end, dropped) = guard_names(name);
+                format!(
+                    "create event trigger {name} on ddl_command_start execute function changeover.refuse_ddl();
+                     create event trigger {end} on ddl_command_end execute function changeover.refuse_ddl();
+                     create event trigger {dropped} on sql_drop execute function changeover.refuse_ddl()"
+                )
+            }
+            Escalated::DropEventTrigger(name) => {
+                let (end, dropped) = guard_names(name);
+                format!(
+                    "drop event trigger if exists {name}; drop event trigger if exists {end}; drop event trigger if exists {dropped}"
+                )
+            }
         }
     }
+}
+
+/// The names beside `name`: the trigger at a command's end, and the one for dropped objects.
+fn guard_names(name: &Ident) -> (Ident, Ident) {
+    (Ident::new(format!("{}_end", name.raw())), Ident::new(format!("{}_drop", name.raw())))
 }
 
 /// Does it: through the escalation function where the site has one, else directly. Safe to run twice, except
@@ -50,7 +68,11 @@ pub async fn run(session: &Session, site: &Site, what: &Escalated) -> Result<(),
         return session.batch_execute(&what.statement()).await.map_err(session.failed(&doing));
     }
     let (schema, name) = site.escalation.split_once('.').ok_or_else(|| {
-        Failure::refused("CO0101", format!("escalation `{}` isn't schema.function", site.escalation), "correct it in the spec")
+        Failure::refused(
+            "CO0101",
+            format!("escalation `{}` isn't schema.function", site.escalation),
+            "correct it in the spec",
+        )
     })?;
     let sql = format!("select {}.{}($1, $2)", Ident::new(schema), Ident::new(name));
     session.execute(&sql, &[&action, &argument]).await.map(drop).map_err(session.failed(&doing))

@@ -5,15 +5,19 @@
 
 pub mod connect;
 pub mod console;
+pub mod ddl_guard;
+pub mod drift;
 pub mod error;
 pub mod escalate;
 pub mod home;
+pub mod leftovers;
 pub mod membership;
 pub mod migration;
 pub mod note;
 pub mod patience;
 pub mod preflight;
 pub mod roles;
+pub mod pglogical;
 pub mod secret;
 pub mod triggers;
 pub mod unlogged;

@@ -1,0 +1,180 @@
+//! Whether rows really flow. pglogical's own status alone says `replicating` while nothing does.
+
+use changeover_domain::{
+    Direction, Failure,
+    proto::{Budgets, LinkHealth},
+};
+use futures::future::try_join_all;
+
+use super::{canary, status};
+use crate::{Migration, Session, note};
+
+/// Seconds after which a confirmed position that doesn't move, although changes are made, is a problem. The subscriber
+/// confirms at least every `wal_receiver_status_interval` (10 s by default).
+const STUCK_AFTER_S: f64 = 60.0;
+
+/// Looks at one direction in every database, with a canary's round trip through it.
+pub async fn health(migration: &Migration, direction: Direction) -> Result<Vec<LinkHealth>, Failure> {
+    try_join_all(migration.databases().iter().map(async |database| {
+        let provider = migration.provider(direction).open(&database.name, "health").await?;
+        let subscriber = migration.subscriber(direction).open(&database.name, "health").await?;
+        one(migration, direction, &provider, &subscriber).await
+    }))
+    .await
+}
+
+async fn one(
+    migration: &Migration,
+    direction: Direction,
+    provider: &Session,
+    subscriber: &Session,
+) -> Result<LinkHealth, Failure> {
+    let mut link = LinkHealth {
+        database: provider.database.clone(),
+        direction: direction.word().to_owned(),
+        ..LinkHealth::default()
+    };
+    let Some(found) = status::subscription(migration, direction, subscriber).await? else {
+        link.status = "missing".to_owned();
+        link.problems.push(format!("there is no subscription on the {}", subscriber.side));
+        return Ok(link);
+    };
+    link.status.clone_from(&found.status);
+    link.tables_total = found.tables;
+    link.tables_ready = found.tables_ready;
+    if found.status != "replicating" {
+        link.problems.push(format!("the subscription on the {} is {}", subscriber.side, found.status));
+    }
+    if !found.unready.is_empty() {
+        link.problems.push(format!("tables are not ready: {}", found.unready.join(", ")));
+    }
+    if found.status != "down" && !worker_runs(subscriber, &found.worker_name()).await? {
+        link.problems.push(format!("no apply worker runs on the {}", subscriber.side));
+    }
+    if found.status == "replicating" {
+        match canary::round_trip(provider, subscriber).await? {
+            Some(time) => link.canary_ms = Some(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+            None => link.problems.push(format!(
+                "the canary didn't arrive on the {} within {} s",
+                subscriber.side,
+                canary::DEADLINE.as_secs()
+            )),
+        }
+    }
+    slot(migration, direction, provider, &found.slot, &mut link).await?;
+    Ok(link)
+}
+
+async fn worker_runs(session: &Session, name: &str) -> Result<bool, Failure> {
+    let row = session
+        .query_one(
+            "select exists (select from pg_catalog.pg_stat_activity where backend_type = $1 or application_name = $1)",
+            &[&name],
+        )
+        .await
+        .map_err(session.failed("looking for the apply worker"))?;
+    Ok(row.get(0))
+}
+
+/// Reads the slot into the link's health.
+async fn slot(
+    migration: &Migration,
+    direction: Direction,
+    provider: &Session,
+    slot: &str,
+    link: &mut LinkHealth,
+) -> Result<(), Failure> {
+    let row = provider
+        .query_opt(
+            "select active, coalesce(wal_status, 'unknown'), coalesce(confirmed_flush_lsn::text, ''),
+                    greatest(coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn), 0), 0)::bigint,
+                    greatest(coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0), 0)::bigint
+               from pg_catalog.pg_replication_slots where slot_name = $1::text::name",
+            &[&slot],
+        )
+        .await
+        .map_err(provider.failed("looking at the slot"))?;
+    let Some(row) = row else {
+        link.problems.push(format!("the slot {slot} is gone from the {}", provider.side));
+        return Ok(());
+    };
+    link.slot_active = row.get(0);
+    link.wal_status = row.get(1);
+    link.confirmed_lsn = row.get(2);
+    link.lag_bytes = row.get::<_, i64>(3).unsigned_abs();
+    link.retained_wal_bytes = row.get::<_, i64>(4).unsigned_abs();
+    judge_slot(link, migration.spec.budgets.as_ref());
+    if let Some(seconds) = stuck_for(direction, provider, &link.confirmed_lsn).await?
+        && seconds > STUCK_AFTER_S
+    {
+        link.problems.push(format!("the position confirmed to the {} hasn't moved for {seconds:.0} s", provider.side));
+    }
+    Ok(())
+}
+
+fn judge_slot(link: &mut LinkHealth, budgets: Option<&Budgets>) {
+    if !link.slot_active {
+        link.problems.push("nobody reads the slot".to_owned());
+    }
+    match link.wal_status.as_str() {
+        "lost" => link
+            .problems
+            .push("the slot has lost its WAL (max_slot_wal_keep_size): replication can't go on, see CO0514".to_owned()),
+        "unreserved" => link.problems.push("the slot is about to lose its WAL (max_slot_wal_keep_size)".to_owned()),
+        _ => {}
+    }
+    let allowed = budgets.map_or(0, |b| b.max_retained_wal_bytes);
+    if allowed > 0 && link.retained_wal_bytes > allowed {
+        link.problems.push(format!(
+            "the slot holds back {} bytes of WAL, more than max_retained_wal_bytes ({allowed})",
+            link.retained_wal_bytes
+        ));
+    }
+}
+
+/// Seconds since the confirmed position last moved. The canary makes a change at each look, so that it has to.
+async fn stuck_for(direction: Direction, provider: &Session, confirmed: &str) -> Result<Option<f64>, Failure> {
+    let key = format!("pglogical.confirmed.{direction}");
+    let before: Option<String> = note::get(&**provider, provider.side, &key).await?;
+    if before.as_deref() != Some(confirmed) {
+        note::put(&**provider, provider.side, &key, &confirmed).await?;
+        return Ok(None);
+    }
+    let row = provider
+        .query_opt(
+            "select extract(epoch from clock_timestamp() - at)::float8 from changeover.note where key = $1",
+            &[&key],
+        )
+        .await
+        .map_err(provider.failed("reading a note"))?;
+    Ok(row.map(|r| r.get(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(true, "reserved", 10, 0)]
+    #[case(false, "reserved", 10, 1)]
+    #[case(true, "lost", 10, 1)]
+    #[case(true, "unreserved", 10, 1)]
+    #[case(true, "reserved", 101, 1)]
+    #[case(false, "lost", 101, 3)]
+    fn a_slot_is_judged(
+        #[case] slot_active: bool,
+        #[case] wal_status: &str,
+        #[case] retained: u64,
+        #[case] problems: usize,
+    ) {
+        let mut link = LinkHealth {
+            slot_active,
+            wal_status: wal_status.to_owned(),
+            retained_wal_bytes: retained,
+            ..LinkHealth::default()
+        };
+        judge_slot(&mut link, Some(&Budgets { max_retained_wal_bytes: 100, ..Budgets::default() }));
+        assert_eq!(link.problems.len(), problems, "{:?}", link.problems);
+    }
+}

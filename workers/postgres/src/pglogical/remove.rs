@@ -1,0 +1,278 @@
+//! Taking replication down, so that nothing is left. Every step means "make sure it isn't there".
+//!
+//! Order: disable, end the sessions that the worker waits on, drop the subscription, then its origins and its slot, by name,
+//! because `drop_subscription` only warns when it can't reach the provider. After both directions: sets, truncate triggers,
+//! node, memberships, extension.
+
+use std::time::Duration;
+
+use changeover_domain::{Direction, Failure, Ident, QualifiedName};
+use futures::future::join_all;
+use tokio::time::{Instant, sleep};
+
+use super::{grants, install, node, sets, status, subscription::slot_note};
+use crate::{Migration, Session, Site, home, note};
+
+/// How long workers and walsenders may take to end.
+const END_DEADLINE: Duration = Duration::from_secs(20);
+
+/// How long each try to drop a trigger may wait for its lock, milliseconds; readers and writers wait as long.
+const LOCK_TRIES_MS: [u32; 6] = [100, 100, 250, 500, 1_500, 2_500];
+
+/// Makes sure that nothing replicates in a direction: no subscription, no origin, no slot. When a side can't be reached, what
+/// can be done on the other is done, and the failure (CO0515, transient) says what is left.
+pub async fn remove(migration: &Migration, direction: Direction) -> Result<(), Failure> {
+    first_failure(
+        join_all(migration.databases().iter().map(|database| remove_one(migration, direction, &database.name))).await,
+    )
+}
+
+/// Makes sure that nothing of replication is left on either side: both directions, sets, nodes, rights given, and the
+/// extension where we made it. Call it before the home schema goes: the notes in there say what was ours.
+pub async fn remove_all(migration: &Migration) -> Result<(), Failure> {
+    first_failure([remove(migration, Direction::Forward).await, remove(migration, Direction::Reverse).await])?;
+    let sites = [&migration.source, &migration.target];
+    let dropped = join_all(
+        sites
+            .into_iter()
+            .flat_map(|site| migration.databases().iter().map(move |d| remove_node(migration, site, &d.name))),
+    )
+    .await;
+    first_failure(dropped)?;
+    grants::remove(migration).await
+}
+
+/// All have run; the first failure is told, the rest is found again by the next run.
+fn first_failure(results: impl IntoIterator<Item = Result<(), Failure>>) -> Result<(), Failure> {
+    results.into_iter().collect()
+}
+
+async fn remove_one(migration: &Migration, direction: Direction, database: &str) -> Result<(), Failure> {
+    let subscriber =
+        migration.subscriber(direction).open(database, "remove").await.map_err(|e| left(direction, database, &e))?;
+    let provider = migration.provider(direction).open(database, "remove").await;
+    let slot = remove_subscription(migration, direction, &subscriber, provider.as_ref().ok()).await?;
+    let provider = provider.map_err(|e| left(direction, database, &e))?;
+    remove_slots(direction, &provider, slot).await
+}
+
+fn left(direction: Direction, database: &str, failure: &Failure) -> Failure {
+    let message = format!(
+        "{direction} replication of database {database} is not taken down whole, a slot may be left and hold back WAL: {}",
+        failure.message
+    );
+    Failure::transient("CO0515", message, "bring that side back: it is tried again until nothing is left")
+}
+
+/// Drops the subscription and its origins. Returns the slot's name if the subscriber knew it.
+async fn remove_subscription(
+    migration: &Migration,
+    direction: Direction,
+    subscriber: &Session,
+    provider: Option<&Session>,
+) -> Result<Option<String>, Failure> {
+    let found = status::subscription(migration, direction, subscriber).await?;
+    if let Some(found) = &found {
+        // The name must outlive the subscription: its slot is dropped after it.
+        note::put(&**subscriber, subscriber.side, &slot_note(direction), &found.slot).await?;
+        let name = migration.id.subscription(direction);
+        subscriber
+            .execute("select pglogical.alter_subscription_disable($1::text::name, true)", &[&name.raw()])
+            .await
+            .map_err(subscriber.failed("disabling the subscription"))?;
+        end_worker(&name, &found.worker_name(), subscriber, provider).await?;
+        subscriber
+            .execute("select pglogical.drop_subscription($1::text::name, true)", &[&name.raw()])
+            .await
+            .map_err(subscriber.failed("dropping the subscription"))?;
+    }
+    let slot = remembered(subscriber, direction).await?;
+    if let Some(slot) = &slot {
+        remove_origins(subscriber, slot).await?;
+    }
+    Ok(slot)
+}
+
+/// Waits until the apply worker has ended. While it copies, or waits for its slot, it doesn't listen to signals: then the
+/// sessions that it waits on are ended, on both servers.
+async fn end_worker(
+    name: &Ident,
+    worker: &str,
+    subscriber: &Session,
+    provider: Option<&Session>,
+) -> Result<(), Failure> {
+    let begun = Instant::now();
+    let patience = Duration::from_millis(500);
+    loop {
+        let row = subscriber
+            .query_one("select exists (select from pg_catalog.pg_stat_activity where backend_type = $1 or application_name = $1)", &[&worker])
+            .await
+            .map_err(subscriber.failed("looking for the apply worker"))?;
+        if !row.get::<_, bool>(0) {
+            return Ok(());
+        }
+        if begun.elapsed() > END_DEADLINE {
+            let message = format!("the worker \"{worker}\" on the {} doesn't end", subscriber.side);
+            return Err(Failure::transient("CO0516", message, "it is tried again; pg_terminate_backend ends it too"));
+        }
+        if begun.elapsed() > patience {
+            for session in [Some(subscriber), provider].into_iter().flatten() {
+                end_sessions(session, name).await?;
+            }
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Ends the sessions by which the worker creates its slot and copies: `<subscription>_snap`, `<subscription>_copy`.
+async fn end_sessions(session: &Session, name: &Ident) -> Result<(), Failure> {
+    let names: Vec<String> =
+        ["snap", "copy", "copy_slot", "catchup"].iter().map(|suffix| format!("{}_{suffix}", name.raw())).collect();
+    session
+        .execute(
+            "select pg_terminate_backend(pid) from pg_catalog.pg_stat_activity
+              where application_name = any ($1) and datname = current_database()",
+            &[&names],
+        )
+        .await
+        .map(drop)
+        .map_err(session.failed("ending sessions of the copy"))
+}
+
+async fn remembered(session: &Session, direction: Direction) -> Result<Option<String>, Failure> {
+    if !home::exists(session).await? {
+        return Ok(None);
+    }
+    note::get(&**session, session.side, &slot_note(direction)).await
+}
+
+/// Origins are named like the slot; those of single tables have a suffix.
+async fn remove_origins(session: &Session, slot: &str) -> Result<(), Failure> {
+    session
+        .execute(
+            "select pg_replication_origin_drop(roname) from pg_catalog.pg_replication_origin
+              where roname = $1 or (left(roname, length($1) + 1) = $1 || '_' and length(roname) = length($1) + 9)",
+            &[&slot],
+        )
+        .await
+        .map(drop)
+        .map_err(session.failed("dropping replication origins"))
+}
+
+async fn remove_slots(direction: Direction, provider: &Session, slot: Option<String>) -> Result<(), Failure> {
+    let mut slots: Vec<String> = slot.into_iter().chain(remembered(provider, direction).await?).collect();
+    slots.dedup();
+    for slot in &slots {
+        remove_slot(provider, slot).await?;
+    }
+    Ok(())
+}
+
+/// Drops a slot, and those of single tables of the same subscription, once its walsender has let go of it.
+async fn remove_slot(provider: &Session, slot: &str) -> Result<(), Failure> {
+    let begun = Instant::now();
+    loop {
+        let rows = provider
+            .query(
+                "select slot_name::text, active_pid from pg_catalog.pg_replication_slots
+                  where plugin = 'pglogical_output' and database = current_database()
+                    and (slot_name = $1 or (left(slot_name, length($1) + 1) = $1 || '_' and length(slot_name) = length($1) + 9))",
+                &[&slot],
+            )
+            .await
+            .map_err(provider.failed("looking at slots"))?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        for row in &rows {
+            let (name, active): (String, Option<i32>) = (row.get(0), row.get(1));
+            match active {
+                Some(pid) if begun.elapsed() > END_DEADLINE => {
+                    let message = format!("slot {name} on the {} is still read by process {pid}", provider.side);
+                    return Err(Failure::transient(
+                        "CO0516",
+                        message,
+                        "it is tried again; pg_terminate_backend ends the reader",
+                    ));
+                }
+                Some(_) => {}
+                None => drop_slot(provider, &name).await?,
+            }
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn drop_slot(provider: &Session, name: &str) -> Result<(), Failure> {
+    match provider.execute("select pg_drop_replication_slot($1::text::name)", &[&name]).await {
+        Ok(_) => Ok(()),
+        // in use again, or gone: the loop looks again
+        Err(e) if e.code().is_some_and(|c| matches!(c.code(), "55006" | "42704")) => Ok(()),
+        Err(e) => Err(provider.failed("dropping a slot")(e)),
+    }
+}
+
+/// Sets, truncate triggers, node and extension of one database.
+async fn remove_node(migration: &Migration, site: &Site, database: &str) -> Result<(), Failure> {
+    let session = site.open(database, "remove").await?;
+    if !home::exists(&session).await? || !install::exists(&session).await? {
+        return Ok(());
+    }
+    if node::local(&session).await?.is_some_and(|n| n == migration.id.node(site.side()).raw()) {
+        sets::remove(migration, &session).await?;
+        // The other side's node, known here as a subscription's origin.
+        session
+            .execute(
+                "select pglogical.drop_node($1::text::name, true)",
+                &[&migration.id.node(site.side().other()).raw()],
+            )
+            .await
+            .map_err(session.failed("dropping the other side's node"))?;
+        node::remove(migration, site, &session).await?;
+    }
+    if node::local(&session).await?.is_some() {
+        // somebody else's: nothing in here is ours
+        return Ok(());
+    }
+    remove_triggers(&session).await?;
+    install::remove(site, &session).await
+}
+
+/// pglogical puts an internal trigger on each table of a set and leaves it there until the extension goes; then all of them
+/// go in one transaction that locks every table. So they are dropped before, one by one, each under a brief lock.
+async fn remove_triggers(session: &Session) -> Result<(), Failure> {
+    let rows = session
+        .query(
+            "select n.nspname::text, c.relname::text, t.tgname::text
+               from pg_catalog.pg_trigger t join pg_catalog.pg_class c on c.oid = t.tgrelid
+               join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+              where t.tgfoid = 'pglogical.queue_truncate()'::regprocedure",
+            &[],
+        )
+        .await
+        .map_err(session.failed("looking for truncate triggers"))?;
+    for row in rows {
+        let table = QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1));
+        let sql = format!("drop trigger if exists {} on {table}", Ident::new(row.get::<_, String>(2)));
+        drop_trigger(session, &sql, &table).await?;
+    }
+    session.batch_execute("set lock_timeout = '10s'").await.map_err(session.failed("setting lock_timeout"))
+}
+
+async fn drop_trigger(session: &Session, sql: &str, table: &QualifiedName) -> Result<(), Failure> {
+    for wait in LOCK_TRIES_MS {
+        session
+            .batch_execute(&format!("set lock_timeout = {wait}"))
+            .await
+            .map_err(session.failed("setting lock_timeout"))?;
+        match session.batch_execute(sql).await {
+            Ok(()) => return Ok(()),
+            Err(e) if e.code().is_some_and(|c| matches!(c.code(), "55P03" | "40P01")) => {
+                sleep(Duration::from_millis(100)).await
+            }
+            Err(e) => return Err(session.failed("dropping a truncate trigger")(e)),
+        }
+    }
+    let message = format!("table {} of database {} on the {} is locked", table.raw(), session.database, session.side);
+    Err(Failure::transient("CO0505", message, "end the transaction that holds it; it is tried again"))
+}
