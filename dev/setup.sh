@@ -23,8 +23,8 @@ missing_packages() {
     [[ -e /usr/share/postgresql/$PG_MAJOR/extension/pglogical.control ]] || echo "postgresql-$PG_MAJOR-pglogical"
     [[ -x /usr/sbin/pgbouncer ]] || command -v pgbouncer >/dev/null || echo pgbouncer
     command -v cc >/dev/null || echo build-essential
-    # runuser and setsid start the servers under their own user.
-    command -v runuser >/dev/null && command -v setsid >/dev/null || echo util-linux
+    # Root starts the servers under a user of their own.
+    [[ $(id -u) != 0 ]] || command -v runuser >/dev/null || echo util-linux
 }
 
 as_root() {
