@@ -93,7 +93,7 @@ async fn the_pooler_follows_its_databases_file_after_a_reload() -> Result<()> {
     let client = through_pooler(info, &owner).await?;
     assert_eq!(number(&client, "select inet_server_port()").await?, i64::from(info.source.port));
 
-    let moved = changeover_tests::stack::pooler::databases_section(&info.databases, info.target.port)?;
+    let moved = changeover_tests::stack::pooler::databases_section(&info.databases, &info.target)?;
     std::fs::write(info.pooler.databases_file(), moved)?;
     let admin = PoolerLogin {
         name: changeover_tests::stack::pooler::ADMIN.to_owned(),

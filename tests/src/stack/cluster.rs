@@ -48,7 +48,9 @@ pub struct Cluster {
     pub side: Side,
     /// `<stack>/source` or `<stack>/target`.
     pub directory: PathBuf,
-    /// TCP port on 127.0.0.1.
+    /// The name or address by which others reach it; the server's certificate carries it.
+    pub host: String,
+    /// TCP port.
     pub port: u16,
 }
 
@@ -68,20 +70,29 @@ impl Cluster {
         self.directory.join("log")
     }
 
-    /// Makes the data directory and starts the server, with the roles in it that RDS has.
+    /// Makes the data directory, with the roles in it that RDS has, unless that is done already, and starts the server.
     pub(super) async fn create(
         &self,
-        authority: &Authority,
         user: ServerUser,
         options: &StackOptions,
         passwords: &rds::Passwords,
     ) -> Result<()> {
-        self.lay_out(authority, user).await?;
+        let done = self.directory.join("created");
+        if done.exists() {
+            return self.start(user).await;
+        }
+        if self.data().exists() {
+            // A creation that was cut off.
+            self.stop(user, StopMode::Immediate).await?;
+            std::fs::remove_dir_all(self.data()).context("removing a half-made data directory")?;
+        }
         let mut initdb = user.command(&format!("{PG_BIN}/initdb"));
         initdb.arg("-D").arg(self.data()).args([
             "--username=rdsadmin",
             "--auth=trust",
             "--data-checksums",
+            // Nobody pulls the plug of the machine in between.
+            "--no-sync",
             "--encoding=UTF8",
             "--locale=C.UTF-8",
         ]);
@@ -89,10 +100,28 @@ impl Cluster {
         self.configure(options)?;
         user.own(&self.directory).await?;
         self.start(user).await?;
-        rds::apply(self, passwords).await.with_context(|| format!("{}: RDS's roles", self.side.name()))
+        rds::apply(self, passwords).await.with_context(|| format!("{}: RDS's roles", self.side.name()))?;
+        self.create_databases(options).await?;
+        std::fs::write(done, "").context("noting that the cluster is made")
     }
 
-    async fn lay_out(&self, authority: &Authority, user: ServerUser) -> Result<()> {
+    async fn create_databases(&self, options: &StackOptions) -> Result<()> {
+        for database in &options.databases {
+            match self.side {
+                Side::Target => rds::create_database(self, database, rds::MASTER).await?,
+                Side::Source if options.create_source_databases => {
+                    let owner = super::sample_login(&format!("{database}_owner"));
+                    rds::create_login(self, &owner.name, &owner.password).await?;
+                    rds::create_database(self, database, &owner.name).await?;
+                }
+                Side::Source => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the directories and the server's certificate.
+    pub(super) async fn lay_out(&self, authority: &Authority, user: ServerUser) -> Result<()> {
         let socket_path = self.socket().join(format!(".s.PGSQL.{}", self.port));
         // sun_path holds 107 bytes.
         if socket_path.as_os_str().len() > 107 {
@@ -100,7 +129,7 @@ impl Cluster {
         }
         files::make_directory(&self.directory, 0o755)?;
         files::make_directory(&self.socket(), 0o700)?;
-        authority.issue(self.side.name(), &self.directory)?;
+        authority.issue(self.side.name(), &self.host, &self.directory)?;
         user.own(&self.directory).await
     }
 
@@ -110,7 +139,9 @@ impl Cluster {
         let mut text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
         text.push_str(&self.settings(options)?);
         std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
-        std::fs::write(data.join("pg_hba.conf"), HBA).context("writing pg_hba.conf")
+        let from = if options.listen_everywhere { "all" } else { "127.0.0.1/32" };
+        std::fs::write(data.join("pg_hba.conf"), format!("{HBA}hostssl   all all      {from}  scram-sha-256\n"))
+            .context("writing pg_hba.conf")
     }
 
     fn settings(&self, options: &StackOptions) -> Result<String> {
@@ -121,6 +152,7 @@ impl Cluster {
         writeln!(text, "ssl_key_file = '{directory}/server.key'")?;
         writeln!(text, "shared_buffers = '{}MB'", options.shared_buffers_mb)?;
         writeln!(text, "log_statement = '{}'", options.log_statement)?;
+        writeln!(text, "listen_addresses = '{}'", if options.listen_everywhere { "*" } else { "127.0.0.1" })?;
         text.push_str(SETTINGS);
         if server_knows("output_plugin_libraries")? {
             text.push_str("output_plugin_libraries = 'pgoutput, test_decoding, pglogical_output'\n");
@@ -190,11 +222,9 @@ local     all rdsadmin               trust
 local     all all                    reject
 hostnossl all all      all           reject
 hostssl   all rdsadmin all           reject
-hostssl   all all      127.0.0.1/32  scram-sha-256
 ";
 
 const SETTINGS: &str = "\
-listen_addresses = '127.0.0.1'
 unix_socket_permissions = 0700
 ssl = on
 password_encryption = 'scram-sha-256'

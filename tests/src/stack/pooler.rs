@@ -3,7 +3,7 @@
 
 use super::cluster::Cluster;
 use super::process::{self, ServerUser};
-use super::{files, tls::Authority};
+use super::{StackOptions, files, tls::Authority};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
@@ -27,7 +27,9 @@ pub struct PoolerLogin {
 pub struct Pooler {
     /// `<stack>/pooler`.
     pub directory: PathBuf,
-    /// TCP port on 127.0.0.1.
+    /// The name or address by which others reach it; its certificate carries it.
+    pub host: String,
+    /// TCP port.
     pub port: u16,
     /// Of [`ADMIN`].
     pub admin_password: String,
@@ -44,33 +46,33 @@ impl Pooler {
         self.directory.join("log")
     }
 
-    /// Writes the configuration with every database routed to `route`, and starts the pooler.
-    pub(super) async fn create(
+    /// Writes the certificate and the configuration, with every database routed to `route`.
+    pub(super) async fn lay_out(
         &self,
         authority: &Authority,
         user: ServerUser,
         ca: &Path,
-        databases: &[String],
         route: &Cluster,
-        logins: &[PoolerLogin],
+        options: &StackOptions,
     ) -> Result<()> {
         files::make_directory(&self.directory, 0o755)?;
-        authority.issue("pooler", &self.directory)?;
-        files::write_private(&self.directory.join("pgbouncer.ini"), &self.configuration(ca)?)?;
-        self.write_logins(logins)?;
+        authority.issue("pooler", &self.host, &self.directory)?;
+        let configuration = self.configuration(ca, options.listen_everywhere)?;
+        files::write_private(&self.directory.join("pgbouncer.ini"), &configuration)?;
+        self.write_logins(&options.pooler_logins)?;
         user.own(&self.directory).await?;
         // After the change of owner: this one file stays ours, because the product, which runs as we do, replaces it.
-        files::replace(&self.databases_file(), &databases_section(databases, route.port)?)?;
-        self.start(user).await
+        files::replace(&self.databases_file(), &databases_section(&options.databases, route)?)
     }
 
-    fn configuration(&self, ca: &Path) -> Result<String> {
+    fn configuration(&self, ca: &Path, listen_everywhere: bool) -> Result<String> {
         let directory = self.directory.display();
         let mut text = String::from("[pgbouncer]\n");
         writeln!(text, "listen_port = {}", self.port)?;
         writeln!(text, "logfile = {directory}/log\npidfile = {directory}/pid\nauth_file = {directory}/users.txt")?;
         writeln!(text, "client_tls_cert_file = {directory}/server.crt\nclient_tls_key_file = {directory}/server.key")?;
         writeln!(text, "server_tls_ca_file = {}", ca.display())?;
+        writeln!(text, "listen_addr = {}", if listen_everywhere { "*" } else { "127.0.0.1" })?;
         text.push_str(SETTINGS);
         writeln!(text, "%include {directory}/databases.ini")?;
         Ok(text)
@@ -134,11 +136,11 @@ impl Pooler {
     }
 }
 
-/// The `[databases]` section with every database on the cluster that listens on `port`.
-pub fn databases_section(databases: &[String], port: u16) -> Result<String> {
+/// The `[databases]` section with every database on this cluster.
+pub fn databases_section(databases: &[String], cluster: &Cluster) -> Result<String> {
     let mut text = String::from("[databases]\n");
     for database in databases {
-        writeln!(text, "{database} = host=127.0.0.1 port={port} dbname={database}")?;
+        writeln!(text, "{database} = host={} port={} dbname={database}", cluster.host, cluster.port)?;
     }
     Ok(text)
 }
@@ -149,7 +151,6 @@ fn quoted(text: &str) -> String {
 
 /// `server_login_retry`: after a failed login the next attempt follows at once, not after 15 s; a switch cuts logins.
 const SETTINGS: &str = "\
-listen_addr = 127.0.0.1
 unix_socket_dir =
 auth_type = scram-sha-256
 admin_users = pgbouncer_admin

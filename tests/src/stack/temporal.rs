@@ -1,7 +1,7 @@
 //! Temporal's development server: server, web UI and SQLite in one process.
 
 use super::process;
-use super::{TemporalOptions, cluster::tail, files};
+use super::{cluster::tail, files};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -18,27 +18,27 @@ const NAMESPACE: &str = "default";
 pub struct Temporal {
     /// `<stack>/temporal`.
     pub directory: PathBuf,
-    /// gRPC port on 127.0.0.1.
+    /// The name or address by which others reach it.
+    pub host: String,
+    /// The address it listens on.
+    pub listen: String,
+    /// gRPC port.
     pub port: u16,
-    /// The web UI's port on 127.0.0.1; none when headless.
+    /// The web UI's port; none when headless.
     pub ui_port: Option<u16>,
     /// Custom search attributes, as `Name=Type`.
     pub search_attributes: Vec<String>,
 }
 
 impl Temporal {
-    /// `127.0.0.1:port`, as `TEMPORAL_ADDRESS` wants it.
+    /// `host:port`, as `TEMPORAL_ADDRESS` wants it.
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("{}:{}", self.host, self.port)
     }
 
     /// Its log.
     pub fn log(&self) -> PathBuf {
         self.directory.join("log")
-    }
-
-    pub(super) fn new(directory: PathBuf, port: u16, ui_port: Option<u16>, options: &TemporalOptions) -> Self {
-        Self { directory, port, ui_port, search_attributes: options.search_attributes.clone() }
     }
 
     /// Starts the server and returns when its namespace answers. Nothing happens if it runs. Histories survive a stop: they are
@@ -68,12 +68,12 @@ impl Temporal {
         let log = File::options().create(true).append(true).open(self.log()).context("opening Temporal's log")?;
         let mut command = Command::new(program);
         command
-            .args(["server", "start-dev", "--ip", "127.0.0.1", "--log-level", "warn", "--port"])
+            .args(["server", "start-dev", "--log-level", "warn", "--ip", &self.listen, "--port"])
             .arg(self.port.to_string())
             .arg("--db-filename")
             .arg(self.directory.join("temporal.db"));
         match self.ui_port {
-            Some(port) => command.args(["--ui-ip", "127.0.0.1", "--ui-port", &port.to_string()]),
+            Some(port) => command.args(["--ui-ip", &self.listen, "--ui-port", &port.to_string()]),
             None => command.arg("--headless"),
         };
         for attribute in &self.search_attributes {
@@ -89,7 +89,8 @@ impl Temporal {
             return false;
         }
         let mut command = tokio::process::Command::new(program);
-        command.args(["operator", "namespace", "describe", "--namespace", NAMESPACE, "--address", &self.address()]);
+        command.args(["operator", "namespace", "describe", "--namespace", NAMESPACE, "--address"]);
+        command.arg(format!("127.0.0.1:{}", self.port));
         process::run(command, Duration::from_secs(5)).await.is_ok()
     }
 

@@ -29,9 +29,13 @@ impl Authority {
         &self.pem
     }
 
-    /// Writes `server.crt` and `server.key` (mode 0600) for 127.0.0.1 and localhost into `directory`.
-    pub fn issue(&self, common_name: &str, directory: &Path) -> Result<()> {
-        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()])?;
+    /// Writes `server.crt` and `server.key` (mode 0600) for `host`, 127.0.0.1 and localhost into `directory`.
+    pub fn issue(&self, common_name: &str, host: &str, directory: &Path) -> Result<()> {
+        let mut names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
+        if !names.iter().any(|name| name == host) {
+            names.push(host.to_owned());
+        }
+        let mut params = CertificateParams::new(names)?;
         params.distinguished_name.push(DnType::CommonName, common_name);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let key = KeyPair::generate()?;

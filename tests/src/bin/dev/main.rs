@@ -1,6 +1,7 @@
 //! `changeover-dev`: the local stack and the oracle by hand. Data goes to stdout, everything else to stderr.
 
 mod oracle;
+mod part;
 mod stack;
 
 use anyhow::Result;
@@ -22,6 +23,10 @@ enum Command {
     Down(stack::Down),
     /// Print a stack's addresses and passwords as shell exports: `eval "$(changeover-dev env)"`.
     Env(stack::Which),
+    /// Lay out a stack for containers: certificates, configuration, passwords, addresses by host name.
+    Prepare(part::Prepare),
+    /// Run one server of a stack that `prepare` has laid out, in the foreground.
+    Part(part::RunPart),
     /// Ask the oracle.
     #[command(subcommand)]
     Oracle(oracle::Oracle),
@@ -34,6 +39,8 @@ async fn main() -> Result<()> {
         Command::Up(up) => up.run().await,
         Command::Down(down) => down.run(),
         Command::Env(which) => stack::print_environment(&which.find()?),
+        Command::Prepare(prepare) => prepare.run().await,
+        Command::Part(part) => part.run().await,
         Command::Oracle(oracle) => oracle.run().await,
     }
 }
