@@ -6,7 +6,7 @@
 //! Every statement is `ALTER TABLE ONLY`, so that a partition's own state isn't overwritten by its parent's.
 
 use changeover_domain::{Failure, Ident, QualifiedName, Side, ident::literal};
-use tokio_postgres::{GenericClient, Row, Transaction};
+use tokio_postgres::{GenericClient, Row};
 
 use crate::{Migration, error, patience};
 
@@ -15,7 +15,7 @@ const SAVED: &str = include_str!("../sql/saved_triggers.sql");
 
 /// Switches off, inside `transaction`, each trigger that fires on apply (`A` to `O`, `R` to `D`) and remembers its state.
 /// For the transaction that creates triggers on a side that applies. Returns how many.
-pub async fn quiet(transaction: &Transaction<'_>, side: Side) -> Result<u64, Failure> {
+pub async fn quiet(transaction: &impl GenericClient, side: Side) -> Result<u64, Failure> {
     silence_all(transaction, side, &["A", "R"]).await
 }
 
@@ -31,12 +31,12 @@ pub async fn quiet_replica_triggers(migration: &Migration, side: Side) -> Result
 }
 
 /// `A` to `O`, remembered, inside the transaction of a fence: from its commit this side applies. Returns how many.
-pub async fn always_off(transaction: &Transaction<'_>, side: Side) -> Result<u64, Failure> {
+pub async fn always_off(transaction: &impl GenericClient, side: Side) -> Result<u64, Failure> {
     silence_all(transaction, side, &["A"]).await
 }
 
 /// Back to `A`, inside a transaction of the decision phase: from its commit this side serves. Returns how many.
-pub async fn always_on(transaction: &Transaction<'_>, side: Side) -> Result<u64, Failure> {
+pub async fn always_on(transaction: &impl GenericClient, side: Side) -> Result<u64, Failure> {
     let triggers = read(transaction, side, SAVED, &["A"]).await?;
     let sql: String = triggers.iter().map(Trigger::give_back).collect();
     transaction.batch_execute(&sql).await.map_err(|e| error::failure(side, "giving triggers back", &e))?;
@@ -71,7 +71,7 @@ async fn in_each_database(migration: &Migration, side: Side, states: &[&str]) ->
     Ok(changed)
 }
 
-async fn silence_all(transaction: &Transaction<'_>, side: Side, states: &[&str]) -> Result<u64, Failure> {
+async fn silence_all(transaction: &impl GenericClient, side: Side, states: &[&str]) -> Result<u64, Failure> {
     let triggers = read(transaction, side, APPLYING, states).await?;
     let sql: String = triggers.iter().map(Trigger::silence).collect();
     transaction.batch_execute(&sql).await.map_err(|e| error::failure(side, "switching triggers off", &e))?;

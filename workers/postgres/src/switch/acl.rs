@@ -1,0 +1,319 @@
+//! The half of a fence that works by rights: every right to write is remembered, taken, proved gone, and given back exactly,
+//! with its grantor and its grant option.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use changeover_domain::{Failure, Ident, QualifiedName};
+use tokio_postgres::Row;
+
+use super::{epoch, relations::Relation};
+use crate::{Migration, Session, note};
+
+const SAVE: &str = include_str!("../../sql/switch/save_acl.sql");
+const READ: &str = include_str!("../../sql/switch/read_acl.sql");
+const MISSING: &str = include_str!("../../sql/switch/missing_acl.sql");
+const KEPT: &str = include_str!("../../sql/switch/kept_rights.sql");
+
+/// Key of the note that a fence leaves in its database, in the transaction that takes the rights; its value is the epoch.
+pub(crate) const FENCE: &str = "fence";
+
+/// One remembered right.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Right {
+    kind: Kind,
+    object: u32,
+    name: QualifiedName,
+    column: Option<Ident>,
+    owner: u32,
+    grantor: u32,
+    grantor_name: String,
+    grantee: u32,
+    /// `None` is PUBLIC.
+    grantee_name: Option<String>,
+    privilege: String,
+    grantable: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Table,
+    Column,
+    Sequence,
+}
+
+impl Right {
+    fn from_row(row: &Row) -> Self {
+        let kind = match row.get::<_, &str>(0) {
+            "sequence" => Kind::Sequence,
+            "column" => Kind::Column,
+            _ => Kind::Table,
+        };
+        Self {
+            kind,
+            object: row.get(1),
+            name: QualifiedName::new(row.get::<_, String>(2), row.get::<_, String>(3)),
+            column: row.get::<_, Option<String>>(5).map(Ident::new),
+            owner: row.get(6),
+            grantor: row.get(7),
+            grantor_name: row.get(8),
+            grantee: row.get(9),
+            grantee_name: row.get(10),
+            privilege: row.get(11),
+            grantable: row.get(12),
+        }
+    }
+}
+
+/// Remembers the rights on `relations`, committed. Refused while this database is fenced: what is remembered then is the only copy.
+pub(crate) async fn save(session: &mut Session, migration: &Migration, epoch: u64, relations: &[Relation]) -> Result<(), Failure> {
+    let (side, failed) = (session.side, session.failed("remembering rights"));
+    let oids: Vec<u32> = relations.iter().map(|r| r.oid).collect();
+    let transaction = session.transaction().await.map_err(&failed)?;
+    epoch::hold(&transaction, side, migration, epoch).await?;
+    if note::get::<u64>(&transaction, side, FENCE).await?.is_some() {
+        let message = format!("the {side} is fenced already");
+        return Err(Failure::needs_human("CO0719", message, "recover the attempt that fenced it: `changeover retry`"));
+    }
+    transaction.execute("delete from changeover.saved_acl", &[]).await.map_err(&failed)?;
+    transaction.execute(SAVE, &[&oids]).await.map_err(&failed)?;
+    transaction.commit().await.map_err(&failed)
+}
+
+/// Reads what was remembered.
+pub(crate) async fn read(session: &impl tokio_postgres::GenericClient, side: changeover_domain::Side) -> Result<Vec<Right>, Failure> {
+    let rows = session.query(READ, &[]).await.map_err(|e| crate::error::failure(side, "reading remembered rights", &e))?;
+    Ok(rows.iter().map(Right::from_row).collect())
+}
+
+/// The statements that take all rights to write from every grantee but `login`. By the owner, with CASCADE, so that what any
+/// grantor has passed on goes as well; a table's REVOKE takes its columns' rights too.
+pub(crate) fn revoke_sql(relations: &[Relation], rights: &[Right], login: &str) -> String {
+    let grantees: BTreeSet<String> = rights
+        .iter()
+        .filter(|r| r.grantee_name.as_deref() != Some(login))
+        .map(|r| r.grantee_name.as_deref().map_or("public".to_owned(), |name| Ident::new(name).to_string()))
+        .collect();
+    if grantees.is_empty() {
+        return String::new();
+    }
+    let grantees = grantees.into_iter().collect::<Vec<_>>().join(", ");
+    let (sequences, tables): (Vec<&Relation>, Vec<&Relation>) = relations.iter().partition(|r| r.is_sequence());
+    let mut sql = String::new();
+    for (words, of) in [("insert, update, delete, truncate on table", tables), ("usage, update on sequence", sequences)] {
+        if !of.is_empty() {
+            let names = super::relations::names(of.into_iter());
+            sql.push_str(&format!("revoke {words} {names} from {grantees} cascade;\n"));
+        }
+    }
+    sql
+}
+
+/// Proves that nobody but the migration's own logins may write.
+///
+/// # Errors
+/// CO0720 with the first roles that still may.
+pub(crate) async fn prove_gone(session: &Session, migration: &Migration, relations: &[Relation]) -> Result<(), Failure> {
+    let oids: Vec<u32> = relations.iter().map(|r| r.oid).collect();
+    let rows = session
+        .query(KEPT, &[&oids, &super::login::ours(migration)])
+        .await
+        .map_err(session.failed("proving that no right is left"))?;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let first: Vec<String> = rows.iter().map(|row| format!("{} on {}", row.get::<_, &str>(0), row.get::<_, &str>(1))).collect();
+    let message = format!("the fence of {} on the {} leaves rights: {}", session.database, session.side, first.join(", "));
+    Err(Failure::needs_human("CO0720", message, "take the role's way to write (membership, pg_write_all_data), then `changeover retry`"))
+}
+
+/// Gives back what a fence took in this database, if it is fenced, in one transaction, and proves it. Returns how many rights.
+pub(crate) async fn restore(session: &mut Session, migration: &Migration, hold: Hold) -> Result<u64, Failure> {
+    let (side, database) = (session.side, session.database.clone());
+    let failed = session.failed("giving rights back");
+    let transaction = session.transaction().await.map_err(&failed)?;
+    match hold {
+        Hold::Acting(epoch) => epoch::hold(&transaction, side, migration, epoch).await?,
+        Hold::Undoing(epoch) => epoch::hold_to_undo(&transaction, side, migration, epoch).await?,
+    }
+    if note::get::<u64>(&transaction, side, FENCE).await?.is_none() {
+        return Ok(0);
+    }
+    let rights = read(&transaction, side).await?;
+    let login = migration.site(side).address.user.clone();
+    let members = memberships(&transaction, side, &rights).await?;
+    for statement in restore_sql(&rights, &login, &members) {
+        transaction.batch_execute(&statement).await.map_err(&failed)?;
+    }
+    let missing: i64 = transaction.query_one(MISSING, &[]).await.map_err(&failed)?.get(0);
+    if missing > 0 {
+        let message = format!("{missing} rights of {database} on the {side} could not be given back");
+        return Err(Failure::needs_human("CO0721", message, "compare changeover.saved_acl with the tables' ACLs, grant what is missing, then `changeover retry`"));
+    }
+    note::forget(&transaction, side, FENCE).await?;
+    transaction.execute("delete from changeover.saved_acl", &[]).await.map_err(&failed)?;
+    transaction.commit().await.map_err(&failed)?;
+    Ok(rights.len() as u64)
+}
+
+/// For whom the epoch's row is locked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Hold {
+    /// The attempt itself.
+    Acting(u64),
+    /// Who undoes it.
+    Undoing(u64),
+}
+
+/// Which of the grantors the login is a member of already.
+async fn memberships(
+    client: &impl tokio_postgres::GenericClient,
+    side: changeover_domain::Side,
+    rights: &[Right],
+) -> Result<BTreeSet<u32>, Failure> {
+    let grantors: Vec<u32> = rights.iter().map(|r| r.grantor).collect::<BTreeSet<_>>().into_iter().collect();
+    let sql = "select oid from pg_catalog.pg_roles where oid = any ($1::oid[]) and pg_catalog.pg_has_role(current_user, oid, 'member')";
+    let rows = client.query(sql, &[&grantors]).await.map_err(|e| crate::error::failure(side, "looking at memberships", &e))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// What one GRANT has in common: its turn, who grants to whom, what, and whether it may be passed on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Batch {
+    turn: usize,
+    kind: Kind,
+    /// The grantor to become; `None`: the owner, as whom a member acts by itself.
+    grantor: Option<(u32, String)>,
+    grantee: String,
+    grantable: bool,
+    what: String,
+}
+
+/// The statements that give rights back, each in the turn in which its grantor may grant it.
+fn restore_sql(rights: &[Right], login: &str, members: &BTreeSet<u32>) -> Vec<String> {
+    let turns = turns(rights);
+    // One entry per object (or column), grantor and grantee, with all its privileges.
+    let mut objects = BTreeMap::new();
+    for (right, turn) in rights.iter().zip(turns) {
+        let key = (turn, right.object, right.column.as_ref(), right.grantor, right.grantee, right.grantable);
+        objects.entry(key).or_insert_with(|| (right, BTreeSet::new())).1.insert(right.privilege.to_lowercase());
+    }
+    let mut batches: BTreeMap<Batch, BTreeSet<String>> = BTreeMap::new();
+    for ((turn, ..), (right, privileges)) in objects {
+        let column = right.column.as_ref().map_or(String::new(), |c| format!(" ({c})"));
+        let what = privileges.iter().map(|p| format!("{p}{column}")).collect::<Vec<_>>().join(", ");
+        let batch = Batch {
+            turn,
+            kind: right.kind,
+            grantor: (right.grantor != right.owner).then(|| (right.grantor, right.grantor_name.clone())),
+            grantee: right.grantee_name.as_deref().map_or("public".to_owned(), |name| Ident::new(name).to_string()),
+            grantable: right.grantable,
+            what,
+        };
+        batches.entry(batch).or_default().insert(right.name.to_string());
+    }
+    batches.into_iter().map(|(batch, names)| batch.sql(&names, login, members)).collect()
+}
+
+impl Batch {
+    fn sql(&self, names: &BTreeSet<String>, login: &str, members: &BTreeSet<u32>) -> String {
+        let object = if self.kind == Kind::Sequence { "sequence" } else { "table" };
+        let names = names.iter().cloned().collect::<Vec<_>>().join(", ");
+        let option = if self.grantable { " with grant option" } else { "" };
+        let grant = format!("grant {} on {object} {names} to {}{option};", self.what, self.grantee);
+        let Some((oid, name)) = &self.grantor else { return grant };
+        let (grantor, login) = (Ident::new(&**name), Ident::new(login));
+        let become_grantor = format!("set local role {grantor}; {grant} set local role none;");
+        // A membership that is needed only here ends here.
+        if members.contains(oid) { become_grantor } else { format!("grant {grantor} to {login}; {become_grantor} revoke {grantor} from {login};") }
+    }
+}
+
+/// In which turn each right can be granted: the owner's first, then those of whoever got the right to pass it on.
+fn turns(rights: &[Right]) -> Vec<usize> {
+    let mut turns: Vec<Option<usize>> = rights.iter().map(|r| (r.grantor == r.owner).then_some(0)).collect();
+    // grant options by (object, column, privilege, holder); a table's option covers its columns
+    let mut holders: BTreeSet<(u32, Option<&Ident>, &str, u32)> = BTreeSet::new();
+    for turn in 1.. {
+        for (right, _) in rights.iter().zip(&turns).filter(|(r, t)| t.is_some() && r.grantable) {
+            holders.insert((right.object, right.column.as_ref(), &right.privilege, right.grantee));
+        }
+        let mut moved = false;
+        for (right, found) in rights.iter().zip(turns.iter_mut()).filter(|(_, t)| t.is_none()) {
+            let holds = |column| holders.contains(&(right.object, column, right.privilege.as_str(), right.grantor));
+            if holds(right.column.as_ref()) || holds(None) {
+                *found = Some(turn);
+                moved = true;
+            }
+        }
+        if !moved {
+            // What nobody may grant any more comes last; the proof afterwards names it.
+            return turns.into_iter().map(|t| t.unwrap_or(turn)).collect();
+        }
+    }
+    Vec::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn right(grantor: u32, grantee: u32, privilege: &str, grantable: bool) -> Right {
+        Right {
+            kind: Kind::Table,
+            object: 1,
+            name: QualifiedName::new("s", "t"),
+            column: None,
+            owner: 10,
+            grantor,
+            grantor_name: format!("r{grantor}"),
+            grantee,
+            grantee_name: (grantee != 0).then(|| format!("r{grantee}")),
+            privilege: privilege.into(),
+            grantable,
+        }
+    }
+
+    #[test]
+    fn a_grantor_gets_its_option_before_it_grants() {
+        let chain = [right(12, 0, "INSERT", false), right(11, 12, "INSERT", true), right(10, 11, "INSERT", true), right(10, 10, "INSERT", false)];
+        assert_eq!(turns(&chain), [2, 1, 0, 0]);
+        let sql = restore_sql(&chain, "me", &BTreeSet::from([11]));
+        assert_eq!(
+            sql,
+            [
+                "grant insert on table \"s\".\"t\" to \"r10\";",
+                "grant insert on table \"s\".\"t\" to \"r11\" with grant option;",
+                "set local role \"r11\"; grant insert on table \"s\".\"t\" to \"r12\" with grant option; set local role none;",
+                "grant \"r12\" to \"me\"; set local role \"r12\"; grant insert on table \"s\".\"t\" to public; set local role none; revoke \"r12\" from \"me\";",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_option_for_one_privilege_is_none_for_another() {
+        let rights = [right(10, 11, "INSERT", true), right(11, 12, "DELETE", false)];
+        assert_eq!(turns(&rights), [0, 1]);
+        let later = [right(10, 11, "INSERT", true), right(11, 12, "INSERT", true), right(12, 13, "INSERT", false), right(13, 14, "INSERT", false)];
+        // 13 has no option: its grant comes after everything
+        assert_eq!(turns(&later), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn privileges_and_tables_are_put_together() {
+        let mut other = right(10, 11, "INSERT", false);
+        other.object = 2;
+        other.name = QualifiedName::new("s", "u");
+        let rights = [right(10, 11, "INSERT", false), other];
+        assert_eq!(restore_sql(&rights, "me", &BTreeSet::new()), ["grant insert on table \"s\".\"t\", \"s\".\"u\" to \"r11\";"]);
+        let both = [right(10, 11, "INSERT", false), right(10, 11, "UPDATE", false)];
+        assert_eq!(restore_sql(&both, "me", &BTreeSet::new()), ["grant insert, update on table \"s\".\"t\" to \"r11\";"]);
+    }
+
+    #[test]
+    fn a_column_is_granted_by_a_holder_of_the_tables_option() {
+        let column = Right { kind: Kind::Column, column: Some(Ident::new("c")), ..right(11, 12, "UPDATE", false) };
+        let rights = [right(10, 11, "UPDATE", true), column];
+        let sql = restore_sql(&rights, "me", &BTreeSet::from([11]));
+        assert_eq!(sql[1], "set local role \"r11\"; grant update (\"c\") on table \"s\".\"t\" to \"r12\"; set local role none;");
+    }
+}

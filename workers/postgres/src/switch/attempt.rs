@@ -1,0 +1,339 @@
+//! One attempt, from the claimed epoch to the decision and the traffic. Each step is a few lines; what must not be reordered is
+//! said where it stands. Whatever fails before the decision ends in `undo`.
+
+use std::time::Duration;
+
+use changeover_domain::{Direction, Failure, Side, proto::Budgets};
+use futures::future::{join_all, try_join_all};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_postgres::GenericClient;
+
+use super::{
+    acl::{self, Hold},
+    decision, epoch,
+    fence::{self, Fence},
+    login,
+    marker::{self, Marker},
+    record::Recorder,
+};
+use crate::{Migration, Session, note, sequences, traffic::Traffic, triggers};
+
+/// Longest wait for a pooler to have no server login in progress.
+const LOGINS: Duration = Duration::from_secs(2);
+/// Longest wait for terminated sessions to be gone.
+const EVICTION: Duration = Duration::from_secs(2);
+/// Longest time that the fence's lock is held from when it was got, beyond the drain.
+const HOLD: Duration = Duration::from_secs(6);
+
+/// Key of the note on the arbiter that tells a recovery since when writers may have waited.
+pub(crate) const ATTEMPT: &str = "switch";
+
+/// What is kept of an attempt for the case of a crash.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Note {
+    pub(crate) epoch: u64,
+    pub(crate) pause_since_us: Option<u64>,
+}
+
+/// One database of the attempt: sessions opened and warmed before anybody waits.
+struct Lane {
+    fence: Fence,
+    /// On the closing side: writes the marker, reads the sequences.
+    writer: Session,
+    /// On the opening side: sees the marker, sets the sequences.
+    watcher: Session,
+    /// On the opening side, where triggers are to be turned over: its transaction keeps vacuum off their tables.
+    turner: Option<Session>,
+    closing_sequences: sequences::Reader,
+    opening_sequences: sequences::States,
+}
+
+pub(crate) struct Attempt<'a> {
+    migration: &'a Migration,
+    direction: Direction,
+    epoch: u64,
+    traffic: &'a dyn Traffic,
+    budgets: Budgets,
+    lanes: Vec<Lane>,
+    /// On the control database of the closing side: closes the logins.
+    guard: Session,
+    /// On the control database of the opening side: decides.
+    arbiter: Session,
+}
+
+impl<'a> Attempt<'a> {
+    /// Everything that writers don't notice. The epoch has been claimed.
+    pub(crate) async fn prepare(
+        migration: &'a Migration,
+        direction: Direction,
+        epoch: u64,
+        traffic: &'a dyn Traffic,
+    ) -> Result<Self, Failure> {
+        let guard = migration.provider(direction).open(migration.control_database(), "switch-guard").await?;
+        guard.batch_execute("set synchronous_commit = on").await.map_err(guard.failed("preparing the fence"))?;
+        let arbiter = decision::arbiter(migration, direction, "switch-arbiter").await?;
+        prove_closed(&arbiter, migration).await?;
+        note::put(&*arbiter, arbiter.side, ATTEMPT, &Note { epoch, pause_since_us: None }).await?;
+        traffic.stage(direction.to_side()).await?;
+        let lanes = try_join_all(migration.databases().iter().map(|d| Lane::prepare(migration, direction, epoch, &d.name))).await?;
+        let budgets = migration.spec.budgets.unwrap_or_default();
+        Ok(Self { migration, direction, epoch, traffic, budgets, lanes, guard, arbiter })
+    }
+
+    /// From the pause to the open other side. After an error the outcome isn't known before `decision::settle` has told it.
+    pub(crate) async fn run(self, recorder: &mut Recorder) -> Result<(), Failure> {
+        let outcome = self.switch(recorder).await;
+        if outcome.is_err() {
+            self.abandon().await;
+        }
+        outcome
+    }
+
+    async fn switch(&self, recorder: &mut Recorder) -> Result<(), Failure> {
+        self.await_logins().await?;
+        self.note_pause().await?;
+        recorder.begin_pause();
+        let most = self.lock_budget() * 2 + self.drain_budget() + HOLD;
+        match timeout(most, self.decide(recorder)).await {
+            Ok(outcome) => outcome?,
+            Err(_) => {
+                let message = format!("the switch did not come to its decision within {most:?}: a server or the network stands still");
+                return Err(Failure::transient("CO0727", message, "it is undone and tried again; look at both servers"));
+            }
+        }
+        move_traffic(&self.arbiter, self.migration, self.direction, self.epoch, self.traffic).await?;
+        recorder.end_pause();
+        recorder.step("resumed");
+        Ok(())
+    }
+
+    /// The pause, up to the commit that opens the other side.
+    async fn decide(&self, recorder: &mut Recorder) -> Result<(), Failure> {
+        self.lock(recorder).await?;
+        self.drain(recorder).await?;
+        self.close(recorder).await?;
+        self.turn(recorder).await?;
+        decision::open(&self.arbiter, self.migration, self.epoch).await?;
+        recorder.step("decided");
+        Ok(())
+    }
+
+    /// A pause while a pooler logs in to a server makes it refuse clients later.
+    async fn await_logins(&self) -> Result<(), Failure> {
+        let deadline = Instant::now() + LOGINS;
+        while self.traffic.logins().await? > 0 {
+            if Instant::now() >= deadline {
+                let message = "a pooler has server logins in progress all the time";
+                return Err(Failure::transient("CO0724", message, "it is tried again; give the pooler a min_pool_size"));
+            }
+            sleep(Duration::from_millis(2)).await;
+        }
+        Ok(())
+    }
+
+    async fn note_pause(&self) -> Result<(), Failure> {
+        for lane in &self.lanes {
+            lane.fence.aim(self.lock_budget()).await?;
+        }
+        let since = jiff::Timestamp::now().as_microsecond().unsigned_abs();
+        note::put(&*self.arbiter, self.arbiter.side, ATTEMPT, &Note { epoch: self.epoch, pause_since_us: Some(since) }).await
+    }
+
+    fn lock_budget(&self) -> Duration {
+        Duration::from_millis(self.budgets.fence_lock_ms)
+    }
+
+    fn drain_budget(&self) -> Duration {
+        Duration::from_millis(self.budgets.drain_ms)
+    }
+
+    /// Poolers first: their transactions end in peace, before a lock could come between two of their statements.
+    async fn lock(&self, recorder: &mut Recorder) -> Result<(), Failure> {
+        self.traffic.pause(self.lock_budget()).await?;
+        recorder.step("paused");
+        let hold = self.drain_budget() + HOLD;
+        let locked = join_all(self.lanes.iter().map(|lane| lane.fence.lock(hold))).await;
+        if let Some(failure) = locked.into_iter().find_map(Result::err) {
+            return Err(self.name_blockers(failure).await);
+        }
+        recorder.step("locked");
+        Ok(())
+    }
+
+    async fn name_blockers(&self, mut failure: Failure) -> Failure {
+        if failure.code != "CO0710" {
+            return failure;
+        }
+        for lane in &self.lanes {
+            match fence::blockers(&lane.writer, &lane.fence.oids()).await {
+                Ok(blockers) if !blockers.is_empty() => failure.message = format!("{}; {}", failure.message, blockers.join("; ")),
+                Ok(_) => {}
+                Err(error) => tracing::debug!(%error, "looking for blockers"),
+            }
+        }
+        failure
+    }
+
+    /// All locks are held: markers, and while they travel the rights are taken, which a rollback of the fence would undo.
+    async fn drain(&self, recorder: &mut Recorder) -> Result<(), Failure> {
+        let travel = try_join_all(self.lanes.iter().map(|lane| lane.send_marker(self.direction, self.epoch, self.drain_budget())));
+        let revoke = try_join_all(self.lanes.iter().map(|lane| async {
+            lane.fence.check(self.migration).await?;
+            lane.fence.revoke(self.migration, self.epoch).await
+        }));
+        // One server, one WAL: a synchronous commit after the last marker makes all databases' rows durable.
+        let travel = async {
+            travel.await?;
+            marker::make_durable(&self.arbiter, self.epoch).await
+        };
+        futures::try_join!(travel, revoke)?;
+        recorder.step("drained");
+        Ok(())
+    }
+
+    /// Logins first, committed while the locks are held; when no session is left, the locking transactions.
+    async fn close(&self, recorder: &mut Recorder) -> Result<(), Failure> {
+        let roles = login::close(&self.guard, self.migration, self.epoch).await?;
+        login::evict(&self.guard, &roles, EVICTION).await?;
+        recorder.step("closed");
+        try_join_all(self.lanes.iter().map(|lane| lane.fence.commit(self.migration, self.epoch))).await?;
+        // Once more: a login that was half done when its role was closed has come to its end by now.
+        login::evict(&self.guard, &roles, EVICTION).await?;
+        recorder.step("fenced");
+        Ok(())
+    }
+
+    /// The closing side is at rest: what only can be done now on the opening side, before the first session is let in.
+    async fn turn(&self, recorder: &mut Recorder) -> Result<(), Failure> {
+        let side = self.direction.to_side();
+        let all = self.lanes.iter().map(|lane| async {
+            let (settled, turned) = futures::join!(lane.settle_sequences(), lane.turn_triggers(self.migration, side, self.epoch));
+            settled.and(turned)
+        });
+        try_join_all(all).await?;
+        recorder.step("turned");
+        Ok(())
+    }
+
+    /// Lets go of everything that is open, so that an undo finds no lock of ours.
+    async fn abandon(self) {
+        for lane in self.lanes {
+            lane.fence.roll_back().await;
+        }
+    }
+}
+
+impl Lane {
+    async fn prepare(migration: &Migration, direction: Direction, epoch: u64, database: &str) -> Result<Self, Failure> {
+        let (closing, opening) = (migration.provider(direction), migration.subscriber(direction));
+        let mut writer = closing.open(database, "switch-writer").await?;
+        let mut watcher = opening.open(database, "switch-watcher").await?;
+        writer.batch_execute("set synchronous_commit = on").await.map_err(writer.failed("preparing the fence"))?;
+        acl::restore(&mut watcher, migration, Hold::Acting(epoch)).await?;
+        let closing_sequences = sequences::Reader::prepare(migration, &writer).await?;
+        let opening_reader = sequences::Reader::prepare(migration, &watcher).await?;
+        let margin = migration.spec.budgets.map_or(0, |budgets| budgets.sequence_margin);
+        raise(migration, &mut watcher, epoch, &closing_sequences.read(&writer).await?, &opening_reader, margin).await?;
+        let opening_sequences = opening_reader.read(&watcher).await?;
+        let turner = turner(migration, direction, database).await?;
+        // Last: from here on something is held.
+        let fence = Fence::prepare(migration, closing, database, &mut writer, epoch).await?;
+        Ok(Self { fence, writer, watcher, turner, closing_sequences, opening_sequences })
+    }
+
+    async fn send_marker(&self, direction: Direction, epoch: u64, budget: Duration) -> Result<(), Failure> {
+        let marker = Marker::new(direction.from_side(), epoch)?;
+        marker.write(&self.writer).await?;
+        marker.wait(&self.watcher, budget).await
+    }
+
+    async fn settle_sequences(&self) -> Result<(), Failure> {
+        let at_rest = self.closing_sequences.read(&self.writer).await?;
+        let moves = sequences::moves_under_fence(&self.watcher, &at_rest, &self.opening_sequences)?;
+        sequences::apply(&self.watcher, &moves).await
+    }
+
+    async fn turn_triggers(&self, migration: &Migration, side: Side, epoch: u64) -> Result<(), Failure> {
+        let Some(turner) = &self.turner else { return Ok(()) };
+        epoch::hold(&**turner, side, migration, epoch).await?;
+        triggers::always_on(&**turner, side).await?;
+        turner.batch_execute("commit").await.map_err(turner.failed("turning triggers over"))
+    }
+}
+
+/// Moves the opening side's sequences ahead, under the epoch's lock: a late attempt must not touch them.
+async fn raise(
+    migration: &Migration,
+    watcher: &mut Session,
+    epoch: u64,
+    closing: &sequences::States,
+    reader: &sequences::Reader,
+    margin: u64,
+) -> Result<(), Failure> {
+    let failed = watcher.failed("setting sequences");
+    watcher.batch_execute("begin isolation level read committed").await.map_err(&failed)?;
+    epoch::hold(&**watcher, watcher.side, migration, epoch).await?;
+    let moves = sequences::moves_ahead(watcher, closing, &reader.read(watcher).await?, margin)?;
+    sequences::apply(watcher, &moves).await?;
+    watcher.batch_execute("commit").await.map_err(&failed)
+}
+
+/// A transaction that keeps vacuum off the tables whose triggers are to be turned over; apply isn't touched by it.
+async fn turner(migration: &Migration, direction: Direction, database: &str) -> Result<Option<Session>, Failure> {
+    let session = migration.subscriber(direction).open(database, "switch-turner").await?;
+    let failed = session.failed("preparing triggers");
+    let sql = "select distinct n.nspname::text, c.relname::text from changeover.saved_trigger s \
+               join pg_catalog.pg_class c on c.oid = s.relation join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+               where s.state = 'A'";
+    let rows = session.query(sql, &[]).await.map_err(&failed)?;
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let names: Vec<String> =
+        rows.iter().map(|r| changeover_domain::QualifiedName::new(r.get::<_, String>(0), r.get::<_, String>(1)).to_string()).collect();
+    let sql = format!(
+        "begin isolation level read committed; set local lock_timeout = '5s'; lock table {} in share update exclusive mode; \
+         set local lock_timeout = '200ms'; set local synchronous_commit = on",
+        names.join(", ")
+    );
+    session.batch_execute(&sql).await.map_err(&failed)?;
+    Ok(Some(session))
+}
+
+/// The opening side is closed: no application role may log in there and none has a session.
+async fn prove_closed(arbiter: &Session, migration: &Migration) -> Result<(), Failure> {
+    let side = arbiter.side;
+    let open = login::applications(&**arbiter, side, migration).await?;
+    let sessions = login::sessions(arbiter, &login::saved(&**arbiter, side).await?).await?;
+    if open.is_empty() && sessions == 0 {
+        return Ok(());
+    }
+    let message = format!("the {side} isn't closed: {} application roles may log in, {sessions} sessions exist", open.len());
+    Err(Failure::needs_human("CO0725", message, "close them (alter role … nologin), end the sessions, then `changeover retry`"))
+}
+
+/// Sends clients to the side that serves now, and lets them go on, while the epoch's row is locked: a late attempt, overtaken by
+/// another switch, finds another epoch and leaves the poolers alone.
+pub(crate) async fn move_traffic(
+    arbiter: &Session,
+    migration: &Migration,
+    direction: Direction,
+    epoch: u64,
+    traffic: &dyn Traffic,
+) -> Result<(), Failure> {
+    let failed = arbiter.failed("holding the epoch while traffic moves");
+    arbiter.batch_execute("begin isolation level read committed").await.map_err(&failed)?;
+    let moved = async {
+        epoch::hold(&**arbiter, arbiter.side, migration, epoch).await?;
+        traffic.move_to(direction.to_side()).await?;
+        traffic.resume().await
+    };
+    let moved = moved.await;
+    arbiter.batch_execute("rollback").await.map_err(&failed)?;
+    moved
+}
+
+/// Reads the note that an attempt left.
+pub(crate) async fn read_note(client: &impl GenericClient, side: Side, epoch: u64) -> Result<Option<Note>, Failure> {
+    Ok(note::get::<Note>(client, side, ATTEMPT).await?.filter(|note| note.epoch == epoch))
+}

@@ -1,0 +1,106 @@
+//! The decision of an epoch: written once, in the control database of the side that opens, by a synchronous commit. The
+//! transaction that writes `open` lets the application roles log in there; LOGIN is of the whole instance, so all databases open at
+//! one instant. Nobody acts on the row's absence: who wants to undo writes `abort` first.
+
+use std::time::Duration;
+
+use changeover_domain::{Direction, Failure, Ident};
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep};
+
+use super::epoch;
+use crate::{Migration, Session};
+
+/// What became of an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The other side serves.
+    Open,
+    /// Nothing was switched, and nothing of this epoch can happen any more.
+    Abort,
+}
+
+impl Outcome {
+    /// `open` or `abort`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Outcome::Open => "open",
+            Outcome::Abort => "abort",
+        }
+    }
+    pub(crate) fn parse(word: &str) -> Result<Self, Failure> {
+        match word {
+            "open" => Ok(Outcome::Open),
+            "abort" => Ok(Outcome::Abort),
+            other => Err(Failure::invariant("CO0712", format!("the decision `{other}` is none"))),
+        }
+    }
+}
+
+/// The session that will write the decision, on the arbiter.
+pub(crate) async fn arbiter(migration: &Migration, direction: Direction, purpose: &str) -> Result<Session, Failure> {
+    let session = migration.subscriber(direction).open(migration.control_database(), purpose).await?;
+    session.batch_execute("set synchronous_commit = on").await.map_err(session.failed("preparing the decision"))?;
+    Ok(session)
+}
+
+/// Writes `open` and lets the application roles log in, in one synchronous commit. `Ok` means that it is committed.
+///
+/// # Errors
+/// Whatever is returned, the commit may have happened: [`settle`] tells.
+pub(crate) async fn open(arbiter: &Session, migration: &Migration, epoch: u64) -> Result<u64, Failure> {
+    let side = arbiter.side;
+    let failed = arbiter.failed("writing the decision");
+    let begin = arbiter.batch_execute("begin isolation level read committed");
+    let hold = epoch::hold(&**arbiter, side, migration, epoch);
+    let roles = arbiter.query("select role::text from changeover.saved_login order by 1", &[]);
+    let (begun, held, roles) = futures::join!(begin, hold, roles);
+    begun.map_err(&failed)?;
+    held?;
+    let roles: Vec<Ident> = roles.map_err(&failed)?.iter().map(|row| Ident::new(row.get::<_, String>(0))).collect();
+    let logins: String = roles.iter().map(|role| format!("alter role {role} login; ")).collect();
+    // A plain insert: under the lock nobody else can have written it, and if it were there everything else must not happen.
+    let sql = format!(
+        "insert into changeover.decision (epoch, outcome) values ({epoch}, 'open'); {logins}delete from changeover.saved_login; commit"
+    );
+    arbiter.batch_execute(&sql).await.map_err(&failed)?;
+    Ok(roles.len() as u64)
+}
+
+/// Writes `abort` unless the epoch is decided; returns what stands.
+pub(crate) async fn win_abort(migration: &Migration, direction: Direction, epoch: u64) -> Result<Outcome, Failure> {
+    let mut arbiter = arbiter(migration, direction, "recover").await?;
+    let (side, failed) = (arbiter.side, arbiter.failed("writing the decision"));
+    let transaction = arbiter.transaction().await.map_err(&failed)?;
+    epoch::hold_to_undo(&transaction, side, migration, epoch).await?;
+    let outcome = epoch::write_once(&transaction, side, epoch, Outcome::Abort).await?;
+    transaction.commit().await.map_err(&failed)?;
+    Ok(outcome)
+}
+
+/// After an attempt went wrong: makes the epoch decided, `abort` unless it is `open` already. Tries for as long as `patience`
+/// lasts, since until then neither side may be opened.
+///
+/// # Errors
+/// CO0713: the arbiter can't be reached, so the outcome isn't known.
+pub(crate) async fn settle(migration: &Migration, direction: Direction, epoch: u64, patience: Duration) -> Result<Outcome, Failure> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let failure = match win_abort(migration, direction, epoch).await {
+            Ok(outcome) => return Ok(outcome),
+            Err(failure) => failure,
+        };
+        if failure.code == "CO0211" || failure.code == "CO0212" {
+            return Err(failure);
+        }
+        if Instant::now() >= deadline {
+            let side = direction.to_side();
+            let message = format!(
+                "ALARM: the {side} can't be reached to settle the attempt of epoch {epoch}; until it can, neither side is opened: {failure}"
+            );
+            return Err(Failure::needs_human("CO0713", message, format!("bring the {side} back, then `changeover retry` at once")));
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+}

@@ -1,0 +1,138 @@
+//! The epoch: which attempt may change something, and how a late one learns that it may not.
+//!
+//! Every attempt has an epoch of its own. It claims it on every database of both sides, on the arbiter (the control database of
+//! the side that opens) first: a row moves to an epoch once. Every transaction of the attempt that changes something locks the
+//! row of its database, finds its own epoch there and no `abort` for it. Whoever undoes an attempt first wins `abort` on the
+//! arbiter, then leaves `abort` in every other database under the same lock: from then on the attempt can do nothing any more,
+//! wherever it wakes up.
+
+use changeover_domain::{Direction, Failure, Side};
+use futures::future::try_join_all;
+use tokio_postgres::{GenericClient, types::ToSql};
+
+use super::decision::Outcome;
+use crate::{Migration, Session, Site, error};
+
+/// What an attempt has left behind so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// Some database is at this epoch.
+    pub(crate) claimed: bool,
+    /// Some database is at a later one.
+    pub(crate) newer: Option<u64>,
+}
+
+/// Looks at the epochs of all databases of both sides.
+pub(crate) async fn observe(migration: &Migration, epoch: u64) -> Result<Seen, Failure> {
+    let look = |site: &'_ Site, database: String| {
+        let site = site.clone();
+        async move {
+            let session = site.open(&database, "epoch").await?;
+            read(&session, migration).await
+        }
+    };
+    let sites = [&migration.source, &migration.target];
+    let all = sites.iter().flat_map(|site| migration.databases().iter().map(|d| look(site, d.name.clone())));
+    let epochs = try_join_all(all).await?;
+    Ok(Seen { claimed: epochs.contains(&epoch), newer: epochs.into_iter().filter(|e| *e > epoch).max() })
+}
+
+async fn read(session: &Session, migration: &Migration) -> Result<u64, Failure> {
+    let row = session
+        .query_opt("select epoch from changeover.migration where id = $1", &[&migration.id.as_str()])
+        .await
+        .map_err(session.failed("reading the epoch"))?;
+    row.map(|row| row.get::<_, i64>(0).unsigned_abs()).ok_or_else(|| lost(session.side))
+}
+
+fn lost(side: Side) -> Failure {
+    Failure::needs_human(
+        "CO0212",
+        format!("the {side} has lost the migration's home row"),
+        "find out who removed the schema changeover; then `changeover abort`",
+    )
+}
+
+/// Claims an epoch everywhere. Only one caller succeeds on the arbiter.
+pub(crate) async fn claim(migration: &Migration, direction: Direction, epoch: u64) -> Result<(), Failure> {
+    for side in [direction.to_side(), direction.from_side()] {
+        for database in migration.databases() {
+            let session = migration.site(side).open(&database.name, "switch-claim").await?;
+            let number = number(epoch)?;
+            let claimed = session
+                .execute(
+                    "update changeover.migration set epoch = $2 where id = $1 and epoch < $2",
+                    &[&migration.id.as_str(), &number],
+                )
+                .await
+                .map_err(session.failed("claiming the epoch"))?;
+            if claimed == 0 {
+                return Err(taken(side, read(&session, migration).await?, epoch));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn taken(side: Side, found: u64, epoch: u64) -> Failure {
+    let message = format!("the {side} is at epoch {found}, this attempt at {epoch}: another one has taken over");
+    Failure::refused("CO0211", message, "nothing: the newer attempt goes on")
+}
+
+/// Locks the epoch's row for the rest of the transaction, and checks that the attempt still may act.
+pub(crate) async fn hold(client: &impl GenericClient, side: Side, migration: &Migration, epoch: u64) -> Result<(), Failure> {
+    let failed = |e| error::failure(side, "locking the epoch", &e);
+    let (id, number) = (migration.id.as_str(), number(epoch)?);
+    let (by_id, by_epoch): ([&(dyn ToSql + Sync); 1], [&(dyn ToSql + Sync); 1]) = ([&id], [&number]);
+    // Two statements, sent at once: the second one's snapshot is taken when the lock has been got.
+    let (row, abort) = futures::join!(
+        client.query_opt("select epoch from changeover.migration where id = $1 for update", &by_id),
+        client.query_opt("select from changeover.decision where epoch = $1 and outcome = 'abort'", &by_epoch),
+    );
+    let found = row.map_err(failed)?.map(|row| row.get::<_, i64>(0).unsigned_abs()).ok_or_else(|| lost(side))?;
+    if found != epoch {
+        return Err(taken(side, found, epoch));
+    }
+    match abort.map_err(failed)? {
+        None => Ok(()),
+        Some(_) => Err(aborted(epoch)),
+    }
+}
+
+pub(crate) fn aborted(epoch: u64) -> Failure {
+    Failure::refused("CO0711", format!("the attempt of epoch {epoch} has been aborted"), "nothing: a new attempt has an epoch of its own")
+}
+
+/// Writes the outcome of an epoch unless there is one, in the transaction that holds the row; returns the one that stands.
+pub(crate) async fn write_once(client: &impl GenericClient, side: Side, epoch: u64, outcome: Outcome) -> Result<Outcome, Failure> {
+    let failed = |e| error::failure(side, "writing the decision", &e);
+    let (number, word) = (number(epoch)?, outcome.word());
+    let insert = "insert into changeover.decision (epoch, outcome) values ($1, $2) on conflict do nothing";
+    client.execute(insert, &[&number, &word]).await.map_err(failed)?;
+    let found = client.query_one("select outcome from changeover.decision where epoch = $1", &[&number]).await.map_err(failed)?;
+    Outcome::parse(found.get(0))
+}
+
+/// Locks the epoch's row without asking for an epoch: for those who undo. Refused when a newer attempt has begun.
+pub(crate) async fn hold_to_undo(client: &impl GenericClient, side: Side, migration: &Migration, epoch: u64) -> Result<(), Failure> {
+    let row = client
+        .query_opt("select epoch from changeover.migration where id = $1 for update", &[&migration.id.as_str()])
+        .await
+        .map_err(|e| error::failure(side, "locking the epoch", &e))?;
+    let found = row.map(|row| row.get::<_, i64>(0).unsigned_abs()).ok_or_else(|| lost(side))?;
+    if found > epoch { Err(taken(side, found, epoch)) } else { Ok(()) }
+}
+
+/// Leaves `abort` in a database, so that a late attempt stops there.
+pub(crate) async fn bar(session: &mut Session, migration: &Migration, epoch: u64) -> Result<(), Failure> {
+    let (side, failed) = (session.side, session.failed("barring the aborted attempt"));
+    let transaction = session.transaction().await.map_err(&failed)?;
+    hold_to_undo(&transaction, side, migration, epoch).await?;
+    write_once(&transaction, side, epoch, Outcome::Abort).await?;
+    transaction.commit().await.map_err(&failed)
+}
+
+/// An epoch as the servers keep it.
+pub(crate) fn number(epoch: u64) -> Result<i64, Failure> {
+    i64::try_from(epoch).map_err(|_| Failure::invariant("CO0712", format!("the epoch {epoch} is beyond all bounds")))
+}

@@ -1,0 +1,194 @@
+//! The fence of one database: one transaction that locks every table. Until its commit it is a dead man's handle: the session
+//! says something every 50 ms, and the server ends it, and so frees the tables, 300 ms after the last word.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use changeover_domain::Failure;
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep, timeout},
+};
+
+use super::{
+    acl, epoch,
+    relations::{self, Relation},
+};
+use crate::{Migration, Session, Site, note, triggers};
+
+/// How often the session says something.
+const BEAT: Duration = Duration::from_millis(50);
+/// How long the fence may be held at most, whatever happens: after this the beats stop and the server frees the tables.
+const PREPARING: Duration = Duration::from_secs(30);
+/// How long vacuum and DDL are waited for while writers are not touched.
+const GENTLE_LOCK: &str = "5s";
+
+/// See FENCE's measurements in `docs/adr`: each of these bounds one way of dying.
+const DEAD_MAN: &str = "set idle_in_transaction_session_timeout = '300ms'; set client_connection_check_interval = '100ms'; \
+    set tcp_keepalives_idle = 1; set tcp_keepalives_interval = 1; set tcp_keepalives_count = 2; set synchronous_commit = on";
+
+/// The fence of one database.
+pub(crate) struct Fence {
+    session: Arc<Session>,
+    beats: JoinHandle<()>,
+    until: Arc<AtomicU64>,
+    begun: Instant,
+    relations: Vec<Relation>,
+    fingerprint: String,
+    lock: String,
+    revoke: String,
+}
+
+impl Drop for Fence {
+    fn drop(&mut self) {
+        self.beats.abort();
+    }
+}
+
+impl Fence {
+    /// Prepares it; writers aren't touched. Keeps vacuum, index builds and DDL out from here on, remembers the rights
+    /// (committed, by `keeper`, a second session) and takes the catalog's fingerprint.
+    pub(crate) async fn prepare(migration: &Migration, site: &Site, database: &str, keeper: &mut Session, epoch: u64) -> Result<Self, Failure> {
+        let session = site.open(database, "switch-fence").await?;
+        let failed = session.failed("preparing the fence");
+        session.batch_execute(DEAD_MAN).await.map_err(&failed)?;
+        let relations = relations::list(migration, &session).await?;
+        let tables = relations::names(relations.iter().filter(|r| !r.is_sequence()));
+        session.batch_execute("begin isolation level read committed").await.map_err(&failed)?;
+        let (begun, until) = (Instant::now(), Arc::new(AtomicU64::new(millis(PREPARING))));
+        let session = Arc::new(session);
+        let beats = tokio::spawn(beat(Arc::clone(&session), begun, Arc::clone(&until)));
+        let mut fence = Self {
+            session,
+            beats,
+            until,
+            begun,
+            relations,
+            fingerprint: String::new(),
+            lock: if tables.is_empty() { String::new() } else { format!("lock table {tables} in exclusive mode") },
+            revoke: String::new(),
+        };
+        if !tables.is_empty() {
+            let gentle = format!("set local lock_timeout = '{GENTLE_LOCK}'; lock table {tables} in share update exclusive mode");
+            fence.batch("keeping vacuum and DDL out", &gentle).await?;
+        }
+        // Before the rights are read: whatever changes in between is found under the lock.
+        fence.fingerprint = relations::fingerprint(migration, &fence.session).await?;
+        acl::save(keeper, migration, epoch, &fence.relations).await?;
+        let rights = acl::read(&**keeper, keeper.side).await?;
+        fence.revoke = acl::revoke_sql(&fence.relations, &rights, &site.address.user);
+        Ok(fence)
+    }
+
+    /// Sets the budgets of [`Fence::lock`]; a round trip that the pause needn't contain.
+    pub(crate) async fn aim(&self, budget: Duration) -> Result<(), Failure> {
+        let ms = millis(budget).max(1);
+        self.batch("preparing the fence", &format!("set local lock_timeout = '{ms}ms'; set local statement_timeout = '{ms}ms'")).await
+    }
+
+    /// Locks every table against writes. From the moment it is sent new writers wait.
+    ///
+    /// # Errors
+    /// CO0710 when it can't be had in time: who held it is named as far as can be seen.
+    pub(crate) async fn lock(&self, hold_at_most: Duration) -> Result<(), Failure> {
+        let result = self.session.batch_execute(&self.lock).await;
+        if let Err(error) = result {
+            let failure = self.session.failed("locking the tables")(error);
+            let gave_up = matches!(failure.sqlstate.as_deref(), Some("55P03" | "57014" | "40P01"));
+            return Err(if gave_up { self.no_lock() } else { failure });
+        }
+        self.until.store(millis(self.begun.elapsed() + hold_at_most), Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn no_lock(&self) -> Failure {
+        let message = format!("the tables of {} on the {} could not be locked in time", self.session.database, self.session.side);
+        Failure::transient("CO0710", message, "it is tried again; look for long transactions that write or lock")
+    }
+
+    /// Under the lock: is the catalog still the one that the fence was prepared for?
+    pub(crate) async fn check(&self, migration: &Migration) -> Result<(), Failure> {
+        if relations::fingerprint(migration, &self.session).await? == self.fingerprint {
+            return Ok(());
+        }
+        let message = format!("tables, rights or roles of {} on the {} changed while the fence was prepared", self.session.database, self.session.side);
+        Err(Failure::transient("CO0722", message, "it is tried again; keep GRANT, CREATE and ALTER away from the switch"))
+    }
+
+    /// Takes the rights and turns the triggers over to applying, and proves it: all within the transaction.
+    pub(crate) async fn revoke(&self, migration: &Migration, epoch: u64) -> Result<(), Failure> {
+        let sql = format!("set local statement_timeout = '30s'; set local lock_timeout = '200ms'; {}", self.revoke);
+        self.batch("taking rights", &sql).await?;
+        triggers::always_off(&**self.session, self.session.side).await?;
+        note::put(&**self.session, self.session.side, acl::FENCE, &epoch).await?;
+        acl::prove_gone(&self.session, migration, &self.relations).await
+    }
+
+    /// Commits: the fence is durable. Only this success proves that the locks were never lost.
+    pub(crate) async fn commit(&self, migration: &Migration, epoch: u64) -> Result<(), Failure> {
+        epoch::hold(&**self.session, self.session.side, migration, epoch).await?;
+        // A COMMIT of a failed transaction "succeeds" as a rollback, so what it wrote is looked at.
+        let (committed, found) = futures::join!(
+            self.session.batch_execute("commit"),
+            note::get::<u64>(&**self.session, self.session.side, acl::FENCE)
+        );
+        committed.map_err(self.session.failed("committing the fence"))?;
+        if found? == Some(epoch) {
+            return Ok(());
+        }
+        Err(Failure::transient("CO0723", format!("the fence of {} was lost before its commit", self.session.database), "it is tried again"))
+    }
+
+    /// Lets go. Nothing of the transaction remains.
+    pub(crate) async fn roll_back(self) {
+        // Dropping the session does the same when this fails or isn't answered.
+        match timeout(Duration::from_secs(1), self.session.batch_execute("rollback")).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "rolling the fence back"),
+            Err(_) => tracing::debug!("rolling the fence back: no answer"),
+        }
+    }
+
+    /// Oids of what it covers.
+    pub(crate) fn oids(&self) -> Vec<u32> {
+        self.relations.iter().map(|r| r.oid).collect()
+    }
+
+    async fn batch(&self, what: &str, sql: &str) -> Result<(), Failure> {
+        self.session.batch_execute(sql).await.map_err(self.session.failed(what))
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Says something until the time is over. An empty query isn't logged and resets the server's idle timer.
+async fn beat(session: Arc<Session>, begun: Instant, until: Arc<AtomicU64>) {
+    while millis(begun.elapsed()) < until.load(Ordering::Relaxed) && session.batch_execute("").await.is_ok() {
+        sleep(BEAT).await;
+    }
+}
+
+/// Who holds locks that a fence waits for, in words without anything of their statements.
+pub(crate) async fn blockers(session: &Session, oids: &[u32]) -> Result<Vec<String>, Failure> {
+    let sql = "select distinct a.pid, coalesce(a.usename::text, a.backend_type), a.application_name, l.mode, l.relation::pg_catalog.regclass::text, \
+                      coalesce(extract(epoch from clock_timestamp() - a.xact_start) * 1000, 0)::bigint \
+                 from pg_catalog.pg_locks l join pg_catalog.pg_stat_activity a on a.pid = l.pid \
+                where l.relation = any ($1::oid[]) and l.granted and a.application_name not like 'changeover/%' \
+                  and l.mode <> 'AccessShareLock' limit 3";
+    let rows = session.query(sql, &[&oids]).await.map_err(session.failed("looking for blockers"))?;
+    Ok(rows
+        .iter()
+        .map(|row| {
+            let (pid, who, application): (i32, &str, &str) = (row.get(0), row.get(1), row.get(2));
+            let (mode, relation, age): (&str, &str, i64) = (row.get(3), row.get(4), row.get(5));
+            format!("pid {pid} ({who}, {application}) holds {mode} on {relation} for {age} ms")
+        })
+        .collect())
+}

@@ -1,0 +1,107 @@
+//! The half of a fence that works by login: application roles may not log in, and none of their sessions is left.
+
+use std::time::Duration;
+
+use changeover_domain::{Failure, Ident, Side};
+use tokio::time::{Instant, sleep};
+use tokio_postgres::GenericClient;
+
+use super::epoch;
+use crate::{Migration, Session, error};
+
+/// Roles that belong to applications: they log in, and are neither superusers, nor RDS's, nor ours, nor kept by the spec.
+/// $1: logins to leave out.
+const APPLICATIONS: &str = "select rolname::text from pg_catalog.pg_roles \
+    where rolcanlogin and not rolsuper and rolname !~ '^(rds|pg_)' and rolname <> all ($1::text[]) order by 1";
+
+/// Logins that are never fenced.
+pub(crate) fn left_out(migration: &Migration) -> Vec<String> {
+    let mut names = ours(migration);
+    names.extend(migration.spec.roles.iter().flat_map(|roles| roles.keep_login.iter().cloned()));
+    names
+}
+
+/// The migration's own logins, on either side.
+pub(crate) fn ours(migration: &Migration) -> Vec<String> {
+    vec![migration.source.address.user.clone(), migration.target.address.user.clone(), migration.replication_user.clone()]
+}
+
+/// Application roles that may log in on a side now.
+pub(crate) async fn applications(client: &impl GenericClient, side: Side, migration: &Migration) -> Result<Vec<String>, Failure> {
+    let rows =
+        client.query(APPLICATIONS, &[&left_out(migration)]).await.map_err(|e| error::failure(side, "reading roles", &e))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Roles of a side whose login is to be given back; `control` is connected to its control database.
+pub(crate) async fn saved(control: &impl GenericClient, side: Side) -> Result<Vec<String>, Failure> {
+    let rows = control
+        .query("select role::text from changeover.saved_login order by 1", &[])
+        .await
+        .map_err(|e| error::failure(side, "reading saved logins", &e))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Takes LOGIN from every application role, and remembers it, in one commit. Returns the roles.
+pub(crate) async fn close(control: &Session, migration: &Migration, epoch: u64) -> Result<Vec<String>, Failure> {
+    let failed = control.failed("closing logins");
+    let begin = control.batch_execute("begin isolation level read committed");
+    let hold = epoch::hold(&**control, control.side, migration, epoch);
+    let roles = applications(&**control, control.side, migration);
+    let (begun, held, roles) = futures::join!(begin, hold, roles);
+    begun.map_err(&failed)?;
+    held?;
+    let roles = roles?;
+    control
+        .execute("insert into changeover.saved_login (role) select unnest($1::text[])::name on conflict do nothing", &[&roles])
+        .await
+        .map_err(&failed)?;
+    let closing: String = roles.iter().map(|role| format!("alter role {} nologin; ", Ident::new(&**role))).collect();
+    control.batch_execute(&format!("{closing}commit")).await.map_err(&failed)?;
+    Ok(roles)
+}
+
+/// Gives LOGIN back to the roles that were remembered, in one commit; for those who undo.
+pub(crate) async fn reopen(control: &mut Session, migration: &Migration, epoch: u64) -> Result<u64, Failure> {
+    let (side, failed) = (control.side, control.failed("giving logins back"));
+    let transaction = control.transaction().await.map_err(&failed)?;
+    epoch::hold_to_undo(&transaction, side, migration, epoch).await?;
+    let roles = saved(&transaction, side).await?;
+    let opening: String = roles.iter().map(|role| format!("alter role {} login; ", Ident::new(&**role))).collect();
+    transaction.batch_execute(&format!("{opening}delete from changeover.saved_login")).await.map_err(&failed)?;
+    transaction.commit().await.map_err(&failed)?;
+    Ok(roles.len() as u64)
+}
+
+/// Ends all sessions of roles, and waits until they are gone.
+///
+/// # Errors
+/// CO0717 when some are still there at the deadline.
+pub(crate) async fn evict(session: &Session, roles: &[String], patience: Duration) -> Result<u64, Failure> {
+    let sql = "select count(*), count(*) filter (where pg_catalog.pg_terminate_backend(a.pid)) from pg_catalog.pg_stat_activity a \
+               where a.usesysid in (select oid from pg_catalog.pg_roles where rolname = any ($1::text[]))";
+    let statement = session.prepare(sql).await.map_err(session.failed("ending sessions"))?;
+    let deadline = Instant::now() + patience;
+    let mut ended = 0;
+    loop {
+        let row = session.query_one(&statement, &[&roles]).await.map_err(session.failed("ending sessions"))?;
+        let left = row.get::<_, i64>(0).unsigned_abs();
+        if left == 0 {
+            return Ok(ended);
+        }
+        ended = ended.max(left);
+        if Instant::now() >= deadline {
+            let message = format!("{left} application sessions on the {} don't end", session.side);
+            return Err(Failure::transient("CO0717", message, "it is tried again; look at them in pg_stat_activity"));
+        }
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// How many sessions these roles have.
+pub(crate) async fn sessions(session: &Session, roles: &[String]) -> Result<u64, Failure> {
+    let sql = "select count(*) from pg_catalog.pg_stat_activity \
+               where usesysid in (select oid from pg_catalog.pg_roles where rolname = any ($1::text[]))";
+    let row = session.query_one(sql, &[&roles]).await.map_err(session.failed("counting sessions"))?;
+    Ok(row.get::<_, i64>(0).unsigned_abs())
+}

@@ -1,0 +1,135 @@
+//! The switch: at every instant at most one side takes application writes, no acknowledged write is lost or doubled, and an
+//! attempt that doesn't reach its decision leaves the side that served as it was.
+//!
+//! The same code in both directions. The *closing* side serves until the fence, the *opening* side from the decision on:
+//!
+//! 1. gate: a fresh measurement, judged by `changeover_domain::gate`;
+//! 2. the epoch is claimed everywhere; what an earlier fence took on the opening side is given back while nobody can log in;
+//!    sequences are moved ahead; vacuum and DDL are kept out; rights are remembered;
+//! 3. poolers pause, every table of every database is locked (a dead man's handle);
+//! 4. a marker per database is committed, seen on the other side, and made durable there;
+//! 5. logins are closed and sessions ended under the lock, then the rights go with the locking transaction's commit;
+//! 6. sequences and triggers are settled, and the decision is written: the one commit that opens the other side;
+//! 7. poolers are sent there and resume.
+//!
+//! An attempt has an epoch of its own. Calling [`run`] again with the same epoch (a worker died) finishes what was decided, or
+//! undoes what wasn't, and says which in the record's outcome; a new try needs a new epoch.
+
+mod acl;
+mod attempt;
+mod canary;
+mod decision;
+mod epoch;
+mod fence;
+mod login;
+mod marker;
+mod measure;
+mod record;
+pub(crate) mod relations;
+mod undo;
+
+use std::time::Duration;
+
+use changeover_domain::{
+    Direction, Failure,
+    gate::{self, Limits, Reason},
+    proto::SwitchRecord,
+};
+use tokio::time::{Instant, sleep};
+
+pub use decision::Outcome;
+pub use measure::measure;
+pub use undo::housekeeping;
+
+use crate::{Migration, traffic::Traffic};
+use attempt::Attempt;
+use record::Recorder;
+
+/// How long the gate is asked again while all that speaks against a switch may pass by itself.
+const GATE_PATIENCE: Duration = Duration::from_secs(5);
+const GATE_PAUSE: Duration = Duration::from_millis(100);
+
+/// What is to be switched, and under which epoch.
+#[derive(Clone, Copy, Debug)]
+pub struct SwitchRequest {
+    /// `Forward` opens the target, `Reverse` the source.
+    pub direction: Direction,
+    /// The attempt's own epoch; greater than any used before.
+    pub epoch: u64,
+}
+
+/// Tries once to switch. The record's `outcome` is `open` or `abort`; after `abort` the side that served serves on, `refusal`
+/// says why, and the next try takes a new epoch.
+///
+/// # Errors
+/// `Transient`: the attempt is neither finished nor undone yet; call it again with the same request.
+/// `NeedsHuman`, `Invariant`: somebody has to look first, then the same.
+/// `Refused` CO0211: a newer attempt has taken over.
+pub async fn run(migration: &Migration, request: &SwitchRequest, traffic: &dyn Traffic) -> Result<SwitchRecord, Failure> {
+    let SwitchRequest { direction, epoch } = *request;
+    if let Some(record) = recover(migration, direction, epoch, traffic).await? {
+        return Ok(record);
+    }
+    let mut recorder = Recorder::new(direction, epoch);
+    if let Err(reasons) = pass_gate(migration, direction, traffic).await? {
+        let refusal = reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        return Ok(recorder.finish(Outcome::Abort, refusal));
+    }
+    match attempt(migration, direction, epoch, traffic, &mut recorder).await {
+        Ok(()) => Ok(recorder.finish(Outcome::Open, String::new())),
+        Err(failure) if failure.code == "CO0211" => Err(failure),
+        Err(failure) => {
+            tracing::warn!(%failure, epoch, "the attempt is undone");
+            let cause = format!("{failure}");
+            undo::conclude(migration, direction, epoch, traffic, recorder, cause).await
+        }
+    }
+}
+
+async fn attempt(
+    migration: &Migration,
+    direction: Direction,
+    epoch: u64,
+    traffic: &dyn Traffic,
+    recorder: &mut Recorder,
+) -> Result<(), Failure> {
+    epoch::claim(migration, direction, epoch).await?;
+    Attempt::prepare(migration, direction, epoch, traffic).await?.run(recorder).await
+}
+
+/// Asks the gate until it says Go, says something that doesn't pass by itself, or the patience is over.
+async fn pass_gate(migration: &Migration, direction: Direction, traffic: &dyn Traffic) -> Result<Result<(), Vec<Reason>>, Failure> {
+    let gates = migration.spec.gates.unwrap_or_default();
+    let limits = Limits::of(&gates, &migration.spec.budgets.unwrap_or_default());
+    let deadline = Instant::now() + GATE_PATIENCE;
+    loop {
+        let measured = measure(migration, direction, traffic).await?;
+        match gate::may_switch(&measured, &limits) {
+            Ok(_) => return Ok(Ok(())),
+            Err(reasons) if reasons.iter().all(Reason::passes_by_itself) && Instant::now() < deadline => sleep(GATE_PAUSE).await,
+            Err(reasons) => return Ok(Err(reasons)),
+        }
+    }
+}
+
+/// Looks whether this epoch has been begun before (a worker died): then it is finished or undone, and the record says which.
+/// `None`: it hasn't.
+pub async fn recover(
+    migration: &Migration,
+    direction: Direction,
+    epoch: u64,
+    traffic: &dyn Traffic,
+) -> Result<Option<SwitchRecord>, Failure> {
+    let seen = epoch::observe(migration, epoch).await?;
+    if let Some(newer) = seen.newer {
+        let message = format!("epoch {newer} has begun, this attempt is of epoch {epoch}: another one has taken over");
+        return Err(Failure::refused("CO0211", message, "nothing: the newer attempt goes on"));
+    }
+    if !seen.claimed {
+        return Ok(None);
+    }
+    undo::evict_predecessor(migration).await?;
+    let recorder = Recorder::new(direction, epoch);
+    let cause = "the worker was interrupted; the attempt has been undone".to_owned();
+    undo::conclude(migration, direction, epoch, traffic, recorder, cause).await.map(Some)
+}

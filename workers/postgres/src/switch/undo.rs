@@ -1,0 +1,173 @@
+//! After an attempt: make the epoch decided, then undo it or finish it. Every step means "make sure", so that it may be cut off
+//! anywhere and begun again.
+
+use std::time::Duration;
+
+use changeover_domain::{Direction, Failure, Side, proto::SwitchRecord};
+
+use super::{
+    acl::{self, Hold},
+    attempt, canary,
+    decision::{self, Outcome},
+    epoch, login, marker,
+    record::Recorder,
+};
+use crate::{Migration, Session, note, patience, traffic::Traffic, triggers};
+
+/// How long the side that decides is tried to be reached before somebody is called.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Longest wait for clients after a resume.
+const SETTLING: Duration = Duration::from_secs(3);
+/// Tries for a lock that only apply or a vacuum can hold.
+const LOCK_TRIES: u32 = 10;
+
+/// Decides the epoch (`abort` unless it is open) and brings everything into the state that the decision asks for.
+pub(crate) async fn conclude(
+    migration: &Migration,
+    direction: Direction,
+    epoch: u64,
+    traffic: &dyn Traffic,
+    mut recorder: Recorder,
+    cause: String,
+) -> Result<SwitchRecord, Failure> {
+    match decision::settle(migration, direction, epoch, PATIENCE).await? {
+        Outcome::Open => {
+            finish(migration, direction, epoch, traffic, &mut recorder).await?;
+            Ok(recorder.finish(Outcome::Open, String::new()))
+        }
+        Outcome::Abort => {
+            undo(migration, direction, epoch, traffic).await?;
+            recorder.end_pause();
+            recorder.step("undone");
+            Ok(recorder.finish(Outcome::Abort, cause))
+        }
+    }
+}
+
+/// The decision is `open`: traffic goes to the side that serves.
+async fn finish(
+    migration: &Migration,
+    direction: Direction,
+    epoch: u64,
+    traffic: &dyn Traffic,
+    recorder: &mut Recorder,
+) -> Result<(), Failure> {
+    let arbiter = decision::arbiter(migration, direction, "recover").await?;
+    let note = attempt::read_note(&*arbiter, arbiter.side, epoch).await?;
+    attempt::move_traffic(&arbiter, migration, direction, epoch, traffic).await?;
+    recorder.pause_was(note.and_then(|note| note.pause_since_us));
+    recorder.step("resumed");
+    Ok(())
+}
+
+/// The decision is `abort`: the side that served serves on, as if nothing had been.
+async fn undo(migration: &Migration, direction: Direction, epoch: u64, traffic: &dyn Traffic) -> Result<(), Failure> {
+    let (closing, opening) = (direction.from_side(), direction.to_side());
+    // First of all nobody may act for this epoch any more, then what it did is taken back.
+    for side in [closing, opening] {
+        for database in migration.databases() {
+            let mut session = migration.site(side).open(&database.name, "recover").await?;
+            epoch::bar(&mut session, migration, epoch).await?;
+        }
+    }
+    for database in migration.databases() {
+        let mut session = migration.site(opening).open(&database.name, "recover").await?;
+        turn_triggers(&mut session, migration, epoch, Turn::Applies).await?;
+    }
+    for database in migration.databases() {
+        let mut session = migration.site(closing).open(&database.name, "recover").await?;
+        turn_triggers(&mut session, migration, epoch, Turn::Serves).await?;
+        acl::restore(&mut session, migration, Hold::Undoing(epoch)).await?;
+    }
+    let mut control = migration.site(closing).open(migration.control_database(), "recover").await?;
+    login::reopen(&mut control, migration, epoch).await?;
+    let mut arbiter = migration.site(opening).open(migration.control_database(), "recover").await?;
+    move_back(&mut arbiter, migration, closing, epoch, traffic).await?;
+    note::forget(&*arbiter, opening, attempt::ATTEMPT).await
+}
+
+async fn move_back(
+    arbiter: &mut Session,
+    migration: &Migration,
+    to: Side,
+    epoch: u64,
+    traffic: &dyn Traffic,
+) -> Result<(), Failure> {
+    let (side, failed) = (arbiter.side, arbiter.failed("holding the epoch while traffic moves back"));
+    let transaction = arbiter.transaction().await.map_err(&failed)?;
+    epoch::hold_to_undo(&transaction, side, migration, epoch).await?;
+    traffic.move_to(to).await?;
+    traffic.resume().await?;
+    transaction.rollback().await.map_err(&failed)
+}
+
+#[derive(Clone, Copy)]
+enum Turn {
+    Applies,
+    Serves,
+}
+
+/// Turns the ALWAYS triggers over, waiting for locks only a moment at a time.
+async fn turn_triggers(session: &mut Session, migration: &Migration, epoch: u64, turn: Turn) -> Result<(), Failure> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match turn_once(session, migration, epoch, turn).await {
+            Err(failure) if patience::is_lock(&failure) && tries < LOCK_TRIES => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn turn_once(session: &mut Session, migration: &Migration, epoch: u64, turn: Turn) -> Result<(), Failure> {
+    let (side, failed) = (session.side, session.failed("turning triggers back"));
+    let transaction = session.transaction().await.map_err(&failed)?;
+    transaction.batch_execute(&patience::bound()).await.map_err(&failed)?;
+    epoch::hold_to_undo(&transaction, side, migration, epoch).await?;
+    match turn {
+        Turn::Applies => triggers::always_off(&transaction, side).await?,
+        Turn::Serves => triggers::always_on(&transaction, side).await?,
+    };
+    transaction.commit().await.map_err(&failed)
+}
+
+/// Ends the sessions that a predecessor of this attempt may still have, so that none of its locks is waited for.
+pub(crate) async fn evict_predecessor(migration: &Migration) -> Result<(), Failure> {
+    let pattern = migration.id.application_name("switch-");
+    for side in [Side::Source, Side::Target] {
+        let session = migration.site(side).open_maintenance("recover").await?;
+        session
+            .execute(
+                "select pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity \
+                 where pg_catalog.starts_with(application_name, $1) and usename = current_user",
+                &[&pattern],
+            )
+            .await
+            .map_err(session.failed("ending a predecessor's sessions"))?;
+    }
+    Ok(())
+}
+
+/// What may follow a switch at leisure: no session is left on the side that was closed, clients are served, the link back works,
+/// old markers are gone. It can't undo the switch, and its failure doesn't touch traffic.
+pub async fn housekeeping(migration: &Migration, direction: Direction, epoch: u64, traffic: &dyn Traffic) -> Result<(), Failure> {
+    let (closed, open) = (direction.from_side(), direction.to_side());
+    let control = migration.site(closed).open(migration.control_database(), "housekeeping").await?;
+    let roles = login::saved(&*control, closed).await?;
+    login::evict(&control, &roles, SETTLING).await?;
+    traffic.settle(SETTLING).await?;
+    let limit = Duration::from_millis(migration.spec.gates.as_ref().map_or(0, |gates| gates.max_canary_age_ms)).max(SETTLING);
+    for database in migration.databases() {
+        let from = migration.site(open).open(&database.name, "housekeeping").await?;
+        let to = migration.site(closed).open(&database.name, "housekeeping").await?;
+        marker::prune(&from, epoch).await?;
+        let took = canary::beat(&from, &to, limit).await?;
+        if took > u64::try_from(limit.as_millis()).unwrap_or(u64::MAX) {
+            let message = format!("a row of {} written on the {open} did not reach the {closed} within {limit:?}", database.name);
+            return Err(Failure::transient("CO0726", message, "look at the health of the link; a rollback needs it"));
+        }
+    }
+    let arbiter = migration.site(open).open(migration.control_database(), "housekeeping").await?;
+    note::forget(&*arbiter, open, attempt::ATTEMPT).await?;
+    note::forget(&*arbiter, open, "drained").await
+}

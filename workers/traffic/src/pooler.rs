@@ -1,0 +1,332 @@
+//! One PgBouncer.
+
+use std::{
+    io::Write as _,
+    os::unix::fs::{MetadataExt as _, fchown},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use changeover_domain::{Failure, Ident, Side, proto};
+use changeover_postgres::{
+    Migration,
+    console::{Console, ConsoleAddress, ConsoleError, ConsoleRow},
+    secret,
+};
+use futures::future::{join_all, try_join_all};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep, timeout},
+};
+
+use crate::databases_file::{DatabasesFile, Place};
+
+/// How long a killed pooler is waited for before the call gives up.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two tries to reach it.
+const RETRY: Duration = Duration::from_millis(50);
+/// Longest wait for one command of the console other than PAUSE.
+const COMMAND: Duration = Duration::from_secs(3);
+
+#[derive(Debug)]
+pub(crate) struct Pooler {
+    address: ConsoleAddress,
+    file: PathBuf,
+    databases: Vec<String>,
+    source: Place,
+    target: Place,
+    /// The connection for short commands.
+    console: Mutex<Option<Arc<Console>>>,
+    /// One warm connection per entry: PAUSE keeps its connection waiting.
+    pausers: Mutex<Vec<(String, Arc<Console>)>>,
+}
+
+impl Pooler {
+    pub(crate) fn new(migration: &Migration, pooler: &proto::Pooler) -> Result<Self, Failure> {
+        let port = u16::try_from(pooler.port)
+            .map_err(|_| Failure::refused("CO0101", format!("port {} of a pooler is no TCP port", pooler.port), "correct it in the spec"))?;
+        let place = |side| {
+            let site = migration.site(side);
+            Place { host: site.peer_host.clone(), port: site.peer_port }
+        };
+        Ok(Self {
+            address: ConsoleAddress {
+                host: pooler.host.clone(),
+                port,
+                user: pooler.user.clone(),
+                password: secret::resolve(pooler.password.as_ref(), "the pooler")?,
+                ca_file: pooler.ca_file.clone(),
+            },
+            file: PathBuf::from(&pooler.databases_file),
+            databases: migration.databases().iter().map(|d| d.name.clone()).collect(),
+            source: place(Side::Source),
+            target: place(Side::Target),
+            console: Mutex::new(None),
+            pausers: Mutex::new(Vec::new()),
+        })
+    }
+
+    fn place(&self, side: Side) -> &Place {
+        match side {
+            Side::Source => &self.source,
+            Side::Target => &self.target,
+        }
+    }
+
+    fn name(&self) -> String {
+        format!("pooler {}:{}", self.address.host, self.address.port)
+    }
+
+    /// The file, and the names of its entries that are this migration's: of one of its databases, on one of its sides.
+    fn read(&self) -> Result<(DatabasesFile, Vec<String>), Failure> {
+        let text = std::fs::read_to_string(&self.file).map_err(|e| self.file_failure("read", &e))?;
+        let file = DatabasesFile::parse(&text);
+        let ours = |place: Option<Place>| place.is_some_and(|p| p == self.source || p == self.target);
+        let named = |dbname: &str| self.databases.iter().any(|d| d == dbname);
+        let names: Vec<String> =
+            file.entries().filter(|e| named(e.dbname()) && ours(e.place())).map(|e| e.name.clone()).collect();
+        let stray = file.entries().find(|e| named(&e.name) && named(e.dbname()) && !ours(e.place()));
+        if let Some(entry) = stray {
+            let message = format!("{}: entry {} points neither to the source nor to the target", self.name(), entry.name);
+            return Err(Failure::refused("CO0703", message, "let it use the same host and port as peer_host and peer_port in the spec"));
+        }
+        if names.is_empty() {
+            let message = format!("{}: {} lists none of the migration's databases", self.name(), self.file.display());
+            return Err(Failure::refused("CO0703", message, "give each database an entry with host and port of the source"));
+        }
+        Ok((file, names))
+    }
+
+    fn staged(&self, to: Side) -> PathBuf {
+        let mut name = self.file.as_os_str().to_owned();
+        name.push(format!(".changeover.{to}"));
+        PathBuf::from(name)
+    }
+
+    fn file_failure(&self, what: &str, error: &std::io::Error) -> Failure {
+        let message = format!("{}: {} can't be {what}: {error}", self.name(), self.file.display());
+        Failure::needs_human("CO0704", message, "let the worker read and write the file and its directory")
+    }
+
+    /// Writes the configuration for a side beside the one in force, flushed to disk.
+    fn write_staged(&self, to: Side) -> Result<Vec<String>, Failure> {
+        let (mut file, names) = self.read()?;
+        file.send_to(&names, self.place(to));
+        write_flushed(&self.staged(to), &self.file, &file.render()).map_err(|e| self.file_failure("staged", &e))?;
+        Ok(names)
+    }
+
+    pub(crate) async fn stage(&self, to: Side) -> Result<(), Failure> {
+        let names = self.write_staged(to)?;
+        self.refuse_session_mode(&names).await?;
+        let open = names.iter().map(|name| async { Ok((name.clone(), Arc::new(Console::open(&self.address).await?))) });
+        *self.pausers.lock().await = try_join_all(open).await?;
+        Ok(())
+    }
+
+    /// In session mode a client keeps its server connection: PAUSE would wait for clients to leave.
+    async fn refuse_session_mode(&self, names: &[String]) -> Result<(), Failure> {
+        let config = self.run("show config").await?;
+        let default = config.iter().find(|r| r.text("key") == "pool_mode").map_or("", |r| r.text("value")).to_owned();
+        for row in self.run("show databases").await? {
+            let mode = if row.text("pool_mode").is_empty() { &default } else { row.text("pool_mode") };
+            if names.iter().any(|n| n == row.text("name")) && mode != "transaction" && mode != "statement" {
+                let message = format!("{}: database {} is pooled in mode {mode}", self.name(), row.text("name"));
+                return Err(Failure::refused("CO0705", message, "set pool_mode = transaction for it"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn logins(&self) -> Result<u64, Failure> {
+        let (_, names) = self.read()?;
+        let mut logins = 0;
+        for row in self.run("show pools").await? {
+            if names.iter().any(|n| n == row.text("database")) {
+                logins += row.number("sv_login").ok_or_else(|| self.unreadable("show pools"))?;
+            }
+        }
+        Ok(logins)
+    }
+
+    pub(crate) async fn pause(&self, budget: Duration) -> Result<(), Failure> {
+        // Taken out: after a timeout the connection still waits for its PAUSE and can't be used again.
+        let pausers = std::mem::take(&mut *self.pausers.lock().await);
+        let waits = pausers.iter().map(|(name, console)| async move {
+            match timeout(budget, pause_one(console, name)).await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) => Err(self.refused(&format!("pause {name}"), &error)),
+                Err(_) => {
+                    let message = format!("{}: a transaction on {name} did not end within {budget:?}", self.name());
+                    Err(Failure::transient("CO0706", message, "it is tried again; look for long transactions through the pooler"))
+                }
+            }
+        });
+        let outcome: Result<Vec<()>, Failure> = join_all(waits).await.into_iter().collect();
+        if outcome.is_ok() {
+            *self.pausers.lock().await = pausers;
+        }
+        outcome.map(drop)
+    }
+
+    pub(crate) async fn move_to(&self, to: Side) -> Result<(), Failure> {
+        let names = self.swap_file(to)?;
+        let place = self.place(to);
+        self.run("reload").await?;
+        for row in self.run("show databases").await? {
+            let ours = names.iter().any(|n| n == row.text("name"));
+            if ours && (row.text("host") != place.host || row.number("port") != Some(u64::from(place.port))) {
+                let message = format!("{}: after RELOAD {} still isn't sent to the {to}", self.name(), row.text("name"));
+                return Err(Failure::needs_human("CO0707", message, "check that its configuration includes the databases file of the spec"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the configuration for a side in force; done already when the file in force says so.
+    fn swap_file(&self, to: Side) -> Result<Vec<String>, Failure> {
+        let (file, names) = self.read()?;
+        let there = |e: &crate::databases_file::Entry| e.place().as_ref() == Some(self.place(to));
+        if file.entries().filter(|e| names.contains(&e.name)).all(there) {
+            return Ok(names);
+        }
+        if !self.staged(to).exists() {
+            self.write_staged(to)?;
+        }
+        std::fs::rename(self.staged(to), &self.file).map_err(|e| self.file_failure("replaced", &e))?;
+        sync_directory(&self.file).map_err(|e| self.file_failure("flushed", &e))?;
+        Ok(names)
+    }
+
+    pub(crate) async fn resume(&self) -> Result<(), Failure> {
+        self.pausers.lock().await.clear();
+        let (_, names) = self.read()?;
+        for name in names {
+            match self.try_run(&format!("resume {}", Ident::new(name.as_str()))).await {
+                Ok(_) => {}
+                // A pooler that was restarted, or a second resume.
+                Err(Trouble::Refused(text)) if text.contains("not paused") => {}
+                Err(trouble) => return Err(self.trouble(&format!("resume {name}"), trouble)),
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn settle(&self, budget: Duration) -> Result<(), Failure> {
+        let (_, names) = self.read()?;
+        let deadline = Instant::now() + budget;
+        loop {
+            let rows = self.run("show pools").await?;
+            let stuck = rows.iter().find(|r| names.iter().any(|n| n == r.text("database")) && is_stuck(r));
+            match stuck {
+                None => return Ok(()),
+                Some(row) if Instant::now() >= deadline => {
+                    let message = format!("{}: clients of {} wait and no server serves them", self.name(), row.text("database"));
+                    return Err(Failure::transient("CO0708", message, "look at the pooler's log; its servers may refuse the login"));
+                }
+                Some(_) => sleep(RETRY).await,
+            }
+        }
+    }
+
+    async fn run(&self, command: &str) -> Result<Vec<ConsoleRow>, Failure> {
+        self.try_run(command).await.map_err(|trouble| self.trouble(command, trouble))
+    }
+
+    /// Runs a command that may be repeated, on a new connection when the old one is gone, for as long as the patience lasts.
+    async fn try_run(&self, command: &str) -> Result<Vec<ConsoleRow>, Trouble> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let trouble = match self.console().await {
+                Ok(console) => match timeout(COMMAND, console.run(command)).await {
+                    Ok(Ok(rows)) => return Ok(rows),
+                    Ok(Err(ConsoleError::Refused(text))) => return Err(Trouble::Refused(text)),
+                    Ok(Err(ConsoleError::Lost(text))) => Trouble::Lost(text),
+                    Err(_) => Trouble::Lost(format!("no answer within {COMMAND:?}")),
+                },
+                Err(failure) => Trouble::Unreachable(failure),
+            };
+            *self.console.lock().await = None;
+            if Instant::now() >= deadline {
+                return Err(trouble);
+            }
+            sleep(RETRY).await;
+        }
+    }
+
+    async fn console(&self) -> Result<Arc<Console>, Failure> {
+        let mut slot = self.console.lock().await;
+        if let Some(console) = slot.as_ref() {
+            return Ok(Arc::clone(console));
+        }
+        let console = Arc::new(Console::open(&self.address).await?);
+        *slot = Some(Arc::clone(&console));
+        Ok(console)
+    }
+
+    fn trouble(&self, command: &str, trouble: Trouble) -> Failure {
+        match trouble {
+            Trouble::Refused(text) => self.refused(command, &ConsoleError::Refused(text)),
+            Trouble::Lost(text) => self.refused(command, &ConsoleError::Lost(text)),
+            Trouble::Unreachable(failure) => failure,
+        }
+    }
+
+    fn refused(&self, command: &str, error: &ConsoleError) -> Failure {
+        let message = format!("{}: {command}: {error}", self.name());
+        match error {
+            ConsoleError::Lost(_) => Failure::transient("CO0702", message, "check that the pooler runs"),
+            ConsoleError::Refused(_) => Failure::needs_human("CO0709", message, "look at the pooler's log, then `changeover retry`"),
+        }
+    }
+
+    fn unreadable(&self, command: &str) -> Failure {
+        let message = format!("{}: the answer to {command} isn't understood", self.name());
+        Failure::needs_human("CO0709", message, "check the pooler's version: PgBouncer 1.18 and later are known")
+    }
+}
+
+#[derive(Debug)]
+enum Trouble {
+    Refused(String),
+    Lost(String),
+    Unreachable(Failure),
+}
+
+/// PAUSE, also when a predecessor left the entry paused: then once more from the start, so that the wait is a true one.
+async fn pause_one(console: &Console, name: &str) -> Result<(), ConsoleError> {
+    let ident = Ident::new(name);
+    match console.run(&format!("pause {ident}")).await {
+        Err(ConsoleError::Refused(text)) if text.contains("already") => {
+            console.run(&format!("resume {ident}")).await?;
+            console.run(&format!("pause {ident}")).await.map(drop)
+        }
+        other => other.map(drop),
+    }
+}
+
+/// Clients wait and there is neither a server nor one on its way.
+fn is_stuck(row: &ConsoleRow) -> bool {
+    let count = |column| row.number(column).unwrap_or(0);
+    count("cl_waiting") > 0 && count("sv_active") + count("sv_idle") + count("sv_used") == 0
+}
+
+/// Writes a file that takes the place of `like` later: the same owner and rights, flushed to disk.
+fn write_flushed(path: &Path, like: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = std::fs::File::create(path)?;
+    let (old, new) = (std::fs::metadata(like)?, file.metadata()?);
+    if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
+        fchown(&file, Some(old.uid()), Some(old.gid()))?;
+    }
+    file.set_permissions(old.permissions())?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+fn sync_directory(file: &Path) -> std::io::Result<()> {
+    match file.parent() {
+        Some(directory) => std::fs::File::open(directory)?.sync_all(),
+        None => Ok(()),
+    }
+}
