@@ -3,8 +3,11 @@
 
 use std::error::Error;
 
-use changeover_domain::proto::{Database, Endpoint, Replication, RolePassword, Roles, SecretRef, Spec, secret_ref::From};
-use changeover_postgres::{Migration, home, roles};
+use changeover_domain::Side;
+use changeover_domain::proto::{
+    Database, Endpoint, Replication, RolePassword, Roles, SecretRef, Spec, secret_ref::From,
+};
+use changeover_postgres::{Migration, home, roles, schema, triggers};
 
 fn env(name: &str) -> Option<SecretRef> {
     Some(SecretRef { from: Some(From::Env(name.to_owned())) })
@@ -26,7 +29,9 @@ fn endpoint(side: &str) -> Result<Endpoint, Box<dyn Error>> {
 
 fn spec() -> Result<Spec, Box<dyn Error>> {
     let databases = std::env::var("CHANGEOVER_DATABASES").unwrap_or_else(|_| "shop,billing".to_owned());
-    let keep_login = std::env::var("CHANGEOVER_KEEP_LOGIN").map(|text| text.split(',').map(str::to_owned).collect()).unwrap_or_default();
+    let keep_login = std::env::var("CHANGEOVER_KEEP_LOGIN")
+        .map(|text| text.split(',').map(str::to_owned).collect())
+        .unwrap_or_default();
     let password_of = std::env::var("CHANGEOVER_PASSWORD_OF").unwrap_or_default();
     let passwords = password_of.split(',').filter(|role| !role.is_empty());
     Ok(Spec {
@@ -56,6 +61,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let begun = std::time::Instant::now();
         let outcome = match stage.as_str() {
             "roles" => roles::ensure(&migration).await.map(|o| format!("{o:?}")),
+            "before" => schema::ensure_before_data(&migration).await.map(|o| format!("{o:?}")),
+            "after" => schema::ensure_after_data(&migration, &|_| {}).await.map(|o| format!("{o:?}")),
+            "compare" => schema::compare::run(&migration).await.map(|o| format!("{o:?}")),
+            "triggers-restore" => triggers::restore(&migration, Side::Target).await.map(|o| format!("{o:?}")),
+            "schema-undo" => schema::undo(&migration).await.map(|()| String::new()),
             "roles-undo" => roles::undo(&migration).await.map(|()| String::new()),
             "home-undo" => home::remove(&migration, &migration.target).await.map(|()| String::new()),
             "home-undo-source" => home::remove(&migration, &migration.source).await.map(|()| String::new()),

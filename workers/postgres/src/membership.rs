@@ -71,7 +71,11 @@ pub async fn undo(migration: &Migration, side: Side) -> Result<(), Failure> {
 /// The homes in which a side's memberships are noted. The source's own suffices when the target can't be reached.
 async fn books(migration: &Migration, side: Side) -> Result<Vec<Session>, Failure> {
     let mut books = Vec::new();
-    let own = if side == Side::Source { Some(migration.source.open(migration.control_database(), "membership").await?) } else { None };
+    let own = if side == Side::Source {
+        Some(migration.source.open(migration.control_database(), "membership").await?)
+    } else {
+        None
+    };
     if let Some(own) = own
         && home::exists(&own).await?
     {
@@ -92,14 +96,18 @@ async fn books(migration: &Migration, side: Side) -> Result<Vec<Session>, Failur
 async fn join(book: &Session, session: &Session, role: &str, login: &str) -> Result<(), Failure> {
     let side = session.side;
     let row = session
-        .query_opt("select pg_catalog.pg_has_role(current_user, oid, 'usage') from pg_catalog.pg_roles where rolname = $1", &[&role])
+        .query_opt(
+            "select pg_catalog.pg_has_role(current_user, oid, 'usage') from pg_catalog.pg_roles where rolname = $1",
+            &[&role],
+        )
         .await
         .map_err(session.failed("looking at memberships"))?;
     match row.map(|row| row.get::<_, bool>(0)) {
         Some(true) => return Ok(()),
         Some(false) => {}
         None => {
-            let message = format!("the role {role} owns or grants something on the source and isn't there on the {side}");
+            let message =
+                format!("the role {role} owns or grants something on the source and isn't there on the {side}");
             return Err(Failure::needs_human("CO0410", message, "create it, then `changeover retry`"));
         }
     }
@@ -117,7 +125,8 @@ fn refused(mut failure: Failure, side: Side, role: &str, login: &str) -> Failure
         failure.code = "CO0411".to_owned();
         failure.class = Class::Refused;
         failure.message = format!("{login} can't become a member of {role}: {}", failure.message);
-        failure.remedy = format!("have an administrator run on the {side}: grant {} to {}", Ident::new(role), Ident::new(login));
+        failure.remedy =
+            format!("have an administrator run on the {side}: grant {} to {}", Ident::new(role), Ident::new(login));
     }
     failure
 }

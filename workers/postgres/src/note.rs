@@ -9,7 +9,12 @@ use tokio_postgres::GenericClient;
 use crate::error;
 
 /// Writes a note, over an older one of the same key.
-pub async fn put(client: &impl GenericClient, side: Side, key: &str, value: &(impl Serialize + Sync)) -> Result<(), Failure> {
+pub async fn put(
+    client: &impl GenericClient,
+    side: Side,
+    key: &str,
+    value: &(impl Serialize + Sync),
+) -> Result<(), Failure> {
     let value = encode(key, value)?;
     let sql = "insert into changeover.note (key, value) values ($1, $2) \
                on conflict (key) do update set value = excluded.value, at = clock_timestamp()";
@@ -17,14 +22,23 @@ pub async fn put(client: &impl GenericClient, side: Side, key: &str, value: &(im
 }
 
 /// Writes a note unless there is one already: for what was found before the first change.
-pub async fn put_once(client: &impl GenericClient, side: Side, key: &str, value: &(impl Serialize + Sync)) -> Result<(), Failure> {
+pub async fn put_once(
+    client: &impl GenericClient,
+    side: Side,
+    key: &str,
+    value: &(impl Serialize + Sync),
+) -> Result<(), Failure> {
     let value = encode(key, value)?;
     let sql = "insert into changeover.note (key, value) values ($1, $2) on conflict (key) do nothing";
     client.execute(sql, &[&key, &value]).await.map(drop).map_err(|e| error::failure(side, "writing a note", &e))
 }
 
 /// Reads a note.
-pub async fn get<T: DeserializeOwned>(client: &impl GenericClient, side: Side, key: &str) -> Result<Option<T>, Failure> {
+pub async fn get<T: DeserializeOwned>(
+    client: &impl GenericClient,
+    side: Side,
+    key: &str,
+) -> Result<Option<T>, Failure> {
     let row = client
         .query_opt("select value from changeover.note where key = $1", &[&key])
         .await
@@ -35,7 +49,10 @@ pub async fn get<T: DeserializeOwned>(client: &impl GenericClient, side: Side, k
 /// The keys that begin with `prefix`, without it, in order.
 pub async fn keys(client: &impl GenericClient, side: Side, prefix: &str) -> Result<Vec<String>, Failure> {
     let rows = client
-        .query("select substr(key, length($1) + 1) from changeover.note where starts_with(key, $1) order by key", &[&prefix])
+        .query(
+            "select substr(key, length($1) + 1) from changeover.note where starts_with(key, $1) order by key",
+            &[&prefix],
+        )
         .await
         .map_err(|e| error::failure(side, "reading notes", &e))?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
@@ -60,7 +77,8 @@ pub async fn forget_all(client: &impl GenericClient, side: Side, prefix: &str) -
 }
 
 fn encode(key: &str, value: &impl Serialize) -> Result<Value, Failure> {
-    serde_json::to_value(value).map_err(|e| Failure::invariant("CO0401", format!("the note {key} can't be written as JSON: {e}")))
+    serde_json::to_value(value)
+        .map_err(|e| Failure::invariant("CO0401", format!("the note {key} can't be written as JSON: {e}")))
 }
 
 fn decode<T: DeserializeOwned>(key: &str, value: Value) -> Result<T, Failure> {

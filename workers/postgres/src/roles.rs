@@ -4,9 +4,10 @@
 //! belongs to the databases as a whole; passwords. The state before the first change is kept in a note, so that `undo` can go
 //! back to it; roles that were made are noted one by one in the transaction that makes them.
 
+pub(crate) mod acl;
 mod setting;
 pub mod snapshot;
-mod steps;
+pub(crate) mod steps;
 mod undo;
 
 use std::{
@@ -154,7 +155,9 @@ async fn carry_roles(view: &View<'_>, session: &mut Session) -> Result<Vec<Strin
         .source
         .settings
         .iter()
-        .filter(|s| s.role.as_deref().is_none_or(|role| view.is_carried(role)) && (s.role.is_some() || s.database.is_none()))
+        .filter(|s| {
+            s.role.as_deref().is_none_or(|role| view.is_carried(role)) && (s.role.is_some() || s.database.is_none())
+        })
         .cloned()
         .collect();
     for step in steps::settings(&settings, &have.settings, false) {
@@ -165,7 +168,12 @@ async fn carry_roles(view: &View<'_>, session: &mut Session) -> Result<Vec<Strin
 }
 
 /// One role: made or altered, without LOGIN (unless the spec keeps it), and remembered if it logs in.
-async fn carry_role(view: &View<'_>, transaction: &Transaction<'_>, want: &Role, have: Option<&Role>) -> Result<Vec<String>, Failure> {
+async fn carry_role(
+    view: &View<'_>,
+    transaction: &Transaction<'_>,
+    want: &Role,
+    have: Option<&Role>,
+) -> Result<Vec<String>, Failure> {
     let login = want.login && view.keeps_login(&want.name);
     let mut reports = steps::superuser_attributes(want, have);
     if have.is_some_and(|h| h.superuser) {
@@ -192,7 +200,12 @@ async fn carry_role(view: &View<'_>, transaction: &Transaction<'_>, want: &Role,
 /// Login roles that only the target has are closed as well.
 async fn close_others(view: &View<'_>, transaction: &Transaction<'_>, have: &Snapshot) -> Result<(), Failure> {
     for role in &have.roles {
-        if role.login && !role.superuser && !view.is_ours(&role.name) && !view.keeps_login(&role.name) && !view.is_carried(&role.name) {
+        if role.login
+            && !role.superuser
+            && !view.is_ours(&role.name)
+            && !view.keeps_login(&role.name)
+            && !view.is_carried(&role.name)
+        {
             run_step(transaction, &Step::new(format!("alter role {} nologin", Ident::new(&*role.name)))).await?;
             remember_login(transaction, &role.name).await?;
         }
@@ -226,10 +239,16 @@ async fn carry_databases(view: &View<'_>, session: &mut Session) -> Result<Vec<S
     }
     let have = snapshot::read(&transaction, Side::Target, &view.names).await?;
     for (want, have) in view.source.databases.iter().filter_map(|want| Some((want, have.database(&want.name)?))) {
-        let acl = acl_for(view, want, have);
+        let wanted = acl_for(view, want, have);
         let spared = [view.migration.target.address.user.as_str(), view.migration.replication_user.as_str()];
         let mut all = steps::database_properties(want, have);
-        all.extend(steps::database_acl(&want.name, &have.owner, &acl, &have.acl, &spared));
+        all.extend(acl::changes(
+            &format!("database {}", Ident::new(&*want.name)),
+            &have.owner,
+            &wanted,
+            &have.acl,
+            &spared,
+        ));
         for step in all {
             reports.extend(run_step(&transaction, &step).await?);
         }
@@ -250,7 +269,11 @@ fn acl_for(view: &View<'_>, want: &snapshot::DatabaseState, have: &snapshot::Dat
     let known = |name: &str| name == have.owner || view.is_carried(name) || view.is_ours(name);
     want.acl
         .iter()
-        .map(|g| snapshot::Grant { grantor: translate(&g.grantor), grantee: g.grantee.as_deref().map(translate), ..g.clone() })
+        .map(|g| snapshot::Grant {
+            grantor: translate(&g.grantor),
+            grantee: g.grantee.as_deref().map(translate),
+            ..g.clone()
+        })
         .filter(|g| known(&g.grantor) && g.grantee.as_deref().is_none_or(known))
         .collect()
 }
@@ -261,7 +284,8 @@ async fn set_passwords(view: &View<'_>, session: &mut Session) -> Result<Vec<Str
     let mut statements = Vec::new();
     for given in passwords {
         if !view.carried().any(|role| role.name == given.role && role.login) {
-            let message = format!("the spec gives a password for {}, which is no application's login on the source", given.role);
+            let message =
+                format!("the spec gives a password for {}, which is no application's login on the source", given.role);
             return Err(Failure::refused("CO0413", message, "take it out of [roles], or correct its name"));
         }
         let password = secret::resolve(given.password.as_ref(), &format!("role {}", given.role))?;
@@ -273,7 +297,11 @@ async fn set_passwords(view: &View<'_>, session: &mut Session) -> Result<Vec<Str
     }
     let created: BTreeSet<String> = note::keys(&**session, Side::Target, CREATED).await?.into_iter().collect();
     let given = |name: &str| passwords.iter().any(|p| p.role == name);
-    Ok(view.carried().filter(|r| r.login && created.contains(&r.name) && !given(&r.name)).map(|r| r.name.clone()).collect())
+    Ok(view
+        .carried()
+        .filter(|r| r.login && created.contains(&r.name) && !given(&r.name))
+        .map(|r| r.name.clone())
+        .collect())
 }
 
 /// Ends the sessions of closed roles and proves that none is left: three looks without one, since a login that was under way
@@ -284,7 +312,8 @@ async fn end_sessions(session: &Session) -> Result<(), Failure> {
     let begun = Instant::now();
     let mut quiet = 0;
     while quiet < 3 {
-        let found: i64 = session.query_one(sql, &[]).await.map_err(session.failed("ending sessions of closed roles"))?.get(0);
+        let found: i64 =
+            session.query_one(sql, &[]).await.map_err(session.failed("ending sessions of closed roles"))?.get(0);
         quiet = if found == 0 { quiet + 1 } else { 0 };
         if quiet < 3 {
             if begun.elapsed() > SESSIONS_GONE {
@@ -298,7 +327,7 @@ async fn end_sessions(session: &Session) -> Result<(), Failure> {
 }
 
 /// Runs a step inside a savepoint. Returns what a person has to do when the server refused it for want of a right.
-async fn run_step(transaction: &Transaction<'_>, step: &Step) -> Result<Option<String>, Failure> {
+pub(crate) async fn run_step(transaction: &Transaction<'_>, step: &Step) -> Result<Option<String>, Failure> {
     if let Some(role) = &step.as_role
         && try_as(transaction, step, role).await?
     {
@@ -326,7 +355,10 @@ async fn run_step(transaction: &Transaction<'_>, step: &Step) -> Result<Option<S
 async fn try_as(transaction: &Transaction<'_>, step: &Step, role: &str) -> Result<bool, Failure> {
     let failed = |e| crate::error::failure(Side::Target, "granting as another role", &e);
     let member: Option<bool> = transaction
-        .query_opt("select pg_catalog.pg_has_role(current_user, oid, 'member') from pg_catalog.pg_roles where rolname = $1", &[&role])
+        .query_opt(
+            "select pg_catalog.pg_has_role(current_user, oid, 'member') from pg_catalog.pg_roles where rolname = $1",
+            &[&role],
+        )
         .await
         .map_err(failed)?
         .map(|row| row.get(0));

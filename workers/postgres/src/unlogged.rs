@@ -18,7 +18,10 @@ pub async fn run(session: &mut Session, what: &str, statements: &[String]) -> Re
 }
 
 /// The same inside a transaction.
-pub async fn within(transaction: &tokio_postgres::Transaction<'_>, statements: &[String]) -> Result<(), tokio_postgres::Error> {
+pub async fn within(
+    transaction: &tokio_postgres::Transaction<'_>,
+    statements: &[String],
+) -> Result<(), tokio_postgres::Error> {
     transaction
         .batch_execute(
             "create temporary table if not exists changeover_statement (n int, statement text) on commit drop; \

@@ -36,7 +36,9 @@ fn split_list(value: &str) -> Vec<String> {
     while !rest.is_empty() {
         let (part, after) = match rest.strip_prefix('"') {
             Some(quoted) => quoted_name(quoted),
-            None => rest.split_once(',').map_or((rest.trim().to_owned(), ""), |(a, _)| (a.trim().to_owned(), &rest[a.len()..])),
+            None => rest
+                .split_once(',')
+                .map_or((rest.trim().to_owned(), ""), |(a, _)| (a.trim().to_owned(), &rest[a.len()..])),
         };
         parts.push(part);
         rest = after.trim_start().strip_prefix(',').unwrap_or("").trim_start();

@@ -106,5 +106,6 @@ impl Snapshot {
 /// Reads it from any database of the instance.
 pub async fn read(client: &impl GenericClient, side: Side, databases: &[String]) -> Result<Snapshot, Failure> {
     let row = client.query_one(SNAPSHOT, &[&databases]).await.map_err(|e| error::failure(side, "reading roles", &e))?;
-    serde_json::from_value(row.get(0)).map_err(|e| Failure::invariant("CO0401", format!("the roles of the {side} can't be read: {e}")))
+    serde_json::from_value(row.get(0))
+        .map_err(|e| Failure::invariant("CO0401", format!("the roles of the {side} can't be read: {e}")))
 }

@@ -4,12 +4,12 @@ use changeover_domain::{Ident, ident::literal};
 
 use super::{
     setting,
-    snapshot::{DatabaseState, Grant, Membership, Role, Setting},
+    snapshot::{DatabaseState, Membership, Role, Setting},
 };
 
 /// One statement.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Step {
+pub(crate) struct Step {
     /// The statement.
     pub sql: String,
     /// Run it as this role, where that can be had; else as the login.
@@ -26,7 +26,7 @@ impl Step {
     pub fn reported(sql: String, report: String) -> Self {
         Self { sql, or_report: Some(report), ..Self::default() }
     }
-    fn by(mut self, role: Option<&str>) -> Self {
+    pub fn by(mut self, role: Option<&str>) -> Self {
         self.as_role = role.map(str::to_owned);
         self
     }
@@ -87,7 +87,11 @@ pub(super) fn comment(kind: &str, name: &str, want: Option<&str>, have: Option<&
 }
 
 /// Grants what is wanted and isn't there. A grantor that can have granted it does so again, after it got its own right to.
-pub(super) fn grant_memberships(want: &[Membership], have: &[Membership], may_grant: impl Fn(&Membership, &str) -> bool) -> Vec<Step> {
+pub(super) fn grant_memberships(
+    want: &[Membership],
+    have: &[Membership],
+    may_grant: impl Fn(&Membership, &str) -> bool,
+) -> Vec<Step> {
     let there = |m: &Membership| have.iter().any(|h| h.role == m.role && h.member == m.member && (h.admin || !m.admin));
     let mut waiting: Vec<&Membership> = want.iter().filter(|m| !there(m)).collect();
     let mut steps = Vec::new();
@@ -128,7 +132,10 @@ pub(super) fn settings(want: &[Setting], have: &[Setting], exact: bool) -> Vec<S
     let mut steps = Vec::new();
     for w in want.iter().filter(|w| !have.contains(w)) {
         let report = format!("{} set {} …", setting_owner(w), setting::parameter(&w.name));
-        steps.push(Step::reported(format!("{} set {}", setting_owner(w), setting::assignment(&w.name, &w.value)), report));
+        steps.push(Step::reported(
+            format!("{} set {}", setting_owner(w), setting::assignment(&w.name, &w.value)),
+            report,
+        ));
     }
     for h in have.iter().filter(|h| exact && !want.iter().any(|w| same_place(w, h))) {
         steps.push(Step::new(format!("{} reset {}", setting_owner(h), setting::parameter(&h.name))));
@@ -139,7 +146,9 @@ pub(super) fn settings(want: &[Setting], have: &[Setting], exact: bool) -> Vec<S
 fn setting_owner(setting: &Setting) -> String {
     match (&setting.role, &setting.database) {
         (Some(role), None) => format!("alter role {}", Ident::new(&**role)),
-        (Some(role), Some(database)) => format!("alter role {} in database {}", Ident::new(&**role), Ident::new(&**database)),
+        (Some(role), Some(database)) => {
+            format!("alter role {} in database {}", Ident::new(&**role), Ident::new(&**database))
+        }
         (None, Some(database)) => format!("alter database {}", Ident::new(&**database)),
         (None, None) => "alter role all".to_owned(),
     }
@@ -149,37 +158,13 @@ fn setting_owner(setting: &Setting) -> String {
 pub(super) fn database_properties(want: &DatabaseState, have: &DatabaseState) -> Vec<Step> {
     let mut steps = Vec::new();
     if want.connection_limit != have.connection_limit {
-        steps.push(Step::new(format!("alter database {} connection limit {}", Ident::new(&*want.name), want.connection_limit)));
+        steps.push(Step::new(format!(
+            "alter database {} connection limit {}",
+            Ident::new(&*want.name),
+            want.connection_limit
+        )));
     }
     steps.extend(comment("database", &want.name, want.comment.as_deref(), have.comment.as_deref()));
-    steps
-}
-
-/// Rights on a database, to the letter. Those of `spared` are left alone; `owner` is who owns it now.
-pub(super) fn database_acl(name: &str, owner: &str, want: &[Grant], have: &[Grant], spared: &[&str]) -> Vec<Step> {
-    let same = |a: &Grant, b: &Grant| a.grantor == b.grantor && a.grantee == b.grantee && a.privilege == b.privilege;
-    let is_spared = |g: &Grant| g.grantee.as_deref().is_some_and(|grantee| spared.contains(&grantee));
-    let on = |g: &Grant| format!("{} on database {}", g.privilege.to_ascii_lowercase(), Ident::new(name));
-    let whom = |g: &Grant| g.grantee.as_deref().map_or_else(|| "public".to_owned(), |grantee| Ident::new(grantee).to_string());
-    let by = |g: &Grant| (g.grantor != owner).then(|| g.grantor.clone());
-    let mut steps = Vec::new();
-    // The owner's grants first: others grant what he gave them.
-    for w in want.iter().filter(|w| w.grantor == owner).chain(want.iter().filter(|w| w.grantor != owner)) {
-        let found = have.iter().find(|h| same(h, w));
-        if found.is_none_or(|h| w.grantable && !h.grantable) {
-            let option = if w.grantable { " with grant option" } else { "" };
-            steps.push(Step::new(format!("grant {} to {}{option}", on(w), whom(w))).by(by(w).as_deref()));
-        }
-    }
-    for h in have.iter().filter(|h| !is_spared(h)) {
-        match want.iter().find(|w| same(w, h)) {
-            None => steps.push(Step::new(format!("revoke {} from {}", on(h), whom(h))).by(by(h).as_deref())),
-            Some(w) if h.grantable && !w.grantable => {
-                steps.push(Step::new(format!("revoke grant option for {} from {}", on(h), whom(h))).by(by(h).as_deref()));
-            }
-            Some(_) => {}
-        }
-    }
     steps
 }
 

@@ -67,13 +67,21 @@ fn grantors_in_a_circle_come_to_an_end() {
 fn memberships_are_taken_back_to_the_letter() {
     let have = [membership("g", "a", "x", true), membership("g", "b", "x", false)];
     let want = [membership("g", "a", "x", false)];
-    assert_eq!(sql(&revoke_memberships(&want, &have)), ["revoke admin option for \"g\" from \"a\"", "revoke \"g\" from \"b\""]);
+    assert_eq!(
+        sql(&revoke_memberships(&want, &have)),
+        ["revoke admin option for \"g\" from \"a\"", "revoke \"g\" from \"b\""]
+    );
     assert!(grant_memberships(&want, &have, |_, _| true).is_empty());
 }
 
 #[test]
 fn settings_are_set_and_when_exact_also_reset() {
-    let setting = |name: &str, value: &str| Setting { role: None, database: Some("d".into()), name: name.into(), value: value.into() };
+    let setting = |name: &str, value: &str| Setting {
+        role: None,
+        database: Some("d".into()),
+        name: name.into(),
+        value: value.into(),
+    };
     let (want, have) = ([setting("work_mem", "1MB")], [setting("work_mem", "2MB"), setting("TimeZone", "UTC")]);
     assert_eq!(sql(&settings(&want, &have, false)), ["alter database \"d\" set \"work_mem\" to '1MB'"]);
     assert_eq!(
@@ -87,24 +95,4 @@ fn a_value_of_a_setting_is_not_in_its_report() {
     let want = [Setting { role: Some("r".into()), database: None, name: "app.key".into(), value: "hunter2".into() }];
     let steps = settings(&want, &[], false);
     assert!(!steps[0].or_report.as_deref().unwrap().contains("hunter2"));
-}
-
-#[test]
-fn rights_on_a_database_become_the_wanted_ones() {
-    let grant = |grantee: Option<&str>, privilege: &str, grantable| Grant {
-        grantor: "o".into(),
-        grantee: grantee.map(Into::into),
-        privilege: privilege.into(),
-        grantable,
-    };
-    let want = [grant(Some("o"), "CREATE", false), grant(Some("app"), "CONNECT", true)];
-    let have = [grant(Some("o"), "CREATE", false), grant(None, "CONNECT", false), grant(Some("repl"), "CONNECT", false)];
-    let steps = database_acl("d", "o", &want, &have, &["repl"]);
-    assert_eq!(
-        sql(&steps),
-        ["grant connect on database \"d\" to \"app\" with grant option", "revoke connect on database \"d\" from public"]
-    );
-    // a grant by somebody else than the owner is made by him
-    let other = Grant { grantor: "x".into(), ..grant(Some("y"), "CONNECT", false) };
-    assert_eq!(database_acl("d", "o", &[other], &[], &[])[0].as_role.as_deref(), Some("x"));
 }

@@ -3,7 +3,7 @@
 use changeover_domain::{Failure, Ident, Side};
 
 use super::{
-    BASELINE, CARRIED, CREATED, database_names, run_step,
+    BASELINE, CARRIED, CREATED, acl, database_names, run_step,
     snapshot::{self, Snapshot},
     steps::{self, Step},
 };
@@ -58,7 +58,10 @@ async fn drop_role(transaction: &tokio_postgres::Transaction<'_>, name: &str) ->
     run_step(transaction, &step).await.map(drop).map_err(|mut failure| {
         if failure.sqlstate.as_deref() == Some("2BP01") {
             failure.code = "CO0414".to_owned();
-            failure.remedy = format!("find with `drop owned by {}` in mind what it still owns or may do, then `changeover retry`", Ident::new(name));
+            failure.remedy = format!(
+                "find with `drop owned by {}` in mind what it still owns or may do, then `changeover retry`",
+                Ident::new(name)
+            );
         }
         failure
     })
@@ -78,7 +81,7 @@ fn databases_back(baseline: &Snapshot, have: &Snapshot) -> Vec<Step> {
     let mut all = Vec::new();
     for (was, is) in baseline.databases.iter().filter_map(|was| Some((was, have.database(&was.name)?))) {
         all.extend(steps::database_properties(was, is));
-        all.extend(steps::database_acl(&was.name, &is.owner, &was.acl, &is.acl, &[]));
+        all.extend(acl::changes(&format!("database {}", Ident::new(&*was.name)), &is.owner, &was.acl, &is.acl, &[]));
     }
     let of_databases = |s: &&snapshot::Setting| s.role.is_none() && s.database.is_some();
     let was: Vec<_> = baseline.settings.iter().filter(of_databases).cloned().collect();
@@ -89,7 +92,13 @@ fn databases_back(baseline: &Snapshot, have: &Snapshot) -> Vec<Step> {
 
 /// Roles that were there before: attributes, comments, settings and memberships go back. What others did to roles that were
 /// never touched stays.
-fn roles_back(migration: &Migration, baseline: &Snapshot, have: &Snapshot, carried: &[String], created: &[String]) -> Vec<Step> {
+fn roles_back(
+    migration: &Migration,
+    baseline: &Snapshot,
+    have: &Snapshot,
+    carried: &[String],
+    created: &[String],
+) -> Vec<Step> {
     let mut all = Vec::new();
     for (was, is) in baseline.roles.iter().filter_map(|was| Some((was, have.role(&was.name)?))) {
         let ours = was.name == migration.target.address.user || was.name == migration.replication_user;

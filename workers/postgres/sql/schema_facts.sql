@@ -1,0 +1,51 @@
+-- What the restore has to know of the source and its dump doesn't say. Changes nothing.
+with own as (
+    select oid from pg_catalog.pg_roles
+     where not rolsuper and rolname !~ '^(pg_|rds_)' and rolname not in ('rdsadmin', 'rdsrepladmin', 'rdstopmgr')
+), place as (
+    select oid, nspname from pg_catalog.pg_namespace
+     where nspname !~ '^pg_' and nspname not in ('information_schema', 'changeover', 'pglogical')
+), owned(namespace, owner) as (
+    select relnamespace, relowner from pg_catalog.pg_class where relkind in ('r', 'p', 'v', 'm', 'S', 'f')
+    union select pronamespace, proowner from pg_catalog.pg_proc
+    union select typnamespace, typowner from pg_catalog.pg_type
+    union select oprnamespace, oprowner from pg_catalog.pg_operator
+    union select opcnamespace, opcowner from pg_catalog.pg_opclass
+    union select opfnamespace, opfowner from pg_catalog.pg_opfamily
+    union select collnamespace, collowner from pg_catalog.pg_collation
+    union select connamespace, conowner from pg_catalog.pg_conversion
+    union select dictnamespace, dictowner from pg_catalog.pg_ts_dict
+    union select cfgnamespace, cfgowner from pg_catalog.pg_ts_config
+    union select stxnamespace, stxowner from pg_catalog.pg_statistic_ext
+)
+select pg_catalog.jsonb_build_object(
+    -- indexes and constraints that replication needs before the first change is applied: keys and replica identities
+    'keys', (
+        select coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+            'index', i.indexrelid::int8, 'constraint', c.oid::int8, 'schema', n.nspname, 'name', x.relname)), '[]')
+          from pg_catalog.pg_index i
+          join pg_catalog.pg_class x on x.oid = i.indexrelid
+          join pg_catalog.pg_namespace n on n.oid = x.relnamespace
+          left join pg_catalog.pg_constraint c on c.conindid = i.indexrelid and c.contype in ('p', 'u', 'x') and c.conrelid = i.indrelid
+         where x.relnamespace in (select oid from place) and (i.indisprimary or i.indisreplident)),
+    -- (schema, owner of something in it): the owner needs CREATE there while the restore gives him his objects
+    'owners', (
+        select coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(p.nspname, r.rolname) order by p.nspname, r.rolname), '[]')
+          from owned o join place p on p.oid = o.namespace join pg_catalog.pg_roles r on r.oid = o.owner
+         where o.owner in (select oid from own)),
+    'extensions', (
+        select coalesce(pg_catalog.jsonb_object_agg(e.extname, pg_catalog.jsonb_build_object(
+            'version', e.extversion, 'owner', case when e.extowner in (select oid from own) then r.rolname end)), '{}')
+          from pg_catalog.pg_extension e join pg_catalog.pg_roles r on r.oid = e.extowner),
+    'invalid_indexes', (
+        select coalesce(pg_catalog.jsonb_agg(n.nspname || '.' || x.relname order by 1), '[]')
+          from pg_catalog.pg_index i
+          join pg_catalog.pg_class x on x.oid = i.indexrelid and x.relkind = 'i'
+          join pg_catalog.pg_namespace n on n.oid = x.relnamespace
+         where not i.indisvalid and x.relnamespace in (select oid from place)),
+    'populated', (
+        select coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(p.nspname, c.relname) order by p.nspname, c.relname), '[]')
+          from pg_catalog.pg_class c join place p on p.oid = c.relnamespace
+         where c.relkind = 'm' and c.relispopulated),
+    'has_public', exists (select from pg_catalog.pg_namespace where nspname = 'public')
+);

@@ -1,0 +1,57 @@
+//! What the restore has to know of the source and its dump doesn't say.
+
+use std::collections::BTreeMap;
+
+use changeover_domain::{Failure, Side};
+use serde::Deserialize;
+
+use crate::Session;
+
+const FACTS: &str = include_str!("../../sql/schema_facts.sql");
+
+/// Facts of one database of the source.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Facts {
+    /// Indexes of primary keys and replica identities.
+    pub keys: Vec<Key>,
+    /// (schema, owner of something in it).
+    pub owners: Vec<(String, String)>,
+    /// Extensions by name.
+    pub extensions: BTreeMap<String, Extension>,
+    /// Indexes that a failed build left invalid: a dump leaves them out.
+    pub invalid_indexes: Vec<String>,
+    /// Materialized views that hold rows.
+    pub populated: Vec<(String, String)>,
+    /// Whether there is a schema `public`.
+    pub has_public: bool,
+}
+
+/// An index that replication needs.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Key {
+    /// OID of the index.
+    pub index: u32,
+    /// OID of its constraint, where it has one.
+    pub constraint: Option<u32>,
+    /// Schema of the index.
+    pub schema: String,
+    /// Name of the index.
+    pub name: String,
+}
+
+/// An extension of the source.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Extension {
+    /// Its version.
+    pub version: String,
+    /// Its owner, unless it's one that nobody can become.
+    pub owner: Option<String>,
+}
+
+/// Reads them.
+pub async fn read(session: &Session) -> Result<Facts, Failure> {
+    let row = session.query_one(FACTS, &[]).await.map_err(session.failed("reading facts about the schema"))?;
+    serde_json::from_value(row.get(0)).map_err(|e| {
+        Failure::invariant("CO0401", format!("facts about the schema of the {} can't be read: {e}", Side::Source))
+    })
+}
