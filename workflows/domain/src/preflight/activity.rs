@@ -36,7 +36,10 @@ fn prepared(activity: &Activity, place: &Place, out: &mut Findings) {
     for transaction in &activity.prepared {
         let Prepared { gid, owner, database, seconds: age } = transaction;
         let at = place.within(database).object(gid);
-        let message = format!("a transaction prepared {} ago by {owner}: no slot can be created and no fence be had while it's there", seconds(*age));
+        let message = format!(
+            "a transaction prepared {} ago by {owner}: no slot can be created and no fence be had while it's there",
+            seconds(*age)
+        );
         let gid = crate::ident::literal(gid);
         let remedy = format!("in {database}, as {owner}: commit prepared {gid}; or rollback prepared {gid};");
         if *age >= FORGOTTEN_SECONDS {
@@ -54,7 +57,9 @@ fn long_transactions(spec: &Spec, activity: &Activity, place: &Place, out: &mut 
         let why = if open.writes { "creating the slot waits for its end" } else { "it holds back vacuum" };
         let message = format!(
             "a transaction of {} ({}) is open for {}: {why}, and the switch is refused while one is older than {gate} ms",
-            open.role.as_deref().unwrap_or("an unknown role"), open.state, seconds(open.seconds)
+            open.role.as_deref().unwrap_or("an unknown role"),
+            open.state,
+            seconds(open.seconds)
         );
         out.warning("CO0354", &at, message, format!("end it, or: select pg_terminate_backend({});", open.pid));
     }
@@ -64,8 +69,14 @@ fn long_transactions(spec: &Spec, activity: &Activity, place: &Place, out: &mut 
 fn superusers(activity: &Activity, place: &Place, out: &mut Findings) {
     for session in activity.sessions.iter().filter(|s| s.superuser) {
         let at = place.within(session.database.as_deref().unwrap_or_default()).object(&*session.role);
-        let message = format!("{} sessions of the superuser {}: what it writes can't be fenced", session.count, session.role);
-        out.warning("CO0361", &at, message, "make sure that it writes nothing during the switch, or let applications use roles that are no superusers");
+        let message =
+            format!("{} sessions of the superuser {}: what it writes can't be fenced", session.count, session.role);
+        out.warning(
+            "CO0361",
+            &at,
+            message,
+            "make sure that it writes nothing during the switch, or let applications use roles that are no superusers",
+        );
     }
 }
 
@@ -74,7 +85,10 @@ fn application_sessions(spec: &Spec, activity: &Activity, place: &Place, out: &m
     let sessions = activity.sessions.iter().filter(|s| super::is_application_role(spec, &s.role, s.superuser));
     for session in sessions {
         let database = session.database.as_deref().unwrap_or_default();
-        let message = format!("{} sessions of {} are connected to the target, which must be closed until the switch", session.count, session.role);
+        let message = format!(
+            "{} sessions of {} are connected to the target, which must be closed until the switch",
+            session.count, session.role
+        );
         let remedy = format!(
             "end them: select pg_terminate_backend(pid) from pg_stat_activity where usename = {}; or list the role in roles.keep_login of the spec if it is no application",
             crate::ident::literal(&session.role)

@@ -4,7 +4,10 @@
 //! for a table that is copied again; N origins plus one as subscriber; one supervisor, and for each database a manager, an
 //! apply worker and, while a table is copied, a sync worker (pglogical documentation, "Requirements", and its source).
 
-use super::{Findings, Place, facts::{Facts, Instance}};
+use super::{
+    Findings, Place,
+    facts::{Facts, Instance},
+};
 use crate::{Side, proto::Spec};
 
 /// Sessions that the worker, the servers and pg_dump open on a side, per database and for the instance.
@@ -60,7 +63,12 @@ fn room(instance: &Instance, room: &Room<'_>, side: Side, out: &mut Findings) {
         "{} is {limit}: {} {} are in use and the migration needs {} more",
         room.setting, room.used, room.what, room.need
     );
-    out.blocker(room.code, &Place::side(side).object(room.setting), message, raise(instance, room.setting, room.used + room.need, side));
+    out.blocker(
+        room.code,
+        &Place::side(side).object(room.setting),
+        message,
+        raise(instance, room.setting, room.used + room.need, side),
+    );
 }
 
 fn raise(instance: &Instance, setting: &str, to: i64, side: Side) -> String {
@@ -93,7 +101,9 @@ fn workers(instance: &Instance, need: Need, side: Side, out: &mut Findings) {
     let used = instance.activity.as_ref().map_or(0, |a| a.workers);
     let setting = "max_worker_processes";
     room(instance, &Room { code: "CO0311", setting, what: "background workers", used, need: need.workers }, side, out);
-    let (Some(limit), Some(parallel)) = (instance.number(setting), instance.number("max_parallel_workers")) else { return };
+    let (Some(limit), Some(parallel)) = (instance.number(setting), instance.number("max_parallel_workers")) else {
+        return;
+    };
     let all = used + need.workers + parallel;
     if limit >= used + need.workers && limit < all {
         let message = format!(
@@ -144,7 +154,9 @@ fn locks(facts: &Facts, side: Side, out: &mut Findings) {
     let tables: usize = facts.databases.iter().flat_map(|d| &d.tables).map(Vec::len).sum();
     let tables = i64::try_from(tables).unwrap_or(i64::MAX / 100);
     let number = |name| instance.number(name);
-    let (Some(per), Some(connections)) = (number("max_locks_per_transaction"), number("max_connections")) else { return };
+    let (Some(per), Some(connections)) = (number("max_locks_per_transaction"), number("max_connections")) else {
+        return;
+    };
     let holders = connections + number("max_prepared_transactions").unwrap_or_default();
     let wanted = tables * 12 / 10;
     if holders > 0 && per * holders < wanted {

@@ -42,7 +42,12 @@ fn one_slot(spec: &Spec, slot: &Slot, side: Side, place: &Place, out: &mut Findi
     }
     if side == Side::Source && (ours || slot.kind == "physical") {
         let what = if slot.kind == "physical" { "a standby or archiver" } else { "another consumer" };
-        let message = format!("the {} slot {} ({}) serves {what}, which doesn't follow to the target by itself", slot.kind, slot.name, if slot.active { "active" } else { "inactive" });
+        let message = format!(
+            "the {} slot {} ({}) serves {what}, which doesn't follow to the target by itself",
+            slot.kind,
+            slot.name,
+            if slot.active { "active" } else { "inactive" }
+        );
         out.warning("CO0355", &at, message, format!("plan how it is moved to the target; {drop}"));
     }
 }
@@ -50,17 +55,24 @@ fn one_slot(spec: &Spec, slot: &Slot, side: Side, place: &Place, out: &mut Findi
 fn origins(replication: &Replication, place: &Place, out: &mut Findings) {
     for origin in replication.origins.iter().filter(|o| o.starts_with("pgl_")) {
         let message = "a replication origin of pglogical: another migration or replication uses it, or left it behind";
-        let remedy = format!("if nobody needs it any more: select pg_replication_origin_drop({});", crate::ident::literal(origin));
+        let remedy = format!(
+            "if nobody needs it any more: select pg_replication_origin_drop({});",
+            crate::ident::literal(origin)
+        );
         out.blocker("CO0359", &place.object(&**origin), message, remedy);
     }
 }
 
 /// A subscription writes into the database past every fence, and can't be moved along.
 fn subscriptions(spec: &Spec, replication: &Replication, side: Side, place: &Place, out: &mut Findings) {
-    for subscription in replication.subscriptions.iter().filter(|s| spec.databases.iter().any(|d| d.name == s.database)) {
+    for subscription in replication.subscriptions.iter().filter(|s| spec.databases.iter().any(|d| d.name == s.database))
+    {
         let at = place.within(&subscription.database).object(&*subscription.name);
         let state = if subscription.enabled { "enabled" } else { "disabled" };
-        let message = format!("the subscription {} ({state}) writes into this database of the {side}, past the fence", subscription.name);
+        let message = format!(
+            "the subscription {} ({state}) writes into this database of the {side}, past the fence",
+            subscription.name
+        );
         let name = Ident::new(&*subscription.name);
         let remedy = format!("end it before the migration: drop subscription {name};");
         out.blocker("CO0358", &at, message, remedy);
@@ -76,7 +88,12 @@ fn leftovers(spec: &Spec, database: &Database, side: Side, out: &mut Findings) {
         let remedy = "end that replication: select pglogical.drop_subscription(…), then pglogical.drop_node(…); then drop extension pglogical;";
         out.blocker("CO0359", &place, message, remedy);
     } else if database.objects(side).is_some_and(|o| o.extensions.iter().any(|e| e.name == "pglogical")) {
-        out.info("CO0359", &place, "the extension pglogical is already installed here, without nodes; it is used and left in place", "nothing to do");
+        out.info(
+            "CO0359",
+            &place,
+            "the extension pglogical is already installed here, without nodes; it is used and left in place",
+            "nothing to do",
+        );
     }
     for (_, owner) in database.homes.iter().filter(|(s, _)| *s == side) {
         home(spec, owner.as_deref(), &place, out);
@@ -87,16 +104,30 @@ fn home(spec: &Spec, owner: Option<&str>, place: &Place, out: &mut Findings) {
     let drop = format!("drop schema {} cascade;", crate::names::HOME);
     match owner {
         Some(id) if id == spec.name => {
-            let message = format!("an earlier run of the migration {id} has left its schema `changeover` here: its decisions would be taken for this run's");
+            let message = format!(
+                "an earlier run of the migration {id} has left its schema `changeover` here: its decisions would be taken for this run's"
+            );
             out.blocker("CO0360", place, message, format!("if that run has ended (`changeover status {id}`): {drop}"));
         }
         Some(id) => {
             let message = format!("the migration {id} keeps its state here, in the schema `changeover`");
-            out.blocker("CO0360", place, message, format!("finish or abort it (`changeover status {id}`); if it's long gone: {drop}"));
+            out.blocker(
+                "CO0360",
+                place,
+                message,
+                format!("finish or abort it (`changeover status {id}`); if it's long gone: {drop}"),
+            );
         }
         None => {
             let message = "there is a schema `changeover` that belongs to no migration";
-            out.blocker("CO0360", place, message, format!("if it's a left-over: {drop}; if it's the application's, rename it for the time of the migration"));
+            out.blocker(
+                "CO0360",
+                place,
+                message,
+                format!(
+                    "if it's a left-over: {drop}; if it's the application's, rename it for the time of the migration"
+                ),
+            );
         }
     }
 }

@@ -22,7 +22,12 @@ pub(super) fn check(facts: &Facts, database: &Database, out: &mut Findings) {
         let by_extension = source.extensions.iter().any(|e| &e.name == language);
         if !target.languages.contains(language) && !by_extension {
             let message = format!("the language {language} is missing on the target, and no extension brings it");
-            out.blocker("CO0350", &place.object(language), message, format!("as a superuser on the target: create language {};", Ident::new(&**language)));
+            out.blocker(
+                "CO0350",
+                &place.object(language),
+                message,
+                format!("as a superuser on the target: create language {};", Ident::new(&**language)),
+            );
         }
     }
 }
@@ -30,7 +35,10 @@ pub(super) fn check(facts: &Facts, database: &Database, out: &mut Findings) {
 fn creatable(facts: &Facts, catalog: &Catalog, extension: &Extension, place: &Place, out: &mut Findings) {
     let at = place.object(&*extension.name);
     let Some(available) = catalog.available_extensions.iter().find(|a| a.name == extension.name) else {
-        let message = format!("the source has the extension {} {}, and the target's server doesn't offer it", extension.name, extension.version);
+        let message = format!(
+            "the source has the extension {} {}, and the target's server doesn't offer it",
+            extension.name, extension.version
+        );
         out.blocker("CO0350", &at, message, "install its package on the target's host, or drop it on the source");
         return;
     };
@@ -39,24 +47,32 @@ fn creatable(facts: &Facts, catalog: &Catalog, extension: &Extension, place: &Pl
         let message = format!("{} isn't a trusted extension: only a superuser can create it", extension.name);
         let remedy = format!(
             "as a superuser, in {} of the target: create extension {} schema {}; (the database still counts as empty)",
-            place.database_name(), Ident::new(&*extension.name), Ident::new(&*extension.schema)
+            place.database_name(),
+            Ident::new(&*extension.name),
+            Ident::new(&*extension.schema)
         );
         out.blocker("CO0350", &at, message, remedy);
     }
     if !available.versions.contains(&extension.version) {
         let default = available.default.as_deref().unwrap_or("none");
-        let message = format!("{} is {} on the source; the target offers {default} and not that version", extension.name, extension.version);
+        let message = format!(
+            "{} is {} on the source; the target offers {default} and not that version",
+            extension.name, extension.version
+        );
         out.warning("CO0351", &at, message, "check the extension's release notes, or install the same version");
     } else if available.default.as_deref() != Some(extension.version.as_str()) {
         versions(extension, available.default.as_deref().unwrap_or("none"), place, out);
     }
 }
 
-
 fn versions(extension: &Extension, there: &str, place: &Place, out: &mut Findings) {
     if extension.version != there {
-        let message = format!("{} is {} on the source and will be {there} on the target", extension.name, extension.version);
-        let remedy = format!("alter extension {} update to …; on the side that is older, if the difference matters", Ident::new(&*extension.name));
+        let message =
+            format!("{} is {} on the source and will be {there} on the target", extension.name, extension.version);
+        let remedy = format!(
+            "alter extension {} update to …; on the side that is older, if the difference matters",
+            Ident::new(&*extension.name)
+        );
         out.warning("CO0351", &place.object(&*extension.name), message, remedy);
     }
 }

@@ -52,12 +52,14 @@ fn listing(tables: &[Table], listed: &str, place: &Place, out: &mut Findings) {
         return;
     };
     if table.kind == "p" {
-        let leaves: Vec<String> = tables.iter().filter(|t| t.root.as_deref() == Some(listed) && t.holds_rows()).map(Table::raw).collect();
+        let leaves: Vec<String> =
+            tables.iter().filter(|t| t.root.as_deref() == Some(listed) && t.holds_rows()).map(Table::raw).collect();
         let message = "insert_only_tables lists it, but it is partitioned and holds no rows of its own";
         let remedy = format!("list those of its partitions that have no key instead: {}", list(&leaves));
         out.warning("CO0332", &at, message, remedy);
     } else if !table.holds_rows() || table.has_identity() {
-        let message = "insert_only_tables lists it, but it has a key (or is a foreign table): the listing has no effect";
+        let message =
+            "insert_only_tables lists it, but it has a key (or is a foreign table): the listing has no effect";
         out.warning("CO0332", &at, message, "remove it from insert_only_tables in the spec");
     }
 }
@@ -70,7 +72,8 @@ fn identity_unusable(table: &Table, is_listed: bool, at: &Place, out: &mut Findi
         _ => "an index that is no more valid",
     };
     if table.primary_key.is_some() && !table.primary_key_deferrable {
-        let message = format!("its replica identity is {word}, which pglogical can't use, although it has a primary key");
+        let message =
+            format!("its replica identity is {word}, which pglogical can't use, although it has a primary key");
         out.blocker("CO0331", at, message, format!("alter table {} replica identity default;", table.sql()));
     } else if !is_listed {
         without_key(table, at, out);
@@ -83,6 +86,7 @@ fn without_key(table: &Table, at: &Place, out: &mut Findings) {
         Some(index) => format!("alter table {} replica identity using index {};", table.sql(), Ident::new(&**index)),
         None => format!("alter table {} add primary key (…);", table.sql()),
     };
-    let remedy = format!("{other} or, if rows are only ever inserted, list `{}` in insert_only_tables of the spec", table.raw());
+    let remedy =
+        format!("{other} or, if rows are only ever inserted, list `{}` in insert_only_tables of the spec", table.raw());
     out.blocker("CO0331", at, message, remedy);
 }

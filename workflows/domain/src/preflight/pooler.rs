@@ -76,13 +76,24 @@ fn settings(pooler: &Pooler, place: &Place, out: &mut Findings) {
     if let Some(retry) = get("server_login_retry").and_then(seconds)
         && retry > LOGIN_RETRY_SECONDS
     {
-        let message = format!("server_login_retry is {retry} s: one failed login at the switch keeps clients waiting that long");
+        let message =
+            format!("server_login_retry is {retry} s: one failed login at the switch keeps clients waiting that long");
         out.warning("CO0373", place, message, "set server_login_retry = 0.05 in pgbouncer.ini");
     }
     match version(&pooler.version) {
-        None => out.warning("CO0373", place, format!("its version `{}` can't be told", pooler.version), "use PgBouncer 1.18 or newer"),
+        None => out.warning(
+            "CO0373",
+            place,
+            format!("its version `{}` can't be told", pooler.version),
+            "use PgBouncer 1.18 or newer",
+        ),
         Some(v) if v < (1, 18) => {
-            out.warning("CO0373", place, format!("{} is older than what was tried", pooler.version), "use PgBouncer 1.18 or newer");
+            out.warning(
+                "CO0373",
+                place,
+                format!("{} is older than what was tried", pooler.version),
+                "use PgBouncer 1.18 or newer",
+            );
         }
         Some(v) if v < (1, 21) => {
             let message = format!("{} has no protocol-level prepared statements in transaction mode", pooler.version);
@@ -92,7 +103,12 @@ fn settings(pooler: &Pooler, place: &Place, out: &mut Findings) {
     }
     if let Some(mode) = get("server_tls_sslmode").filter(|m| *m != "verify-full") {
         let message = format!("server_tls_sslmode is {mode}: the pooler doesn't verify which server it talks to");
-        out.warning("CO0377", place, message, "set server_tls_sslmode = verify-full and server_tls_ca_file in pgbouncer.ini");
+        out.warning(
+            "CO0377",
+            place,
+            message,
+            "set server_tls_sslmode = verify-full and server_tls_ca_file in pgbouncer.ini",
+        );
     }
 }
 
@@ -111,10 +127,16 @@ fn routes(spec: &Spec, pooler: &Pooler, place: &Place, out: &mut Findings) {
                 Some(Side::Source) => {}
                 Some(Side::Target) => {
                     let message = format!("{} already leads to the target ({to})", entry.name);
-                    out.blocker("CO0376", &place, message, "let it lead to the source until the switch: correct the databases file and RELOAD");
+                    out.blocker(
+                        "CO0376",
+                        &place,
+                        message,
+                        "let it lead to the source until the switch: correct the databases file and RELOAD",
+                    );
                 }
                 None => {
-                    let message = format!("{} leads to {to}, which isn't the source's peer_host and peer_port", entry.name);
+                    let message =
+                        format!("{} leads to {to}, which isn't the source's peer_host and peer_port", entry.name);
                     let remedy = "correct the databases file and RELOAD, or source.peer_host and peer_port in the spec";
                     out.blocker("CO0376", &place, message, remedy);
                 }

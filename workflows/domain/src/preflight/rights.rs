@@ -32,11 +32,13 @@ fn attributes(server: &Server, side: Side, out: &mut Findings) {
         return;
     }
     if !login.create_role {
-        let message = format!("{} lacks CREATEROLE: roles can't be created, closed (NOLOGIN) and opened again", login.name);
+        let message =
+            format!("{} lacks CREATEROLE: roles can't be created, closed (NOLOGIN) and opened again", login.name);
         out.blocker("CO0322", &place, message, format!("alter role {name} createrole;"));
     }
     if !login.monitor {
-        let message = format!("{} lacks pg_monitor: sessions, transactions and settings of others can't be seen", login.name);
+        let message =
+            format!("{} lacks pg_monitor: sessions, transactions and settings of others can't be seen", login.name);
         out.blocker("CO0327", &place, message, format!("grant pg_monitor to {name};"));
     }
     if !login.signal {
@@ -46,7 +48,11 @@ fn attributes(server: &Server, side: Side, out: &mut Findings) {
     let replicates = login.replication || (server.is_rds && login.rds_replication);
     if !replicates {
         let message = format!("{} may not use replication slots", login.name);
-        let remedy = if server.is_rds { format!("grant rds_replication to {name};") } else { format!("alter role {name} replication;") };
+        let remedy = if server.is_rds {
+            format!("grant rds_replication to {name};")
+        } else {
+            format!("alter role {name} replication;")
+        };
         out.blocker("CO0325", &place, message, remedy);
     }
 }
@@ -75,12 +81,19 @@ fn superuser_like(spec: &Spec, facts: &Facts, side: Side, out: &mut Findings) {
         out.blocker("CO0326", &place, format!("{} may not execute pg_replication_origin_*", login.name), remedy);
     }
     if !login.origin_status {
-        let remedy = format!("as a superuser, in every database: grant select on pg_replication_origin_status to {name};");
+        let remedy =
+            format!("as a superuser, in every database: grant select on pg_replication_origin_status to {name};");
         out.blocker("CO0326", &place, format!("{} may not read pg_replication_origin_status", login.name), remedy);
     }
     if !login.set_replication_role && side == Side::Target {
-        let message = format!("{} may not set session_replication_role, which the copy into the target needs", login.name);
-        out.blocker("CO0326", &place, message, format!("as a superuser: grant set on parameter session_replication_role to {name};"));
+        let message =
+            format!("{} may not set session_replication_role, which the copy into the target needs", login.name);
+        out.blocker(
+            "CO0326",
+            &place,
+            message,
+            format!("as a superuser: grant set on parameter session_replication_role to {name};"),
+        );
     }
     escalation(spec, facts, side, out);
 }
@@ -94,7 +107,9 @@ fn escalation(spec: &Spec, facts: &Facts, side: Side, out: &mut Findings) {
     let place = Place::side(side);
     if function.is_empty() {
         let message = "the login is neither superuser nor rds_superuser, and the spec names no escalation function: the extension pglogical and the DDL guard can't be created";
-        let remedy = format!("install deploy/sql/escalation.sql as a superuser in every database and set {side}.escalation in the spec, or use a superuser");
+        let remedy = format!(
+            "install deploy/sql/escalation.sql as a superuser in every database and set {side}.escalation in the spec, or use a superuser"
+        );
         out.blocker("CO0326", &place, message, remedy);
         return;
     }
@@ -103,7 +118,12 @@ fn escalation(spec: &Spec, facts: &Facts, side: Side, out: &mut Findings) {
         let place = place.within(&database.name).object(function);
         if !found.exists {
             let message = format!("the escalation function {function}(text, text) doesn't exist in this database");
-            out.blocker("CO0326", &place, message, "install deploy/sql/escalation.sql in it as a superuser, or correct the name in the spec");
+            out.blocker(
+                "CO0326",
+                &place,
+                message,
+                "install deploy/sql/escalation.sql in it as a superuser, or correct the name in the spec",
+            );
         } else if !found.executable {
             let login = facts.instance(side).server.as_ref().map_or("", |s| s.login.name.as_str());
             let schema = function.split_once('.').map_or("", |(s, _)| s);
@@ -133,14 +153,23 @@ fn replication_login(spec: &Spec, instance: &Instance, side: Side, out: &mut Fin
         out.blocker("CO0325", &place, format!("{user} may not log in"), format!("alter role {name} login;"));
     }
     if !(login.superuser || login.replication || (server.is_rds && login.rds_replication)) {
-        let remedy = if server.is_rds { format!("grant rds_replication to {name};") } else { format!("alter role {name} replication;") };
+        let remedy = if server.is_rds {
+            format!("grant rds_replication to {name};")
+        } else {
+            format!("alter role {name} replication;")
+        };
         out.blocker("CO0325", &place, format!("{user} may not replicate"), remedy);
     }
     for database in &spec.databases {
         let Some(entry) = instance.database(&database.name) else { continue };
         if !entry.replication_may_connect {
             let remedy = format!("grant connect on database {} to {name};", Ident::new(&*database.name));
-            out.blocker("CO0325", &place.within(&database.name), format!("{user} lacks CONNECT on the database"), remedy);
+            out.blocker(
+                "CO0325",
+                &place.within(&database.name),
+                format!("{user} lacks CONNECT on the database"),
+                remedy,
+            );
         }
     }
 }
@@ -155,7 +184,12 @@ fn databases(spec: &Spec, instance: &Instance, side: Side, roles: &mut Membershi
         let db = Ident::new(&*database.name);
         if !entry.may_connect {
             let remedy = format!("grant connect on database {db} to {login};");
-            out.blocker("CO0324", &place, format!("{} lacks CONNECT on the database, so nothing in it was looked at", server.login.name), remedy);
+            out.blocker(
+                "CO0324",
+                &place,
+                format!("{} lacks CONNECT on the database, so nothing in it was looked at", server.login.name),
+                remedy,
+            );
         }
         if !entry.allows_connections {
             let remedy = format!("alter database {db} allow_connections true;");
@@ -168,10 +202,16 @@ fn databases(spec: &Spec, instance: &Instance, side: Side, roles: &mut Membershi
         if !entry.owner_superuser {
             roles.entry(entry.owner.clone()).or_default().push(format!("the database {}", database.name));
         } else if side == Side::Source {
-            let message = format!("{} lacks CREATE on the database, whose owner {} is a superuser", server.login.name, entry.owner);
+            let message = format!(
+                "{} lacks CREATE on the database, whose owner {} is a superuser",
+                server.login.name, entry.owner
+            );
             out.blocker("CO0324", &place, message, format!("grant create on database {db} to {login};"));
         } else {
-            let message = format!("the database belongs to the superuser {}: the restore couldn't set what only its owner may", entry.owner);
+            let message = format!(
+                "the database belongs to the superuser {}: the restore couldn't set what only its owner may",
+                entry.owner
+            );
             out.blocker("CO0324", &place, message, format!("alter database {db} owner to {login};"));
         }
     }
@@ -229,11 +269,16 @@ fn of_superuser(place: &Place, role: &str, of: &[&Owner], what: &[String], out: 
     let message = format!("the superuser {role} owns {}", list(what));
     match fenced {
         Some(one) => {
-            let remedy = format!("give them to a role that is no superuser, e.g. alter {} {} owner to …;", one.kind.replace("grant", "table"), one.example);
+            let remedy = format!(
+                "give them to a role that is no superuser, e.g. alter {} {} owner to …;",
+                one.kind.replace("grant", "table"),
+                one.example
+            );
             out.blocker("CO0329", &place.object(role), format!("{message}, which can't be locked and fenced"), remedy);
         }
         None => {
-            let remedy = "give them to a role that is no superuser; on the target they will belong to whoever may create them";
+            let remedy =
+                "give them to a role that is no superuser; on the target they will belong to whoever may create them";
             out.warning("CO0329", &place.object(role), message, remedy);
         }
     }

@@ -23,14 +23,31 @@ pub(super) fn check(facts: &Facts, database: &Database, out: &mut Findings) {
         if filtered.is_empty() {
             continue;
         }
-        let message = format!("FORCE ROW LEVEL SECURITY hides its rows from {}, even as members of the owner", list(&filtered));
-        let alter = filtered.iter().map(|l| format!("as a superuser: alter role {} bypassrls;", Ident::new(l.as_str()))).collect::<Vec<_>>().join(" ");
-        let remedy = format!("{alter} or for the time of the migration: alter table {} no force row level security;", table.sql());
+        let message =
+            format!("FORCE ROW LEVEL SECURITY hides its rows from {}, even as members of the owner", list(&filtered));
+        let alter = filtered
+            .iter()
+            .map(|l| format!("as a superuser: alter role {} bypassrls;", Ident::new(l.as_str())))
+            .collect::<Vec<_>>()
+            .join(" ");
+        let remedy = format!(
+            "{alter} or for the time of the migration: alter table {} no force row level security;",
+            table.sql()
+        );
         out.blocker("CO0330", &place.object(table.raw()), message, remedy);
     }
     if !by_membership.is_empty() && !filtered.is_empty() {
-        let message = format!("row-level security is on for {}: {} read it as members of its owner", list(&by_membership), list(&filtered));
-        out.info("CO0330", &place, message, "nothing to do; Changeover grants the membership for the time of the migration");
+        let message = format!(
+            "row-level security is on for {}: {} read it as members of its owner",
+            list(&by_membership),
+            list(&filtered)
+        );
+        out.info(
+            "CO0330",
+            &place,
+            message,
+            "nothing to do; Changeover grants the membership for the time of the migration",
+        );
     }
 }
 

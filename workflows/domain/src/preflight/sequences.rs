@@ -45,9 +45,13 @@ fn judge(sequence: &Sequence, room: i128, margin: i128, place: &Place, out: &mut
     let need = margin.saturating_mul(SWITCHES);
     if room < need {
         let end = if sequence.increment.starts_with('-') { "minvalue" } else { "maxvalue" };
-        let message = format!("{room} numbers are left, and {SWITCHES} switches by a margin of {margin} need {need}{}",
-            if sequence.cycle { "; it would begin again and give out numbers twice" } else { "" });
-        let remedy = format!("alter sequence {name} as bigint no {end}; (and its column to bigint), or lower budgets.sequence_margin in the spec");
+        let message = format!(
+            "{room} numbers are left, and {SWITCHES} switches by a margin of {margin} need {need}{}",
+            if sequence.cycle { "; it would begin again and give out numbers twice" } else { "" }
+        );
+        let remedy = format!(
+            "alter sequence {name} as bigint no {end}; (and its column to bigint), or lower budgets.sequence_margin in the spec"
+        );
         out.blocker("CO0342", &at, message, remedy);
     } else if sequence.cycle {
         let message = "it cycles: by its own definition it may give out numbers twice; Changeover only keeps a switch from doing so";
@@ -65,9 +69,18 @@ fn unseen(facts: &Facts, hidden: &[&Sequence], place: &Place, out: &mut Findings
     owners.dedup();
     let login = facts.source.server.as_ref().map_or("", |s| s.login.name.as_str());
     let remedy = format!("to have it looked at now: grant {} to {};", owners.join(", "), crate::Ident::new(login));
-    let message = format!("how far {} {} are can't be seen before the login is a member of their owners", hidden.len(), if hidden.len() == 1 { "sequence" } else { "sequences" });
+    let message = format!(
+        "how far {} {} are can't be seen before the login is a member of their owners",
+        hidden.len(),
+        if hidden.len() == 1 { "sequence" } else { "sequences" }
+    );
     if facts.source.may_grant_membership() {
-        out.warning("CO0343", place, format!("{message} ({}); the switch's gate checks it again", list(&names)), remedy);
+        out.warning(
+            "CO0343",
+            place,
+            format!("{message} ({}); the switch's gate checks it again", list(&names)),
+            remedy,
+        );
     } else {
         out.blocker("CO0343", place, format!("{message} ({})", list(&names)), remedy);
     }

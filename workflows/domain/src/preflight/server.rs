@@ -1,6 +1,10 @@
 //! Settings of an instance.
 
-use super::{Findings, PROVEN_MAJORS, Place, facts::{Facts, Instance, RoleSetting, Server}, finding::seconds};
+use super::{
+    Findings, PROVEN_MAJORS, Place,
+    facts::{Facts, Instance, RoleSetting, Server},
+    finding::seconds,
+};
 use crate::{Ident, Side, proto::Spec};
 
 /// Clocks that differ by more than this make times in the audit trail and last-update-wins doubtful.
@@ -61,12 +65,15 @@ fn replication_settings(instance: &Instance, side: Side, place: &Place, out: &mu
     }
     let timestamps = instance.setting("track_commit_timestamp").unwrap_or("not visible");
     if timestamps != "on" {
-        let message = format!("track_commit_timestamp is {timestamps}; pglogical settles conflicts of both directions by it");
+        let message =
+            format!("track_commit_timestamp is {timestamps}; pglogical settles conflicts of both directions by it");
         let remedy = set(side, is_rds, "track_commit_timestamp", "on", true);
         out.blocker("CO0307", &place.object("track_commit_timestamp"), message, remedy);
     }
     if let Some(role) = instance.setting("session_replication_role").filter(|r| *r != "origin") {
-        let message = format!("sessions start with session_replication_role = {role}: triggers and foreign keys don't work as they should");
+        let message = format!(
+            "sessions start with session_replication_role = {role}: triggers and foreign keys don't work as they should"
+        );
         out.blocker("CO0316", &place.object("session_replication_role"), message, "set it back to origin");
     }
 }
@@ -92,17 +99,24 @@ fn pglogical(instance: &Instance, side: Side, place: &Place, out: &mut Findings)
         let message = "pglogical is loaded but its supervisor isn't running (it doesn't come back after it was terminated): subscriptions would stay down";
         out.blocker("CO0306", &place.object("pglogical supervisor"), message, format!("restart the {side}"));
     }
-    let available = instance.catalog.as_ref().is_none_or(|c| c.available_extensions.iter().any(|e| e.name == "pglogical"));
+    let available =
+        instance.catalog.as_ref().is_none_or(|c| c.available_extensions.iter().any(|e| e.name == "pglogical"));
     if !available {
         let message = "the extension pglogical isn't available: its control file isn't installed";
-        out.blocker("CO0306", &place.object("pglogical"), message, format!("install pglogical on the {side}'s host (Debian: postgresql-15-pglogical)"));
+        out.blocker(
+            "CO0306",
+            &place.object("pglogical"),
+            message,
+            format!("install pglogical on the {side}'s host (Debian: postgresql-15-pglogical)"),
+        );
     }
 }
 
 /// PostgreSQL 15.20 and its siblings refuse logical decoding by a plugin that isn't listed. Both sides are providers.
 fn output_plugins(instance: &Instance, side: Side, place: &Place, out: &mut Findings) {
     let Some(list) = instance.setting("output_plugin_libraries") else { return };
-    let mut plugins: Vec<&str> = list.split(',').map(|p| p.trim().trim_matches(['"', '\''])).filter(|p| !p.is_empty()).collect();
+    let mut plugins: Vec<&str> =
+        list.split(',').map(|p| p.trim().trim_matches(['"', '\''])).filter(|p| !p.is_empty()).collect();
     if plugins.contains(&"pglogical_output") || plugins.contains(&"*") {
         return;
     }
@@ -110,7 +124,12 @@ fn output_plugins(instance: &Instance, side: Side, place: &Place, out: &mut Find
     let is_rds = instance.server.as_ref().is_some_and(|s| s.is_rds);
     let value = plugins.iter().map(|p| crate::ident::literal(p)).collect::<Vec<_>>().join(", ");
     let message = format!("output_plugin_libraries is `{list}`: creating pglogical's slot would be refused");
-    out.blocker("CO0308", &place.object("output_plugin_libraries"), message, set(side, is_rds, "output_plugin_libraries", &value, false));
+    out.blocker(
+        "CO0308",
+        &place.object("output_plugin_libraries"),
+        message,
+        set(side, is_rds, "output_plugin_libraries", &value, false),
+    );
 }
 
 fn wal_sender_timeout(instance: &Instance, side: Side, place: &Place, out: &mut Findings) {
@@ -122,7 +141,8 @@ fn wal_sender_timeout(instance: &Instance, side: Side, place: &Place, out: &mut 
         let message = "wal_sender_timeout is 0: a subscriber that vanished keeps its slot active until TCP gives up";
         out.warning("CO0314", &at, message, remedy);
     } else if timeout < 10_000 {
-        let message = format!("wal_sender_timeout is {timeout} ms: large transactions may break the stream again and again");
+        let message =
+            format!("wal_sender_timeout is {timeout} ms: large transactions may break the stream again and again");
         out.warning("CO0314", &at, message, remedy);
     }
 }
@@ -151,12 +171,22 @@ fn role_settings(spec: &Spec, instance: &Instance, place: &Place, out: &mut Find
         let who = setting.role.as_deref().unwrap_or("every role");
         let at = place.within(setting.database.as_deref().unwrap_or_default()).object(who);
         let message = format!("{} = {} is set for {who}", setting.name, setting.value);
-        in_the_way(&setting.name, setting.role.as_deref() == Some(super::replication_user(spec)), message, reset(server, setting), &at, out);
+        in_the_way(
+            &setting.name,
+            setting.role.as_deref() == Some(super::replication_user(spec)),
+            message,
+            reset(server, setting),
+            &at,
+            out,
+        );
     }
     for name in ["default_transaction_read_only", "idle_session_timeout"] {
         let value = instance.setting(name).unwrap_or("off");
         if !matches!(value, "0" | "off") && !server.role_settings.iter().any(|s| s.name == name) {
-            let remedy = format!("alter role {} set {name} = default; or change it for the whole instance", Ident::new(&*server.login.name));
+            let remedy = format!(
+                "alter role {} set {name} = default; or change it for the whole instance",
+                Ident::new(&*server.login.name)
+            );
             in_the_way(name, false, format!("{name} is {value} for the instance"), remedy, &place.object(name), out);
         }
     }
@@ -166,8 +196,12 @@ fn in_the_way(name: &str, only_replication: bool, message: String, remedy: Strin
     match name {
         // the nodes' sessions override it
         "default_transaction_read_only" if only_replication => {}
-        "default_transaction_read_only" => out.blocker("CO0316", at, format!("{message}: Changeover could not write"), remedy),
-        "session_replication_role" => out.blocker("CO0316", at, format!("{message}: triggers would not fire as they should"), remedy),
+        "default_transaction_read_only" => {
+            out.blocker("CO0316", at, format!("{message}: Changeover could not write"), remedy)
+        }
+        "session_replication_role" => {
+            out.blocker("CO0316", at, format!("{message}: triggers would not fire as they should"), remedy)
+        }
         _ => out.warning("CO0316", at, format!("{message}: it may end sessions that have to stay open"), remedy),
     }
 }
@@ -197,8 +231,14 @@ pub(super) fn compare(facts: &Facts, out: &mut Findings) {
     if let (Some(source), Some(target)) = (identifier(&facts.source), identifier(&facts.target))
         && source == target
     {
-        let message = "source and target are the same cluster, or one is a physical copy of the other (equal system identifiers)";
-        out.blocker("CO0317", &Place::side(Side::Target), message, "check host and port of both sides in the spec; the target must be a cluster of its own");
+        let message =
+            "source and target are the same cluster, or one is a physical copy of the other (equal system identifiers)";
+        out.blocker(
+            "CO0317",
+            &Place::side(Side::Target),
+            message,
+            "check host and port of both sides in the spec; the target must be a cluster of its own",
+        );
     }
     let (Some(source), Some(target)) = (&facts.source.server, &facts.target.server) else { return };
     let skew = (source.clock - target.clock).abs();
@@ -217,13 +257,20 @@ pub(super) fn compare(facts: &Facts, out: &mut Findings) {
 /// Libraries that the source loads and the target doesn't.
 fn preloaded(facts: &Facts, out: &mut Findings) {
     let libraries = |i: &Instance| -> Option<Vec<String>> {
-        Some(i.setting("shared_preload_libraries")?.split(',').map(|l| l.trim().to_owned()).filter(|l| !l.is_empty()).collect())
+        Some(
+            i.setting("shared_preload_libraries")?
+                .split(',')
+                .map(|l| l.trim().to_owned())
+                .filter(|l| !l.is_empty())
+                .collect(),
+        )
     };
     let (Some(source), Some(target)) = (libraries(&facts.source), libraries(&facts.target)) else { return };
     let missing: Vec<String> = source.into_iter().filter(|l| l != "pglogical" && !target.contains(l)).collect();
     if !missing.is_empty() {
         let message = format!("the source preloads {}, the target doesn't", super::finding::list(&missing));
-        let remedy = "add it to the target's shared_preload_libraries and restart, unless the application can do without";
+        let remedy =
+            "add it to the target's shared_preload_libraries and restart, unless the application can do without";
         out.warning("CO0349", &Place::side(Side::Target).object("shared_preload_libraries"), message, remedy);
     }
 }

@@ -19,17 +19,29 @@ pub(super) fn check(facts: &Facts, database: &Database, out: &mut Findings) {
 
 fn carried(table: &Table, at: &Place, out: &mut Findings) {
     if !table.generated.is_empty() {
-        let message = format!("generated columns ({}) crash pglogical's apply worker, and with it the whole instance", list(&table.generated));
+        let message = format!(
+            "generated columns ({}) crash pglogical's apply worker, and with it the whole instance",
+            list(&table.generated)
+        );
         let column = Ident::new(table.generated.first().map_or("", String::as_str));
-        let remedy = format!("on the source: alter table {} alter column {column} drop expression; and compute it by a trigger or a view", table.sql());
+        let remedy = format!(
+            "on the source: alter table {} alter column {column} drop expression; and compute it by a trigger or a view",
+            table.sql()
+        );
         out.blocker("CO0334", at, message, remedy);
     }
     if table.persistence == "u" {
-        let remedy = format!("alter table {} set logged; (rewrites the table), or drop it and create it again after the migration", table.sql());
+        let remedy = format!(
+            "alter table {} set logged; (rewrites the table), or drop it and create it again after the migration",
+            table.sql()
+        );
         out.blocker("CO0335", at, "an unlogged table writes no WAL, so its rows can't be replicated", remedy);
     }
     if !table.deferrable.is_empty() {
-        let message = format!("deferrable unique or primary key constraints ({}) make pglogical's apply fail", list(&table.deferrable));
+        let message = format!(
+            "deferrable unique or primary key constraints ({}) make pglogical's apply fail",
+            list(&table.deferrable)
+        );
         let remedy = format!(
             "create it again without DEFERRABLE: alter table {} drop constraint {}, add … ;",
             table.sql(),
@@ -43,19 +55,29 @@ fn carried(table: &Table, at: &Place, out: &mut Findings) {
             list(&table.numbered)
         );
         let column = table.numbered.first().and_then(|c| c.rsplit_once(' ')).map_or("", |(name, _)| name);
-        let remedy = format!("store names instead: alter table {} alter column {} type text;", table.sql(), Ident::new(column));
+        let remedy =
+            format!("store names instead: alter table {} alter column {} type text;", table.sql(), Ident::new(column));
         out.blocker("CO0339", at, message, remedy);
     }
 }
 
 fn noteworthy(table: &Table, at: &Place, out: &mut Findings) {
     if table.kind == "f" {
-        let message = "a foreign table: its definition is copied, its rows live elsewhere; the target has to reach that server";
-        out.warning("CO0338", at, message, "check that the foreign server can be reached from the target, and give its user mappings' passwords there");
+        let message =
+            "a foreign table: its definition is copied, its rows live elsewhere; the target has to reach that server";
+        out.warning(
+            "CO0338",
+            at,
+            message,
+            "check that the foreign server can be reached from the target, and give its user mappings' passwords there",
+        );
     }
     if !table.invalid_indexes.is_empty() {
         let index = table.invalid_indexes.first().map_or("", String::as_str);
-        let remedy = format!("drop it or build it again: reindex index concurrently {};", crate::QualifiedName::new(&*table.schema, index));
+        let remedy = format!(
+            "drop it or build it again: reindex index concurrently {};",
+            crate::QualifiedName::new(&*table.schema, index)
+        );
         out.warning("CO0340", at, format!("invalid indexes ({}) are not copied", list(&table.invalid_indexes)), remedy);
     }
 }
@@ -63,6 +85,12 @@ fn noteworthy(table: &Table, at: &Place, out: &mut Findings) {
 fn tablespace(facts: &Facts, table: &Table, at: &Place, out: &mut Findings) {
     let Some(name) = &table.tablespace else { return };
     let there = facts.target.catalog.as_ref().is_some_and(|c| c.tablespaces.contains(name));
-    let message = format!("it is in the tablespace {name}{}", if there { "" } else { ", which the target doesn't have" });
-    out.warning("CO0341", at, message, "tablespaces are not carried over: on the target it will be in the database's default tablespace");
+    let message =
+        format!("it is in the tablespace {name}{}", if there { "" } else { ", which the target doesn't have" });
+    out.warning(
+        "CO0341",
+        at,
+        message,
+        "tablespaces are not carried over: on the target it will be in the database's default tablespace",
+    );
 }

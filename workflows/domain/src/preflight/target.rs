@@ -46,7 +46,10 @@ fn create_database(source: &DatabaseEntry, owner: &str) -> String {
     let owner = if owner.is_empty() { String::new() } else { format!(" owner {}", Ident::new(owner)) };
     format!(
         "on the target: create database {}{owner} template template0 encoding {} lc_collate {} lc_ctype {}{provider};",
-        Ident::new(&*source.name), literal(&source.encoding), literal(&source.collate), literal(&source.ctype)
+        Ident::new(&*source.name),
+        literal(&source.encoding),
+        literal(&source.collate),
+        literal(&source.ctype)
     )
 }
 
@@ -72,18 +75,29 @@ fn compare(source: &DatabaseEntry, target: &DatabaseEntry, out: &mut Findings) {
             "the collation library is `{}` on the source and `{}` on the target: text may be ordered otherwise",
             source.actual_collation_version, target.actual_collation_version
         );
-        out.warning("CO0365", &place, message, "indexes are built anew on the target, so they are right; check what relies on the order of text");
+        out.warning(
+            "CO0365",
+            &place,
+            message,
+            "indexes are built anew on the target, so they are right; check what relies on the order of text",
+        );
     }
     if !source.collation_version.is_empty() && source.collation_version != source.actual_collation_version {
         let message = format!(
             "the database was made with collation version `{}`, the library is now `{}`: indexes on text may be out of order",
             source.collation_version, source.actual_collation_version
         );
-        let remedy = format!("reindex database {name}; alter database {name} refresh collation version;", name = Ident::new(&*source.name));
+        let remedy = format!(
+            "reindex database {name}; alter database {name} refresh collation version;",
+            name = Ident::new(&*source.name)
+        );
         out.warning("CO0365", &Place::database(Side::Source, &source.name), message, remedy);
     }
     if source.tablespace != target.tablespace {
-        let message = format!("the database's tablespace is {} on the source and {} on the target", source.tablespace, target.tablespace);
+        let message = format!(
+            "the database's tablespace is {} on the source and {} on the target",
+            source.tablespace, target.tablespace
+        );
         out.warning("CO0341", &place, message, "nothing to do, unless the tablespace matters");
     }
 }
@@ -99,7 +113,12 @@ fn other_databases(spec: &Spec, facts: &Facts, out: &mut Findings) {
             continue;
         }
         let message = "the spec doesn't name this database: it stays behind, and after the switch no application role can log in to it";
-        out.warning("CO0368", &Place::database(Side::Source, &database.name), message, "add it to the spec, or make sure that nobody needs it");
+        out.warning(
+            "CO0368",
+            &Place::database(Side::Source, &database.name),
+            message,
+            "add it to the spec, or make sure that nobody needs it",
+        );
     }
 }
 
@@ -112,7 +131,13 @@ pub(super) fn occupied(database: &Database, out: &mut Findings) {
     }
     let what: Vec<String> = found
         .iter()
-        .map(|o| if o.count == 1 { format!("{} {}", o.kind, o.example) } else { format!("{} {}s (as {})", o.count, o.kind, o.example) })
+        .map(|o| {
+            if o.count == 1 {
+                format!("{} {}", o.kind, o.example)
+            } else {
+                format!("{} {}s (as {})", o.count, o.kind, o.example)
+            }
+        })
         .collect();
     let message = format!("the database isn't empty: {}; its rows could not be told from copied ones", list(&what));
     let remedy = "drop these objects, or give the target a fresh database of that name (don't drop the database while pglogical is loaded: it hangs)";
@@ -122,11 +147,23 @@ pub(super) fn occupied(database: &Database, out: &mut Findings) {
 /// Roles: those that the target will be closed to, and those that the spec names.
 pub(super) fn roles(spec: &Spec, facts: &Facts, out: &mut Findings) {
     if let Some(catalog) = &facts.target.catalog {
-        let closed: Vec<&str> =
-            catalog.roles.iter().filter(|r| r.login && super::is_application_role(spec, &r.name, r.superuser)).map(|r| r.name.as_str()).collect();
+        let closed: Vec<&str> = catalog
+            .roles
+            .iter()
+            .filter(|r| r.login && super::is_application_role(spec, &r.name, r.superuser))
+            .map(|r| r.name.as_str())
+            .collect();
         if !closed.is_empty() {
-            let message = format!("roles that can log in to the target now are closed (NOLOGIN) until the switch: {}", list(&closed));
-            out.info("CO0366", &Place::side(Side::Target), message, "list those that are no applications in roles.keep_login of the spec");
+            let message = format!(
+                "roles that can log in to the target now are closed (NOLOGIN) until the switch: {}",
+                list(&closed)
+            );
+            out.info(
+                "CO0366",
+                &Place::side(Side::Target),
+                message,
+                "list those that are no applications in roles.keep_login of the spec",
+            );
         }
     }
     let Some(catalog) = &facts.source.catalog else { return };
@@ -138,7 +175,12 @@ fn spec_roles(spec: &Spec, catalog: &Catalog, out: &mut Findings) {
     let known = |name: &str| catalog.roles.iter().any(|r| r.name == name);
     for name in roles.keep_login.iter().filter(|n| !known(n)) {
         let at = Place::spec().object(name.as_str());
-        out.warning("CO0369", &at, format!("roles.keep_login names {name}, which the source doesn't have"), "correct or remove it in the spec");
+        out.warning(
+            "CO0369",
+            &at,
+            format!("roles.keep_login names {name}, which the source doesn't have"),
+            "correct or remove it in the spec",
+        );
     }
     for password in roles.passwords.iter().filter(|p| !known(&p.role)) {
         let at = Place::spec().object(password.role.as_str());

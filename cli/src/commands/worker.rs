@@ -1,0 +1,89 @@
+//! `changeover worker`
+
+use std::{future::Future, io::IsTerminal, time::Duration};
+
+use clap::ValueEnum;
+use temporalio_client::Client;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::{connect, exit::Exit, problem::Problem, ui::Ui};
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Time that running work gets to end when the worker is told to stop (SIGTERM, Ctrl-C); what doesn't end is taken up
+    /// by another worker
+    #[arg(long, value_name = "DURATION", value_parser = super::duration, default_value = "5s")]
+    grace: Duration,
+    /// What is logged, as in RUST_LOG
+    #[arg(
+        long,
+        value_name = "FILTER",
+        env = "CHANGEOVER_LOG",
+        default_value = "warn,changeover=info,changeover_worker=info,changeover_postgres=info,changeover_traffic=info"
+    )]
+    log: String,
+    /// How it is logged; JSON by default where stderr is no terminal
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+}
+
+pub(super) async fn run(ui: &Ui, args: &Args) -> Result<Exit, Problem> {
+    log(args)?;
+    let temporal = connect::connect(ui, connect::Missing::Start).await?;
+    ui.say(&format!(
+        "worker polls {} in namespace {} at {}; Ctrl-C stops it",
+        changeover_workflows::TASK_QUEUE,
+        temporal.namespace,
+        temporal.address
+    ));
+    let broken = |error: &dyn std::fmt::Display| {
+        let remedy = "look at the log above; the migrations go on with the next worker";
+        Problem::new("CO0916", format!("the worker has stopped: {error}"), remedy)
+    };
+    let mut terminate = signal(SignalKind::terminate()).map_err(|e| broken(&e))?;
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    };
+    work(temporal.client, args.grace, stop).await.map_err(|e| broken(&format!("{e:#}")))?;
+    Ok(Exit::Done)
+}
+
+#[cfg(feature = "worker")]
+async fn work(client: Client, grace: Duration, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    changeover_worker::run(client, changeover_worker::WorkerSettings { grace }, stop).await
+}
+
+#[cfg(not(feature = "worker"))]
+async fn work(_client: Client, _grace: Duration, _stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    anyhow::bail!("this build has no worker in it")
+}
+
+fn log(args: &Args) -> Result<(), Problem> {
+    let filter = EnvFilter::try_new(&args.log).map_err(|e| {
+        Problem::new(
+            "CO0917",
+            format!("`{}` is no log filter: {e}", args.log),
+            "use words such as `info` or `warn,changeover_postgres=debug`",
+        )
+        .exit(Exit::Usage)
+    })?;
+    let json = match args.log_format {
+        Some(format) => matches!(format, LogFormat::Json),
+        None => !std::io::stderr().is_terminal(),
+    };
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let set = if json { subscriber.json().try_init() } else { subscriber.try_init() };
+    set.map_err(|e| {
+        Problem::new("CO0900", format!("logging can't be set up: {e}"), "report this with the command that you typed")
+    })
+}

@@ -1,0 +1,112 @@
+//! The plan: what would happen, stage by stage.
+
+use changeover_domain::{
+    plan::{plan_hash, short_hash},
+    proto::{PreflightReport, Spec},
+    stage::{Gate, Phase, STAGES, Stage, StageName},
+};
+use serde::Serialize;
+
+use super::format::{bytes, plural};
+use crate::ui::Paint;
+
+/// Locking all tables, by FENCE.md's measurements: a start-up part and a part for each table, µs.
+const LOCK_BASE_US: u64 = 20_000;
+const LOCK_TABLE_US: u64 = 50;
+
+/// A plan as `--json` shows it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Plan {
+    pub(crate) migration: String,
+    pub(crate) plan_hash: String,
+    pub(crate) engine: String,
+    /// What the fence's locks take, by the number of tables; the rest of the pause is draining and moving traffic.
+    pub(crate) lock_estimate_us: u64,
+    pub(crate) tables: u64,
+    pub(crate) bytes: u64,
+    pub(crate) stages: Vec<PlannedStage>,
+    pub(crate) preflight: PreflightReport,
+}
+
+/// A stage of a plan.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PlannedStage {
+    pub(crate) stage: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) does: &'static str,
+    pub(crate) traffic: &'static str,
+    pub(crate) undo: &'static str,
+    pub(crate) waits_for_approval: bool,
+    pub(crate) after_switch: bool,
+}
+
+/// Makes the plan of a spec that preflight has looked at.
+pub(crate) fn plan_of(spec: &Spec, report: PreflightReport) -> Plan {
+    let tables = report.databases.iter().map(|d| d.tables).sum::<u64>();
+    Plan {
+        migration: spec.name.clone(),
+        plan_hash: plan_hash(spec),
+        engine: report.engine.clone(),
+        lock_estimate_us: LOCK_BASE_US + LOCK_TABLE_US * tables,
+        tables,
+        bytes: report.databases.iter().map(|d| d.bytes).sum(),
+        stages: STAGES.iter().map(planned).collect(),
+        preflight: report,
+    }
+}
+
+fn planned(stage: &Stage) -> PlannedStage {
+    PlannedStage {
+        stage: stage.word,
+        title: stage.title,
+        does: stage.does,
+        traffic: stage.traffic,
+        undo: stage.undo,
+        waits_for_approval: stage.gate == Gate::Approval,
+        after_switch: stage.phase == Phase::AfterSwitch,
+    }
+}
+
+/// The plan as text.
+pub(crate) fn plan(plan: &Plan, spec: &Spec, paint: Paint) -> String {
+    let mut out = format!("{}  plan {}\n", paint.strong(&plan.migration), paint.strong(short_hash(&plan.plan_hash)));
+    for (word, endpoint) in [("from", &spec.source), ("to", &spec.target)] {
+        if let Some(endpoint) = endpoint {
+            out.push_str(&format!("  {word:<5} {}:{} as {}\n", endpoint.host, endpoint.port, endpoint.user));
+        }
+    }
+    out.push_str(&format!("  {}, {}, engine {}\n", bytes(plan.bytes), plural(plan.tables, "table"), plan.engine));
+    for (index, stage) in plan.stages.iter().enumerate() {
+        out.push_str(&stage_lines(index + 1, stage, paint));
+    }
+    let budgets = spec.budgets.unwrap_or_default();
+    out.push_str(&format!(
+        "\nthe switch: locks about {} ms ({}), given up after {} ms; draining given up after {} ms; {}\n",
+        plan.lock_estimate_us.div_ceil(1000),
+        plural(plan.tables, "table"),
+        budgets.fence_lock_ms,
+        budgets.drain_ms,
+        plural(u64::from(budgets.switch_attempts), "attempt"),
+    ));
+    out.push_str("an attempt that runs out of its budget leaves the source as it was, and is tried again\n");
+    out
+}
+
+fn stage_lines(number: usize, stage: &PlannedStage, paint: Paint) -> String {
+    let gate = if stage.waits_for_approval { paint.warn("  waits for approval") } else { String::new() };
+    let mut out = format!("\n{number:>2}. {}{gate}\n    {}\n", paint.strong(stage.title), stage.does);
+    if stage.traffic != "none" {
+        out.push_str(&format!("    users notice: {}\n", paint.warn(stage.traffic)));
+    }
+    if !stage.undo.is_empty() {
+        let when = if stage.stage == StageName::Switch.word() { "if it fails" } else { "abort" };
+        out.push_str(&format!("    {when}: {}\n", stage.undo));
+    } else if stage.stage == StageName::Finalize.word() {
+        out.push_str("    no way back once it has begun\n");
+    } else if stage.after_switch {
+        out.push_str("    no abort any more: `rollback` moves back and loses no write, until finalize begins\n");
+    }
+    out
+}
