@@ -47,6 +47,7 @@ impl Product {
         let binary = find_binary()?;
         let mut environment = info.environment();
         environment.push(("NO_COLOR".to_owned(), "1".to_owned()));
+        environment.extend(crate::scenario::password_variables());
         Ok(Self { binary, environment, directory: directory.to_owned() })
     }
 

@@ -62,8 +62,8 @@ impl Worker {
     pub async fn stop(mut self) -> Result<()> {
         process::signal(self.pid(), "TERM").await?;
         match tokio::time::timeout(Duration::from_secs(30), self.child.wait()).await {
-            Ok(status) if status?.success() => Ok(()),
-            Ok(_) => bail!("the worker ended with an error, see {}", self.log.display()),
+            Ok(Ok(status)) if status.success() => Ok(()),
+            Ok(ended) => bail!("the worker ended with an error ({ended:?}), see {}", self.log.display()),
             Err(_) => bail!("the worker didn't stop within 30 s of SIGTERM, see {}", self.log.display()),
         }
     }

@@ -96,7 +96,7 @@ impl Default for StackOptions {
 }
 
 /// The sample instance's logins.
-const SAMPLE_LOGINS: [&str; 8] =
+pub const SAMPLE_LOGINS: [&str; 8] =
     ["shop_owner", "billing_owner", "shop_app", "shop_report", "shop_lead", "shop_bot", "billing_app", "shop_support"];
 
 /// A login of the sample instance, with the password that its script gives it: good for throw-away clusters only.
