@@ -20,7 +20,7 @@ mod tls;
 
 pub use cluster::{Cluster, Side, StopMode};
 pub use info::StackInfo;
-pub use options::{Hosts, StackOptions, TemporalOptions, WantedPorts, sample_login};
+pub use options::{Hosts, SAMPLE_LOGINS, StackOptions, TemporalOptions, WantedPorts, sample_login};
 pub use parts::{Part, prepare};
 pub use pooler::{Pooler, PoolerLogin};
 pub use temporal::Temporal;
