@@ -1,11 +1,11 @@
 //! The activities, one short function each.
 
 use changeover_domain::{
-    Direction, Failure, Side,
+    Failure, Side,
     proto::{PreflightReport, Spec, SwitchRecord, VerifyTotals},
 };
 use changeover_postgres::{Migration, ddl_guard, drift, home, membership, pglogical, preflight, roles, schema, switch, triggers, verify};
-use changeover_traffic::PgBouncers;
+use changeover_traffic::PgBouncer;
 use changeover_workflows::contract::{
     self, Directed, DriftLook, Evidence, FinalizeInput, HealthLook, RolesDone, SwitchInput, SyncLook, UndoInput,
 };
@@ -76,6 +76,8 @@ impl Activities {
         let doing = Doing::default();
         beating(&ctx, CALM, &doing, async {
             let migration = Migration::resolve(&spec)?;
+            // Before the dump: a change between the two would go unseen.
+            drift::baseline(&migration).await?;
             let outcome = schema::ensure_before_data(&migration).await?;
             Ok(evidence(&ctx, format!("{} objects restored, {} tables with their keys", outcome.objects, outcome.tables)))
         })
@@ -87,7 +89,6 @@ impl Activities {
         let doing = Doing::default();
         beating(&ctx, CALM, &doing, async {
             let migration = Migration::resolve(&spec)?;
-            drift::baseline(&migration).await?;
             for side in [Side::Source, Side::Target] {
                 doing.now(format!("DDL guard on the {side}"));
                 ddl_guard::ensure(&migration, side).await?;
@@ -142,7 +143,7 @@ impl Activities {
         beating(&ctx, CALM, &doing, async {
             let migration = Migration::resolve(&spec)?;
             let drift = drift::check(&migration).await?;
-            let changes = drift.iter().take(CHANGES_TOLD).map(ToString::to_string).collect();
+            let changes = drift.iter().take(CHANGES_TOLD).map(tell).collect();
             Ok(DriftLook { changes, total: drift.len() as u64 })
         })
         .await
@@ -205,13 +206,18 @@ impl Activities {
     }
 }
 
+fn tell(drift: &drift::Drift) -> String {
+    let change = match drift.change {
+        drift::Change::Added => "added",
+        drift::Change::Removed => "removed",
+        drift::Change::Changed => "changed",
+    };
+    format!("{}: {} {change}", drift.database, drift.object)
+}
+
 async fn switch_once(input: &SwitchInput) -> Result<SwitchRecord, Failure> {
     let migration = Migration::resolve(&input.spec)?;
-    let traffic = PgBouncers::resolve(&input.spec)?;
+    let traffic = PgBouncer::new(&migration)?;
     let request = switch::SwitchRequest { direction: input.direction, epoch: input.epoch };
     switch::run(&migration, &request, &traffic).await
 }
-
-/// Forward is the direction of a switch, reverse of a rollback.
-#[allow(dead_code)]
-const _DIRECTIONS: [Direction; 2] = [Direction::Forward, Direction::Reverse];
