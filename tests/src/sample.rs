@@ -104,11 +104,20 @@ pub fn password(role: &str) -> String {
 /// The server must not have the databases, or have them empty.
 pub async fn load(access: &Access, size_mb: u32) -> Result<()> {
     let client = access.open("postgres").await?;
+    for database in DATABASES {
+        ensure_empty(access, &client, database).await?;
+    }
     client.batch_execute(ROLES).await.context("loading 00-roles.sql")?;
     for statement in statements(CREATE_DATABASES) {
         match client.batch_execute(&statement).await {
-            // Somebody made it before us.
-            Err(error) if error.code() == Some(&tokio_postgres::error::SqlState::DUPLICATE_DATABASE) => {}
+            // Somebody made it before us; it becomes its owner's.
+            Err(error) if error.code() == Some(&tokio_postgres::error::SqlState::DUPLICATE_DATABASE) => {
+                let words: Vec<&str> = statement.split_whitespace().collect();
+                let [_, _, database, _, owner, ..] = words[..] else {
+                    anyhow::bail!("what does `{statement}` create?")
+                };
+                client.batch_execute(&format!("alter database {database} owner to {owner}")).await?;
+            }
             other => other.with_context(|| format!("running {statement}"))?,
         }
     }
@@ -119,18 +128,23 @@ pub async fn load(access: &Access, size_mb: u32) -> Result<()> {
     client.batch_execute(FINISH).await.context("loading 99-finish.sql")
 }
 
+/// Asked before anything is made: a refusal leaves nothing behind.
+async fn ensure_empty(access: &Access, client: &Client, database: &str) -> Result<()> {
+    let exists = "select from pg_catalog.pg_database where datname = $1";
+    if client.query(exists, &[&database]).await?.is_empty() {
+        return Ok(());
+    }
+    let schemas = "select from pg_catalog.pg_namespace where nspname in ('sales', 'billing', 'workload')";
+    let found = access.open(database).await?.query(schemas, &[]).await?;
+    ensure!(found.is_empty(), "{database} already holds the sample: it is loaded into an empty database");
+    Ok(())
+}
+
 async fn load_database(access: &Access, database: &str, size_mb: u32) -> Result<()> {
     let client = access.open(database).await?;
     let settings =
         format!("set sample.size_mb = '{size_mb}'; set client_min_messages = warning; set lock_timeout = '10s'");
     client.batch_execute(&settings).await?;
-    let tables = client
-        .query_one(
-            "select pg_catalog.count(*) from pg_catalog.pg_namespace where nspname in ('sales', 'billing', 'workload')",
-            &[],
-        )
-        .await?;
-    ensure!(tables.get::<_, i64>(0) == 0, "{database} already holds the sample: it is loaded into an empty database");
     for (_, name, text) in SCRIPTS.iter().filter(|(of, ..)| *of == database) {
         // One message, hence one transaction: a script is there as a whole or not at all.
         client.batch_execute(text).await.with_context(|| format!("loading {name}"))?;

@@ -5,6 +5,8 @@ pub mod check;
 pub mod invariants;
 mod order;
 mod read;
+#[cfg(test)]
+mod tests;
 
 pub use check::{CheckReport, check};
 pub use read::{ClientLedger, read_ledger};

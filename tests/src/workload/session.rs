@@ -16,6 +16,19 @@ pub struct Session {
     connection: JoinHandle<Result<(), Error>>,
 }
 
+impl Session {
+    /// The error's SQLSTATE. A server that ends a session between two statements says why on the connection, and the next statement
+    /// only finds it closed: then it is that reason.
+    pub async fn sqlstate(&mut self, error: &Error) -> String {
+        if error.code().is_none()
+            && let Ok(Ok(Err(reason))) = tokio::time::timeout(Duration::from_millis(50), &mut self.connection).await
+        {
+            return sqlstate(&reason);
+        }
+        sqlstate(error)
+    }
+}
+
 impl Drop for Session {
     fn drop(&mut self) {
         self.connection.abort();

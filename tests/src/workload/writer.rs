@@ -125,7 +125,7 @@ impl Writer {
     }
 
     async fn transaction(&mut self) -> Result<bool> {
-        let Some(session) = self.session.take() else { return Ok(false) };
+        let Some(mut session) = self.session.take() else { return Ok(false) };
         self.seq += 1;
         let id = Identity { client: self.client, seq: self.seq, slot: self.rng.random_range(0..SLOTS) };
         let shop = self.database == "shop";
@@ -151,7 +151,11 @@ impl Writer {
                 Ok(true)
             }
             Some(error) => {
-                let ending = self.fail(&out, id, end, error.as_ref())?;
+                let sqlstate = match &error {
+                    Some(error) => session.sqlstate(error).await,
+                    None => session::LOST.to_owned(),
+                };
+                let ending = self.fail(&out, id, end, error.as_ref(), sqlstate)?;
                 self.note(&out, op, start, end, ending);
                 self.session = self.keep(session, error.as_ref()).await;
                 Ok(false)
@@ -170,8 +174,14 @@ impl Writer {
         Ok(())
     }
 
-    fn fail(&mut self, out: &Outcome, id: Identity, at: u64, error: Option<&Error>) -> Result<Ending> {
-        let sqlstate = error.map_or_else(|| session::LOST.to_owned(), session::sqlstate);
+    fn fail(
+        &mut self,
+        out: &Outcome,
+        id: Identity,
+        at: u64,
+        error: Option<&Error>,
+        sqlstate: String,
+    ) -> Result<Ending> {
         self.recorder.failure(self.lane, &sqlstate);
         tracing::debug!(client = id.client, seq = id.seq, error = error.map(ToString::to_string), "failed");
         if out.commit_sent && !error.is_some_and(session::is_refusal) {
