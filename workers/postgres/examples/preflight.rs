@@ -52,7 +52,10 @@ fn spec(databases: &[String]) -> Result<proto::Spec, String> {
         name: "example".to_owned(),
         source: Some(endpoint("SOURCE")?),
         target: Some(endpoint("TARGET")?),
-        databases: databases.iter().map(|d| proto::Database { name: d.clone(), insert_only_tables: insert_only(d) }).collect(),
+        databases: databases
+            .iter()
+            .map(|d| proto::Database { name: d.clone(), insert_only_tables: insert_only(d) })
+            .collect(),
         engine: "auto".to_owned(),
         replication: Some(proto::Replication {
             user: variable("REPLICATION_USER")?,
@@ -62,7 +65,11 @@ fn spec(databases: &[String]) -> Result<proto::Spec, String> {
         }),
         traffic: Some(proto::Traffic { poolers: pooler().into_iter().collect() }),
         gates: Some(proto::Gates { max_transaction_age_ms: 5_000, ..proto::Gates::default() }),
-        budgets: Some(proto::Budgets { sequence_margin: 1_000, max_retained_wal_bytes: 16 << 30, ..proto::Budgets::default() }),
+        budgets: Some(proto::Budgets {
+            sequence_margin: 1_000,
+            max_retained_wal_bytes: 16 << 30,
+            ..proto::Budgets::default()
+        }),
         ..proto::Spec::default()
     })
 }
@@ -74,7 +81,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let report = preflight::run(&migration).await?;
     for finding in &report.findings {
         let place = [&finding.side, &finding.database, &finding.object].map(String::as_str).join(" ");
-        println!("{:<8} {} [{}]\n    {}\n    -> {}", finding.severity().as_str_name().trim_start_matches("SEVERITY_"), finding.code, place.trim(), finding.message, finding.remedy);
+        println!(
+            "{:<8} {} [{}]\n    {}\n    -> {}",
+            finding.severity().as_str_name().trim_start_matches("SEVERITY_"),
+            finding.code,
+            place.trim(),
+            finding.message,
+            finding.remedy
+        );
     }
     println!("{}", serde_json::to_string_pretty(&report.databases)?);
     Ok(())

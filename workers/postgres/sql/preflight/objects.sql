@@ -49,12 +49,24 @@ select pg_catalog.jsonb_build_object(
         select coalesce(pg_catalog.jsonb_agg(c.collname order by c.collname), '[]')
           from pg_catalog.pg_collation c
          where c.collversion is distinct from pg_catalog.pg_collation_actual_version(c.oid) and c.collversion is not null),
-    'home', pg_catalog.to_regclass('changeover.migration') is not null,
-    'home_schema', pg_catalog.to_regnamespace('changeover') is not null,
-    'pglogical_nodes', pg_catalog.to_regclass('pglogical.node') is not null,
-    'escalation', case when $2::text = '' then null else pg_catalog.jsonb_build_object(
-        'exists', pg_catalog.to_regprocedure($2 || '(text,text)') is not null,
-        'executable', coalesce(
-            pg_catalog.has_schema_privilege(pg_catalog.to_regnamespace(pg_catalog.split_part($2, '.', 1))::oid, 'usage')
-            and pg_catalog.has_function_privilege(pg_catalog.to_regprocedure($2 || '(text,text)')::oid, 'execute'), false)) end
+    -- by the catalogs: to_regclass fails in a schema without USAGE
+    'home_schema', (select n.oid is not null from (select 1) one left join pg_catalog.pg_namespace n on n.nspname = 'changeover'),
+    'home', (
+        select pg_catalog.jsonb_build_object(
+                   'readable', pg_catalog.has_schema_privilege(n.oid, 'usage') and pg_catalog.has_table_privilege(c.oid, 'select'))
+          from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+         where n.nspname = 'changeover' and c.relname = 'migration'),
+    'pglogical_nodes', (
+        select pg_catalog.jsonb_build_object(
+                   'readable', pg_catalog.has_schema_privilege(n.oid, 'usage') and pg_catalog.has_table_privilege(c.oid, 'select'))
+          from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+         where n.nspname = 'pglogical' and c.relname = 'node'),
+    'escalation', case when $2::text = '' then null else (
+        select pg_catalog.jsonb_build_object(
+                   'exists', pg_catalog.count(*) > 0,
+                   'executable', coalesce(pg_catalog.bool_or(
+                       pg_catalog.has_schema_privilege(n.oid, 'usage') and pg_catalog.has_function_privilege(p.oid, 'execute')), false))
+          from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+         where n.nspname = pg_catalog.split_part($2, '.', 1) and p.proname = pg_catalog.split_part($2, '.', 2)
+           and p.proargtypes = '25 25'::pg_catalog.oidvector) end
 )

@@ -13,7 +13,7 @@ with schemas as (
            select from pg_catalog.pg_depend d
             where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = c.oid and d.deptype = 'e')
 ), objects as (
-    select case when c.relkind in ('r', 'p', 'f') then 'table' when c.relkind = 'S' then 'sequence' else 'view' end as kind,
+    select case when c.relkind in ('r', 'p') then 'table' when c.relkind = 'f' then 'foreign table' when c.relkind = 'S' then 'sequence' else 'view' end as kind,
            n.nspname || '.' || c.relname as name, c.relowner as role
       from relations c join schemas n on n.oid = c.relnamespace
     union all

@@ -28,8 +28,11 @@ const NODES: &str = "select coalesce((select pg_catalog.jsonb_agg(n.node_name) f
 
 /// Looks at both sides at once, then at the poolers.
 pub(super) async fn collect(migration: &Migration) -> Facts {
-    let (source, target, poolers) =
-        tokio::join!(one_side(migration, &migration.source), one_side(migration, &migration.target), pooler::look(migration));
+    let (source, target, poolers) = tokio::join!(
+        one_side(migration, &migration.source),
+        one_side(migration, &migration.target),
+        pooler::look(migration)
+    );
     let (source_instance, source_databases, mut unseen) = source;
     let (target_instance, target_databases, target_unseen) = target;
     unseen.extend(target_unseen);
@@ -143,7 +146,7 @@ async fn of_source(look: &mut Look, tools: &Vec<String>, facts: &mut Database) {
 
 /// What an earlier migration, or another use of pglogical, has left.
 async fn leftovers(look: &mut Look, side: Side, objects: &Objects, facts: &mut Database) {
-    if objects.home {
+    if objects.home.is_some_and(|h| h.readable) {
         let ids: Option<Vec<String>> = look.at("the schema changeover", HOME, &[]).await;
         if let Some(ids) = ids {
             facts.homes.push((side, ids.into_iter().next()));
@@ -151,7 +154,7 @@ async fn leftovers(look: &mut Look, side: Side, objects: &Objects, facts: &mut D
     } else if objects.home_schema {
         facts.homes.push((side, None));
     }
-    if objects.pglogical_nodes {
+    if objects.pglogical_nodes.is_some_and(|n| n.readable) {
         let names: Option<Vec<String>> = look.at("pglogical's nodes", NODES, &[]).await;
         facts.nodes.extend(names.into_iter().flatten().map(|name| (side, name)));
     }

@@ -22,12 +22,19 @@ impl Look {
         let session = site.open(database, "preflight").await.map_err(|f| unreachable(site.side(), database, &f))?;
         // What would write anything fails: preflight changes nothing.
         let read_only = session.batch_execute("set default_transaction_read_only = on").await;
-        read_only.map_err(session.failed("making the session read-only")).map_err(|f| unreachable(site.side(), database, &f))?;
+        read_only
+            .map_err(session.failed("making the session read-only"))
+            .map_err(|f| unreachable(site.side(), database, &f))?;
         Ok(Self { session, side: site.side(), database: database.to_owned(), unseen: Vec::new() })
     }
 
     /// Runs a statement that returns one JSON document. `None`, and a note, when it can't be had.
-    pub(super) async fn at<T: DeserializeOwned>(&mut self, what: &str, sql: &str, parameters: Parameters<'_>) -> Option<T> {
+    pub(super) async fn at<T: DeserializeOwned>(
+        &mut self,
+        what: &str,
+        sql: &str,
+        parameters: Parameters<'_>,
+    ) -> Option<T> {
         match self.try_at(what, sql, parameters).await {
             Ok(fact) => Some(fact),
             Err(failure) => {
@@ -37,7 +44,12 @@ impl Look {
         }
     }
 
-    async fn try_at<T: DeserializeOwned>(&self, what: &str, sql: &str, parameters: Parameters<'_>) -> Result<T, Failure> {
+    async fn try_at<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        sql: &str,
+        parameters: Parameters<'_>,
+    ) -> Result<T, Failure> {
         let doing = format!("looking at {what}");
         let row = self.session.query_one(sql, parameters).await.map_err(self.session.failed(&doing))?;
         let json: serde_json::Value = row.try_get(0).map_err(self.session.failed(&doing))?;

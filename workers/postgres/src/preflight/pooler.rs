@@ -40,17 +40,24 @@ async fn ask(migration: &Migration, spec: &proto::Pooler, pooler: &mut Pooler) -
     let said = |f: changeover_domain::Failure| (f.message, f.remedy);
     let address = ConsoleAddress {
         host: spec.host.clone(),
-        port: u16::try_from(spec.port).map_err(|_| (format!("{} is no TCP port", spec.port), "correct it in the spec".to_owned()))?,
+        port: u16::try_from(spec.port)
+            .map_err(|_| (format!("{} is no TCP port", spec.port), "correct it in the spec".to_owned()))?,
         user: spec.user.clone(),
         password: secret::resolve(spec.password.as_ref(), "the pooler").map_err(said)?,
         ca_file: spec.ca_file.clone(),
     };
     let console = Console::open(&address).await.map_err(said)?;
-    pooler.version = show(&console, "show version").await?.first().map(|r| r.text("version").to_owned()).unwrap_or_default();
-    pooler.config = show(&console, "show config").await?.iter().map(|r| (r.text("key").to_owned(), r.text("value").to_owned())).collect();
+    pooler.version =
+        show(&console, "show version").await?.first().map(|r| r.text("version").to_owned()).unwrap_or_default();
+    pooler.config = show(&console, "show config")
+        .await?
+        .iter()
+        .map(|r| (r.text("key").to_owned(), r.text("value").to_owned()))
+        .collect();
     let users = show(&console, "show users").await?;
     pooler.user_modes = users.iter().map(|r| (r.text("name").to_owned(), r.text("pool_mode").to_owned())).collect();
-    let sides = [(Side::Source, addresses(&migration.source).await), (Side::Target, addresses(&migration.target).await)];
+    let sides =
+        [(Side::Source, addresses(&migration.source).await), (Side::Target, addresses(&migration.target).await)];
     for row in show(&console, "show databases").await? {
         if row.text("name") != "pgbouncer" {
             pooler.databases.push(database(migration, &row, &sides).await);

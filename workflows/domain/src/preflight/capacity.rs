@@ -158,13 +158,12 @@ fn locks(facts: &Facts, side: Side, out: &mut Findings) {
         return;
     };
     let holders = connections + number("max_prepared_transactions").unwrap_or_default();
-    let wanted = tables * 12 / 10;
-    if holders > 0 && per * holders < wanted {
+    if holders > 0 && per * holders * 10 < tables * 12 {
         let message = format!(
             "{tables} tables have to be locked at once, max_locks_per_transaction {per} x {holders} has room for {}",
             per * holders
         );
-        let to = wanted / holders + 1;
+        let to = tables * 12 / (10 * holders) + 1;
         let remedy = raise(instance, "max_locks_per_transaction", to, side);
         out.blocker("CO0320", &Place::side(side).object("max_locks_per_transaction"), message, remedy);
     }

@@ -83,6 +83,7 @@ pub const CODES: &[(&str, &str)] = &[
 ];
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

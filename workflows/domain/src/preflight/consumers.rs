@@ -87,6 +87,10 @@ fn leftovers(spec: &Spec, database: &Database, side: Side, out: &mut Findings) {
         let message = format!("pglogical is in use here: nodes {}; a database has one local node only", list(&nodes));
         let remedy = "end that replication: select pglogical.drop_subscription(…), then pglogical.drop_node(…); then drop extension pglogical;";
         out.blocker("CO0359", &place, message, remedy);
+    } else if database.objects(side).and_then(|o| o.pglogical_nodes).is_some_and(|n| !n.readable) {
+        let message = "pglogical is installed here, and the login can't see whether it is in use";
+        let remedy = "grant usage on schema pglogical and select on pglogical.node to the login, or drop extension pglogical if nobody uses it";
+        out.blocker("CO0359", &place, message, remedy);
     } else if database.objects(side).is_some_and(|o| o.extensions.iter().any(|e| e.name == "pglogical")) {
         out.info(
             "CO0359",
@@ -119,7 +123,8 @@ fn home(spec: &Spec, owner: Option<&str>, place: &Place, out: &mut Findings) {
             );
         }
         None => {
-            let message = "there is a schema `changeover` that belongs to no migration";
+            let message =
+                "there is a schema `changeover` that belongs to no migration, or to one that the login can't read";
             out.blocker(
                 "CO0360",
                 place,

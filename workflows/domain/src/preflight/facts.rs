@@ -378,7 +378,7 @@ pub struct Database {
     pub source_owners: Option<Vec<Owner>>,
     /// `occupied.sql` on the target.
     pub occupied: Option<Vec<Occupied>>,
-    /// Migration that the home schema belongs to, by side; `None` in it: a home without a migration's row.
+    /// Migration that the home schema belongs to, by side; `None` in it: it has no such row, or the login can't read it.
     pub homes: Vec<(Side, Option<String>)>,
     /// pglogical nodes, by side.
     pub nodes: Vec<(Side, String)>,
@@ -512,14 +512,21 @@ pub struct Objects {
     pub functions: Vec<Function>,
     /// Collations whose recorded version isn't the library's.
     pub collations: Vec<String>,
-    /// There is a `changeover.migration`.
-    pub home: bool,
     /// There is a schema `changeover`.
     pub home_schema: bool,
+    /// There is a `changeover.migration`.
+    pub home: Option<Readable>,
     /// There is a `pglogical.node`.
-    pub pglogical_nodes: bool,
+    pub pglogical_nodes: Option<Readable>,
     /// The escalation function; `None` when the spec names none.
     pub escalation: Option<Escalation>,
+}
+
+/// A table that is there.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Readable {
+    /// The login may read it.
+    pub readable: bool,
 }
 
 /// An installed extension.

@@ -23,7 +23,11 @@ mod tables;
 mod target;
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod testing;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 
 pub use codes::CODES;
 pub use facts::Facts;

@@ -54,6 +54,21 @@ fn set(side: Side, is_rds: bool, name: &str, value: &str, restart: bool) -> Stri
     }
 }
 
+/// The elements of a setting that is a list.
+fn elements(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(|e| e.trim().trim_matches(['"', '\''])).filter(|e| !e.is_empty())
+}
+
+/// The list with one element more: ALTER SYSTEM wants literals one by one, a parameter group plain text.
+fn with(list: &str, more: &str, is_rds: bool) -> String {
+    let all = elements(list).chain([more]);
+    if is_rds {
+        all.collect::<Vec<_>>().join(",")
+    } else {
+        all.map(crate::ident::literal).collect::<Vec<_>>().join(", ")
+    }
+}
+
 fn replication_settings(instance: &Instance, side: Side, place: &Place, out: &mut Findings) {
     let is_rds = instance.server.as_ref().is_some_and(|s| s.is_rds);
     let level = instance.setting("wal_level").unwrap_or("not visible");
@@ -87,11 +102,9 @@ fn pglogical(instance: &Instance, side: Side, place: &Place, out: &mut Findings)
         out.blocker("CO0302", &at, message, format!("grant pg_read_all_settings to {};", Ident::new(login)));
         return;
     };
-    let preloaded = libraries.split(',').any(|l| l.trim().trim_matches(['"', '\'']) == "pglogical");
-    if !preloaded {
-        let all = if libraries.is_empty() { "pglogical".to_owned() } else { format!("{libraries},pglogical") };
+    if !elements(libraries).any(|l| l == "pglogical") {
         let message = format!("shared_preload_libraries is `{libraries}`: pglogical isn't loaded");
-        let remedy = set(side, is_rds, "shared_preload_libraries", &crate::ident::literal(&all), true);
+        let remedy = set(side, is_rds, "shared_preload_libraries", &with(libraries, "pglogical", is_rds), true);
         out.blocker("CO0306", &at, message, remedy);
         return;
     }
@@ -115,14 +128,11 @@ fn pglogical(instance: &Instance, side: Side, place: &Place, out: &mut Findings)
 /// PostgreSQL 15.20 and its siblings refuse logical decoding by a plugin that isn't listed. Both sides are providers.
 fn output_plugins(instance: &Instance, side: Side, place: &Place, out: &mut Findings) {
     let Some(list) = instance.setting("output_plugin_libraries") else { return };
-    let mut plugins: Vec<&str> =
-        list.split(',').map(|p| p.trim().trim_matches(['"', '\''])).filter(|p| !p.is_empty()).collect();
-    if plugins.contains(&"pglogical_output") || plugins.contains(&"*") {
+    if elements(list).any(|p| p == "pglogical_output" || p == "*") {
         return;
     }
-    plugins.push("pglogical_output");
     let is_rds = instance.server.as_ref().is_some_and(|s| s.is_rds);
-    let value = plugins.iter().map(|p| crate::ident::literal(p)).collect::<Vec<_>>().join(", ");
+    let value = with(list, "pglogical_output", is_rds);
     let message = format!("output_plugin_libraries is `{list}`: creating pglogical's slot would be refused");
     out.blocker(
         "CO0308",
@@ -183,10 +193,8 @@ fn role_settings(spec: &Spec, instance: &Instance, place: &Place, out: &mut Find
     for name in ["default_transaction_read_only", "idle_session_timeout"] {
         let value = instance.setting(name).unwrap_or("off");
         if !matches!(value, "0" | "off") && !server.role_settings.iter().any(|s| s.name == name) {
-            let remedy = format!(
-                "alter role {} set {name} = default; or change it for the whole instance",
-                Ident::new(&*server.login.name)
-            );
+            let off = if name == "idle_session_timeout" { "0" } else { "off" };
+            let remedy = format!("alter role {} set {name} = {off};", Ident::new(&*server.login.name));
             in_the_way(name, false, format!("{name} is {value} for the instance"), remedy, &place.object(name), out);
         }
     }
@@ -257,13 +265,7 @@ pub(super) fn compare(facts: &Facts, out: &mut Findings) {
 /// Libraries that the source loads and the target doesn't.
 fn preloaded(facts: &Facts, out: &mut Findings) {
     let libraries = |i: &Instance| -> Option<Vec<String>> {
-        Some(
-            i.setting("shared_preload_libraries")?
-                .split(',')
-                .map(|l| l.trim().to_owned())
-                .filter(|l| !l.is_empty())
-                .collect(),
-        )
+        Some(elements(i.setting("shared_preload_libraries")?).map(str::to_owned).collect())
     };
     let (Some(source), Some(target)) = (libraries(&facts.source), libraries(&facts.target)) else { return };
     let missing: Vec<String> = source.into_iter().filter(|l| l != "pglogical" && !target.contains(l)).collect();

@@ -108,16 +108,22 @@ fn other_databases(spec: &Spec, facts: &Facts, out: &mut Findings) {
     let maintenance = |name: &str| {
         matches!(name, "postgres" | "rdsadmin") || spec.source.as_ref().is_some_and(|s| s.maintenance_database == name)
     };
-    for database in &catalog.databases {
-        if spec.databases.iter().any(|d| d.name == database.name) || maintenance(&database.name) {
-            continue;
-        }
-        let message = "the spec doesn't name this database: it stays behind, and after the switch no application role can log in to it";
+    let others: Vec<&str> = catalog
+        .databases
+        .iter()
+        .map(|d| d.name.as_str())
+        .filter(|name| !spec.databases.iter().any(|d| d.name == *name) && !maintenance(name))
+        .collect();
+    if !others.is_empty() {
+        let message = format!(
+            "the spec doesn't name {}: these stay behind, and after the switch no application role can log in to them",
+            list(&others)
+        );
         out.warning(
             "CO0368",
-            &Place::database(Side::Source, &database.name),
+            &Place::side(Side::Source),
             message,
-            "add it to the spec, or make sure that nobody needs it",
+            "add them to the spec, or make sure that nobody needs them",
         );
     }
 }
