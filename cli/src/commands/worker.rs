@@ -1,9 +1,9 @@
 //! `changeover worker`
 
-use std::{future::Future, io::IsTerminal, time::Duration};
+use std::{io::IsTerminal, time::Duration};
 
+use changeover_worker::WorkerSettings;
 use clap::ValueEnum;
-use temporalio_client::Client;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -54,18 +54,9 @@ pub(super) async fn run(ui: &Ui, args: &Args) -> Result<Exit, Problem> {
             _ = tokio::signal::ctrl_c() => {}
         }
     };
-    work(temporal.client, args.grace, stop).await.map_err(|e| broken(&format!("{e:#}")))?;
+    let settings = WorkerSettings { grace: args.grace };
+    changeover_worker::run(temporal.client, settings, stop).await.map_err(|e| broken(&format!("{e:#}")))?;
     Ok(Exit::Done)
-}
-
-#[cfg(feature = "worker")]
-async fn work(client: Client, grace: Duration, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-    changeover_worker::run(client, changeover_worker::WorkerSettings { grace }, stop).await
-}
-
-#[cfg(not(feature = "worker"))]
-async fn work(_client: Client, _grace: Duration, _stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-    anyhow::bail!("this build has no worker in it")
 }
 
 fn log(args: &Args) -> Result<(), Problem> {

@@ -7,7 +7,7 @@ with extension_member as materialized (
 ), space as materialized (
     select n.oid, n.nspname, n.nspowner, n.nspacl
       from pg_catalog.pg_namespace n
-     where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'changeover', 'pglogical', 'pglogical_origin', 'rds_tools')
+     where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'changeover', 'pglogical', 'pglogical_origin', 'rds_tools', 'changeover_escalation')
        and not exists (select from extension_member e where e.classid = 'pg_namespace'::regclass and e.objid = n.oid)
 ), class as materialized (
     select c.*, pg_catalog.format('%I.%I', s.nspname, c.relname) as object,

@@ -39,7 +39,7 @@ with recursive base (type, base) as (
       from pg_catalog.pg_class c
       join pg_catalog.pg_namespace n on n.oid = c.relnamespace
      where c.relkind = 'r' and c.relpersistence <> 't'
-       and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast', 'changeover', 'pglogical', 'pglogical_origin', 'rds_tools')
+       and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast', 'changeover', 'pglogical', 'pglogical_origin', 'rds_tools', 'changeover_escalation')
        and n.nspname !~ '^pg_(toast_)?temp_'
        and not exists (select from pg_catalog.pg_depend e
                         where e.classid = 'pg_catalog.pg_class'::regclass and e.objid = c.oid and e.deptype = 'e')

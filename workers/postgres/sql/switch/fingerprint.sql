@@ -6,7 +6,7 @@ select pg_catalog.md5(coalesce(pg_catalog.string_agg(line, e'\n' order by line),
       from pg_catalog.pg_class c
       join pg_catalog.pg_namespace n on n.oid = c.relnamespace
      where c.relkind in ('r', 'p', 'S') and c.relpersistence <> 't'
-       and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'pglogical', 'changeover', 'rds_tools')
+       and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'pglogical', 'changeover', 'rds_tools', 'changeover_escalation')
        and n.nspname <> all ($1::text[])
     union all
     select a.attrelid || '.' || a.attnum || ' ' || a.attacl::text

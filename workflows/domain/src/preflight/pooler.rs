@@ -14,7 +14,7 @@ const LOGIN_RETRY_SECONDS: f64 = 1.0;
 pub(super) fn check(spec: &Spec, facts: &Facts, out: &mut Findings) {
     if facts.poolers.is_empty() {
         let message = "the spec names no pooler: applications connect directly and have to find the target by themselves after the switch";
-        out.info("CO0378", &Place::spec(), message, "add [[traffic.poolers]] to the spec if there is a PgBouncer");
+        out.info("CO0378", &Place::spec(), message, "add [[traffic.pgbouncer]] to the spec if there is a PgBouncer");
     }
     for pooler in &facts.poolers {
         let place = Place::pooler(&pooler.name);

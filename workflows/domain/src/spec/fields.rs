@@ -70,8 +70,10 @@ pub struct Field {
 pub struct Section {
     /// Its name; empty for the keys at the top.
     pub path: &'static str,
-    /// `[[path]]`, once for each, at least one.
+    /// `[[path]]`, once for each.
     pub repeated: bool,
+    /// Whether it has to be written.
+    pub required: bool,
     /// What it is about.
     pub doc: &'static str,
     /// Its keys.
@@ -79,10 +81,6 @@ pub struct Section {
 }
 
 impl Section {
-    /// Whether the section has to be written: it has a required key.
-    pub fn required(&self) -> bool {
-        self.fields.iter().any(|f| f.need == Need::Required)
-    }
     /// The section's header as in TOML.
     pub fn header(&self) -> String {
         if self.repeated { format!("[[{}]]", self.path) } else { format!("[{}]", self.path) }
@@ -167,6 +165,7 @@ pub const SECTIONS: &[Section] = &[
     Section {
         path: "",
         repeated: false,
+        required: true,
         doc: "One migration: one source instance, one target instance, and all the databases listed.",
         fields: &[
             field(
@@ -185,16 +184,24 @@ pub const SECTIONS: &[Section] = &[
             ),
         ],
     },
-    Section { path: "source", repeated: false, doc: "The instance that the databases live on today.", fields: &SOURCE },
+    Section {
+        path: "source",
+        repeated: false,
+        required: true,
+        doc: "The instance that the databases live on today.",
+        fields: &SOURCE,
+    },
     Section {
         path: "target",
         repeated: false,
+        required: true,
         doc: "The instance that they move to. It exists, and holds the databases' names as empty databases.",
         fields: &TARGET,
     },
     Section {
         path: "databases",
         repeated: true,
+        required: true,
         doc: "One of these for each database to move. They all switch at once. The first one also holds the decisions.",
         fields: &[
             field("name", Kind::Text, Need::Required, "\"shop\"", "Name of the database, the same on both sides."),
@@ -210,6 +217,7 @@ pub const SECTIONS: &[Section] = &[
     Section {
         path: "replication",
         repeated: false,
+        required: true,
         doc: "How the two servers reach each other.",
         fields: &[
             field(
@@ -245,6 +253,7 @@ pub const SECTIONS: &[Section] = &[
     Section {
         path: "roles",
         repeated: false,
+        required: false,
         doc: "Roles are taken over with memberships, grants and settings. Their passwords can't be read, so they are given here, or reported as to be set by hand.",
         fields: &[
             field(
@@ -266,7 +275,8 @@ pub const SECTIONS: &[Section] = &[
     Section {
         path: "traffic.pgbouncer",
         repeated: true,
-        doc: "One of these for each PgBouncer (1.17 or newer, in transaction mode) that applications connect through.",
+        required: false,
+        doc: "One of these for each PgBouncer (1.17 or newer, in transaction mode) that applications connect through. Without any, a switch moves no traffic: applications that connect directly are turned away by the fenced side and have to find the other one by themselves.",
         fields: &[
             field(
                 "host",
@@ -309,6 +319,7 @@ pub const SECTIONS: &[Section] = &[
     Section {
         path: "gates",
         repeated: false,
+        required: false,
         doc: "What has to hold before a switch is tried. What can't be measured counts as not holding.",
         fields: &[
             field(
@@ -337,6 +348,7 @@ pub const SECTIONS: &[Section] = &[
     Section {
         path: "budgets",
         repeated: false,
+        required: false,
         doc: "What a switch, and the run as a whole, may cost.",
         fields: &[
             field(
@@ -386,6 +398,7 @@ pub const SECTIONS: &[Section] = &[
     Section {
         path: "verification",
         repeated: false,
+        required: false,
         doc: "All rows of all tables are compared, in chunks, while writes go on.",
         fields: &[
             field(
@@ -407,6 +420,7 @@ pub const SECTIONS: &[Section] = &[
     Section {
         path: "soak",
         repeated: false,
+        required: false,
         doc: "After a switch: the time in which the new side is watched before it can be finalized.",
         fields: &[
             field(

@@ -182,13 +182,14 @@ impl Reader<'_> {
             match written {
                 Some(1..) => {}
                 _ if faulty => {}
-                _ if section.required() => {
+                _ if section.required => {
                     let message = format!("the section {} is missing", section.header());
                     let keys = section.fields.iter().filter(|f| f.need == Need::Required).map(|f| f.key);
                     let remedy = format!("add {} with {}", section.header(), keys.collect::<Vec<_>>().join(", "));
                     let line = self.lines.last();
                     self.read.errors.push(SpecError::new(MISSING, line, section.path, message, remedy));
                 }
+                _ if section.repeated => {}
                 _ => self.fields(section, section.path, &DeTable::new(), self.lines.last()),
             }
         }

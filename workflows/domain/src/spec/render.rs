@@ -70,7 +70,7 @@ pub fn docs() -> String {
     );
     for section in SECTIONS {
         let title = if section.path.is_empty() { "At the top".to_owned() } else { format!("`{}`", section.header()) };
-        let need = if section.path.is_empty() || section.required() { "" } else { " May be left out." };
+        let need = if section.path.is_empty() || section.required { "" } else { " May be left out." };
         out.push_str(&format!("\n## {title}\n\n{}{need}\n\n", section.doc));
         out.push_str("| key | type | default | meaning | example |\n|---|---|---|---|---|\n");
         for field in section.fields {
@@ -143,7 +143,7 @@ fn put_section(root: &mut Value, section: &Section) {
     let mut at = root;
     let parts: Vec<&str> = section.path.split('.').filter(|p| !p.is_empty()).collect();
     for (depth, part) in parts.iter().enumerate() {
-        if section.required()
+        if section.required
             && let Some(required) = at["required"].as_array_mut()
             && !required.contains(&json!(part))
         {
@@ -151,7 +151,9 @@ fn put_section(root: &mut Value, section: &Section) {
         }
         let last = depth + 1 == parts.len();
         let fresh = match (last, section.repeated) {
-            (true, true) => json!({ "type": "array", "minItems": 1, "description": section.doc, "items": object }),
+            (true, true) => {
+                json!({ "type": "array", "minItems": u8::from(section.required), "description": section.doc, "items": object })
+            }
             (true, false) => object.clone(),
             (false, _) => json!({ "type": "object", "additionalProperties": false, "properties": {}, "required": [] }),
         };

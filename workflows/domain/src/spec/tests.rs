@@ -138,7 +138,7 @@ fn one_mistake_is_one_error(#[case] tail: &str, #[case] key: &str, #[case] code:
 #[rstest]
 #[case("[source]")]
 #[case("[[databases]]")]
-#[case("[[traffic.pgbouncer]]")]
+#[case("[replication]")]
 fn a_missing_section_is_named(#[case] header: &str) {
     // Parts start with their headers; the first one holds the keys at the top.
     let parts = SMALL.replace("\n[", "\n\0[");
@@ -147,6 +147,14 @@ fn a_missing_section_is_named(#[case] header: &str) {
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert_eq!(errors[0].code, "CO0104");
     assert!(errors[0].message.contains(header), "{errors:?}");
+}
+
+#[test]
+fn a_spec_without_a_pooler_is_understood() {
+    let kept = SMALL.split("[[traffic").next().unwrap();
+    assert_eq!(parse(kept).unwrap().traffic.unwrap().poolers.len(), 0);
+    let errors = parse(&format!("{kept}[[traffic.pgbouncer]]\n")).unwrap_err();
+    assert!(errors.iter().any(|e| e.key == "traffic.pgbouncer[0].host"), "{errors:?}");
 }
 
 #[test]
