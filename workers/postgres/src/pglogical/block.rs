@@ -40,7 +40,7 @@ pub(super) async fn slot_waits_for(session: &Session, application: &str) -> Resu
                from pg_catalog.pg_stat_activity w
               cross join lateral unnest(pg_catalog.pg_blocking_pids(w.pid)) p (pid)
                join pg_catalog.pg_stat_activity b on b.pid = p.pid
-              where w.application_name = $1 order by b.xact_start limit 5",
+              where w.application_name = $1 and w.datname = current_database() order by b.xact_start limit 5",
             &[&application],
         )
         .await
@@ -50,7 +50,7 @@ pub(super) async fn slot_waits_for(session: &Session, application: &str) -> Resu
             "select x.gid, x.owner::text, x.database::text, extract(epoch from clock_timestamp() - x.prepared)::bigint
                from pg_catalog.pg_prepared_xacts x
               where exists (select from pg_catalog.pg_locks l join pg_catalog.pg_stat_activity w using (pid)
-                             where w.application_name = $1 and not l.granted and l.transactionid = x.transaction)
+                             where w.application_name = $1 and w.datname = current_database() and not l.granted and l.transactionid = x.transaction)
               limit 5",
             &[&application],
         )

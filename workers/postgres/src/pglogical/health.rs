@@ -6,7 +6,10 @@ use changeover_domain::{
 };
 use futures::future::try_join_all;
 
-use super::{canary, status};
+use super::{
+    canary, sets,
+    status::{self, SyncState},
+};
 use crate::{Migration, Session, note};
 
 /// Seconds after which a confirmed position that doesn't move, although changes are made, is a problem. The subscriber
@@ -40,8 +43,16 @@ async fn one(
         return Ok(link);
     };
     link.status.clone_from(&found.status);
-    link.tables_total = found.tables;
-    link.tables_ready = found.tables_ready;
+    let in_sets = sets::count(migration, provider).await?;
+    link.tables_total = in_sets;
+    // Where nothing was copied, pglogical keeps a state of the subscription as a whole only.
+    link.tables_ready = match (direction, found.sync) {
+        (Direction::Reverse, SyncState::Ready) => in_sets,
+        _ => found.tables_ready,
+    };
+    if in_sets == 0 {
+        link.problems.push(format!("the replication sets on the {} are empty", provider.side));
+    }
     if found.status != "replicating" {
         link.problems.push(format!("the subscription on the {} is {}", subscriber.side, found.status));
     }

@@ -55,7 +55,25 @@ pub(super) async fn ensure(migration: &Migration, site: &Site, session: &Session
         escalate::run(session, site, &Escalated::CreatePglogical).await.map_err(uninstallable)?;
     }
     let_replication_in(migration, session).await?;
-    exposed(migration, site, session).await
+    let mut warnings = exposed(migration, site, session).await?;
+    warnings.extend(talkative(session).await?);
+    Ok(warnings)
+}
+
+/// pglogical gives its whole connection string as DETAIL when a connection fails; only `log_error_verbosity = terse` keeps
+/// DETAIL, and with it rows and passwords, out of the server's log.
+async fn talkative(session: &Session) -> Result<Option<String>, Failure> {
+    let row = session
+        .query_one("select current_setting('log_error_verbosity')", &[])
+        .await
+        .map_err(session.failed("reading log_error_verbosity"))?;
+    let verbosity: String = row.get(0);
+    Ok((verbosity != "terse").then(|| {
+        format!(
+            "CO0519 log_error_verbosity is {verbosity} on the {}: when pglogical loses a connection, the server's log gets the replication login's password",
+            session.side
+        )
+    }))
 }
 
 fn uninstallable(failure: Failure) -> Failure {

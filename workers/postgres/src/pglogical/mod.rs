@@ -48,25 +48,35 @@ pub struct EngineOutcome {
 }
 
 impl EngineOutcome {
+    /// Adds warnings, each once: most are alike in all databases of a side.
+    fn warn(&mut self, warnings: impl IntoIterator<Item = String>) {
+        for warning in warnings {
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
+    }
     fn sum(parts: impl IntoIterator<Item = EngineOutcome>) -> EngineOutcome {
         parts.into_iter().fold(EngineOutcome::default(), |mut sum, part| {
             sum.tables += part.tables;
             sum.tables_added += part.tables_added;
-            sum.warnings.extend(part.warnings);
+            sum.warn(part.warnings);
             sum
         })
     }
 }
 
 /// Makes sure that the side that rows come from is ready to be read, in every database: extension, node, replication sets
-/// with all their tables, and the rights of the replication login.
+/// with all their tables, and the rights of the replication login. Once the subscription has been made no table is added any
+/// more: the rows that it holds would be missing. [`sync_progress`] and `drift::check` name such tables.
 pub async fn ensure_provider(migration: &Migration, direction: Direction) -> Result<EngineOutcome, Failure> {
     let site = migration.provider(direction);
     let parts = try_join_all(migration.databases().iter().map(async |database| {
         let session = site.open(&database.name, "provider").await?;
         let warnings = install::ensure(migration, site, &session).await?;
         node::ensure(migration, site, &session).await?;
-        let tables = sets::ensure(migration, site, &session, database).await?;
+        let begun = subscription::begun(&session, direction).await?;
+        let tables = sets::ensure(migration, site, &session, database, !begun).await?;
         Ok::<_, Failure>(EngineOutcome { tables: tables.all, tables_added: tables.added, warnings })
     }))
     .await?;
@@ -99,7 +109,7 @@ async fn ensure(migration: &Migration, direction: Direction) -> Result<EngineOut
         Ok::<_, Failure>(warnings)
     }))
     .await?;
-    outcome.warnings.extend(warnings.into_iter().flatten());
+    outcome.warn(warnings.into_iter().flatten());
     Ok(outcome)
 }
 

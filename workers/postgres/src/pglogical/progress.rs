@@ -10,7 +10,7 @@ use changeover_domain::{Direction, Failure, proto::Progress};
 use futures::future::try_join_all;
 
 use super::{
-    set_names,
+    set_names, sets,
     status::{self, Subscription, SyncState},
     subscription, unstick,
 };
@@ -128,7 +128,9 @@ async fn sizes_of_source(migration: &Migration, source: &Session) -> Result<Hash
 async fn sizes_of_target(target: &Session) -> Result<HashMap<String, u64>, Failure> {
     let rows = target
         .query(
-            "select n.nspname || '.' || c.relname, coalesce(pg_catalog.pg_table_size(c.oid), 0)
+            // An empty table has a size too, that of its TOAST's index: what counts as begun is the heap.
+            "select n.nspname || '.' || c.relname,
+                    case when pg_catalog.pg_relation_size(c.oid) > 0 then coalesce(pg_catalog.pg_table_size(c.oid), 0) else 0 end
                from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
               where c.relkind = 'r' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'",
             &[],
@@ -152,8 +154,7 @@ async fn current(target: &Session) -> Result<Option<Current>, Failure> {
     Ok(row.map(|r| Current { name: r.get(0), rows: r.get::<_, i64>(1).unsigned_abs() }))
 }
 
-/// Tables of the sets that pglogical keeps no state of, although the copy is over: they were added later, and nobody copied
-/// their rows.
+/// Tables that pglogical keeps no state of, although the copy is over: they were made later, and nobody copied their rows.
 async fn uncopied(
     migration: &Migration,
     source: &Session,
@@ -163,18 +164,7 @@ async fn uncopied(
     if found.sync != SyncState::Ready {
         return Ok(Vec::new());
     }
-    let failed = source.failed("reading the replication sets");
-    let wanted = source
-        .query(
-            "select n.nspname || '.' || c.relname
-               from pglogical.replication_set s join pglogical.local_node l on l.node_id = s.set_nodeid
-               join pglogical.replication_set_table t using (set_id)
-               join pg_catalog.pg_class c on c.oid = t.set_reloid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-              where s.set_name::text = any ($1) order by 1",
-            &[&set_names(migration)],
-        )
-        .await
-        .map_err(failed)?;
+    let wanted = sets::names(source, &migration.source).await?;
     let known = target
         .query(
             "select sync_nspname || '.' || sync_relname from pglogical.local_sync_status where sync_subid = $1 and sync_relname is not null",
@@ -183,7 +173,7 @@ async fn uncopied(
         .await
         .map_err(target.failed("reading the state of tables"))?;
     let known: std::collections::HashSet<String> = known.iter().map(|r| r.get(0)).collect();
-    Ok(wanted.iter().map(|r| r.get::<_, String>(0)).filter(|t| !known.contains(t)).take(5).collect())
+    Ok(wanted.into_iter().filter(|t| !known.contains(t)).take(5).collect())
 }
 
 fn sum_up(
@@ -202,7 +192,7 @@ fn sum_up(
         if let Some(current) = current.filter(|c| c.name == *name) {
             sum.bytes_done += size.min(table.bytes);
             sum.rows_done += current.rows.min(table.rows);
-        } else if copied || size > 0 || (table.bytes == 0 && sync == SyncState::Data) {
+        } else if copied || size > 0 || (table.rows == 0 && sync == SyncState::Data) {
             // A copy is often smaller than its original, which holds dead rows too: done is done.
             sum.bytes_done += table.bytes;
             sum.rows_done += table.rows;

@@ -53,7 +53,14 @@ async fn remove_one(migration: &Migration, direction: Direction, database: &str)
     let provider = migration.provider(direction).open(database, "remove").await;
     let slot = remove_subscription(migration, direction, &subscriber, provider.as_ref().ok()).await?;
     let provider = provider.map_err(|e| left(direction, database, &e))?;
-    remove_slots(direction, &provider, slot).await
+    remove_slots(direction, &provider, slot).await?;
+    // Only now: until here the names were needed.
+    for session in [&provider, &subscriber] {
+        if home::exists(session).await? {
+            note::forget(&**session, session.side, &slot_note(direction)).await?;
+        }
+    }
+    Ok(())
 }
 
 fn left(direction: Direction, database: &str, failure: &Failure) -> Failure {

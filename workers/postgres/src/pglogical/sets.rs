@@ -32,17 +32,21 @@ struct Table {
     generated: bool,
 }
 
-/// Makes sure that both sets exist and hold every table that they should.
+/// Makes sure that both sets exist and hold every table that they should; without `may_add` those that are missing stay out.
 pub(super) async fn ensure(
     migration: &Migration,
     site: &Site,
     session: &Session,
     database: &Database,
+    may_add: bool,
 ) -> Result<Tables, Failure> {
     let (set, insert_only) = (migration.id.set(), migration.id.insert_only_set());
     create(session, set.raw(), true).await?;
     create(session, insert_only.raw(), false).await?;
-    let wanted = wanted(session, site, database).await?;
+    let wanted = candidates(session, site).await?;
+    if may_add {
+        refuse(session, database, &wanted)?;
+    }
     let present = present(migration, session).await?;
     let mut added = 0;
     for table in &wanted {
@@ -62,10 +66,11 @@ pub(super) async fn ensure(
                     "its key was changed during the migration: undo that, or abort and start anew",
                 ));
             }
-            None => {
+            None if may_add => {
                 add(session, set, table).await?;
                 added += 1;
             }
+            None => {}
         }
     }
     Ok(Tables { all: wanted.len() as u64, added })
@@ -109,11 +114,24 @@ async fn present(migration: &Migration, session: &Session) -> Result<HashMap<u32
     Ok(rows.iter().map(|r| (r.get(0), r.get(1))).collect())
 }
 
-/// All tables of the database, or a refusal that names those that pglogical can't carry.
-async fn wanted(session: &Session, site: &Site, database: &Database) -> Result<Vec<Table>, Failure> {
+/// Names of all tables that should be copied, as `schema.table`.
+pub(super) async fn names(session: &Session, site: &Site) -> Result<Vec<String>, Failure> {
+    Ok(candidates(session, site).await?.iter().map(|t| t.name.raw()).collect())
+}
+
+/// Number of tables in our sets.
+pub(super) async fn count(migration: &Migration, session: &Session) -> Result<u64, Failure> {
+    if !super::install::exists(session).await? {
+        return Ok(0);
+    }
+    Ok(present(migration, session).await?.len() as u64)
+}
+
+/// All tables of the database that should be in a set.
+async fn candidates(session: &Session, site: &Site) -> Result<Vec<Table>, Failure> {
     let rows =
         session.query(TABLES_SQL, &[&escalation_schema(site)]).await.map_err(session.failed("listing tables"))?;
-    let tables: Vec<Table> = rows
+    Ok(rows
         .iter()
         .map(|r| Table {
             oid: r.get("oid"),
@@ -122,11 +140,15 @@ async fn wanted(session: &Session, site: &Site, database: &Database) -> Result<V
             keyed: r.get("keyed"),
             generated: r.get("generated"),
         })
-        .collect();
+        .collect())
+}
+
+/// Refuses tables that pglogical can't carry, naming them.
+fn refuse(session: &Session, database: &Database, tables: &[Table]) -> Result<(), Failure> {
     let refused: Vec<String> =
         tables.iter().filter_map(|t| objection(t, database).map(|why| format!("{} ({why})", t.name.raw()))).collect();
     if refused.is_empty() {
-        return Ok(tables);
+        return Ok(());
     }
     let more = refused.len().saturating_sub(10);
     let list = refused.into_iter().take(10).collect::<Vec<_>>().join(", ");

@@ -23,6 +23,12 @@ pub(super) fn slot_note(direction: Direction) -> String {
     format!("pglogical.slot.{direction}")
 }
 
+/// Whether the subscription of a direction was made, or begun to be made. `provider` is a session to its provider.
+pub(super) async fn begun(provider: &Session, direction: Direction) -> Result<bool, Failure> {
+    let slot: Option<String> = note::get(&**provider, provider.side, &slot_note(direction)).await?;
+    Ok(slot.is_some())
+}
+
 /// Makes sure that the subscription is there, enabled, and that its slot exists. `session` is one to the subscriber.
 pub(super) async fn ensure(migration: &Migration, direction: Direction, session: &Session) -> Result<(), Failure> {
     let provider = migration.provider(direction).open(&session.database, "provider").await?;
