@@ -3,6 +3,8 @@
 # Python. Run it as often as you like: when everything is there it takes a fraction of a second and changes nothing.
 # What is missing and can't be installed is named with the command that mends it.
 #
+#   dev/setup.sh [rust] [packages] [temporal]    (default: all three)
+#
 #   CHANGEOVER_CACHE   where downloaded tools live (default: ~/.cache/changeover)
 set -euo pipefail
 
@@ -22,7 +24,8 @@ missing_packages() {
     [[ -x $PG_BIN/psql && -x $PG_BIN/pg_dump ]] || echo "postgresql-client-$PG_MAJOR"
     [[ -e /usr/share/postgresql/$PG_MAJOR/extension/pglogical.control ]] || echo "postgresql-$PG_MAJOR-pglogical"
     [[ -x /usr/sbin/pgbouncer ]] || command -v pgbouncer >/dev/null || echo pgbouncer
-    command -v cc >/dev/null || echo build-essential
+    # Rust links with it.
+    [[ " $parts " != *" rust "* ]] || command -v cc >/dev/null || echo build-essential
     # Root starts the servers under a user of their own.
     [[ $(id -u) != 0 ]] || command -v runuser >/dev/null || echo util-linux
 }
@@ -129,6 +132,10 @@ ensure_temporal() {
     "$CACHE/bin/temporal" --version >&2 || fail "the fetched temporal CLI doesn't run here; put one that does on PATH."
 }
 
-ensure_rust
-ensure_packages
-ensure_temporal
+readonly parts="${*:-rust packages temporal}"
+for part in $parts; do
+    case $part in
+        rust | packages | temporal) "ensure_$part" ;;
+        *) fail "unknown part '$part': rust, packages, temporal" ;;
+    esac
+done

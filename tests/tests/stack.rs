@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 use changeover_tests::stack::connect::{self, Login};
 use changeover_tests::stack::{
-    Cluster, PoolerLogin, Side, Stack, StackInfo, StackOptions, StopMode, audit, guard, process, rds, sample_login,
+    Cluster, Part, PoolerLogin, Side, Stack, StackInfo, StackOptions, StopMode, audit, guard, prepare, process, rds,
+    sample_login,
 };
 use std::path::PathBuf;
 use std::time::Duration;
@@ -253,5 +254,29 @@ async fn a_detached_stack_is_found_and_taken_down_by_its_directory() -> Result<(
     guard::take_down(&info.directory, false)?;
     assert!(servers.iter().all(|pid| !process::is_alive(*pid)));
     assert!(!info.directory.exists());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_runs_by_itself_is_made_once_and_keeps_its_data() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let mut options = StackOptions { temporal: None, ..with_source_databases() };
+    "localhost".clone_into(&mut options.hosts.source);
+    let info = prepare(directory.path(), &options).await?;
+    assert_eq!(prepare(directory.path(), &options).await?.source.port, info.source.port);
+    let user = process::ServerUser::detect()?;
+
+    // A creation that was cut off leaves a data directory, and no note that it is made.
+    std::fs::create_dir(info.source.data())?;
+    Part::Source.start(&info, user, &options).await?;
+    assert!(Part::Source.is_running(&info) && !Part::Target.is_running(&info));
+    rds::psql(&info.source, "shop", "create table t ()").await?;
+
+    info.source.kill().await?;
+    assert!(!Part::Source.is_running(&info));
+    Part::Source.start(&info, user, &options).await?;
+    rds::psql(&info.source, "shop", "drop table t").await?;
+    Part::Source.stop(&info, user).await?;
+    assert!(!Part::Source.is_running(&info));
     Ok(())
 }

@@ -6,6 +6,7 @@ mod stack;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
 /// The local stack (two PostgreSQL clusters, PgBouncer, Temporal) and the judge of what happens on it.
 #[derive(Parser)]
@@ -33,9 +34,19 @@ enum Command {
 }
 
 #[tokio::main]
-async fn main() -> Result<()> {
+async fn main() -> ExitCode {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).init();
-    match Cli::parse().command {
+    match run(Cli::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("changeover-dev: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<()> {
+    match command {
         Command::Up(up) => up.run().await,
         Command::Down(down) => down.run(),
         Command::Env(which) => stack::print_environment(&which.find()?),
