@@ -82,8 +82,8 @@ begin
         drop extension if exists pglogical;
         drop schema if exists pglogical;
     elsif action = 'create_event_trigger' then
-        -- Amazon RDS User Guide, "Event triggers for RDS for PostgreSQL": "all current PostgreSQL versions support event
-        -- triggers"; the master user creates them.
+        -- Amazon RDS User Guide, "Event triggers for RDS for PostgreSQL": the main user account may create, modify, rename
+        -- and delete event triggers.
         execute pg_catalog.format(
             'create event trigger %I on ddl_command_start execute function changeover.refuse_ddl()', argument);
         execute pg_catalog.format(
@@ -91,7 +91,7 @@ begin
         execute pg_catalog.format(
             'create event trigger %I on sql_drop execute function changeover.refuse_ddl()', argument || '_drop');
     elsif action = 'drop_event_trigger' then
-        -- The same page: the trigger's creator drops it.
+        -- The same page.
         execute pg_catalog.format('drop event trigger if exists %I', argument);
         execute pg_catalog.format('drop event trigger if exists %I', argument || '_end');
         execute pg_catalog.format('drop event trigger if exists %I', argument || '_drop');

@@ -1,6 +1,6 @@
 -- What Amazon RDS for PostgreSQL gives its customers instead of a superuser, as near as vanilla PostgreSQL 15 allows.
--- Run once per cluster by the bootstrap superuser `rdsadmin`. The passwords are psql-free placeholders: the caller replaces
--- :changeover_password and :replication_password by quoted literals.
+-- Run once per cluster by the bootstrap superuser `rdsadmin`. The caller replaces :changeover_password and
+-- :replication_password by quoted literals.
 create role rds_superuser nologin;
 create role rds_replication nologin;
 create role rds_password nologin;
@@ -16,6 +16,6 @@ grant rds_superuser, rds_replication to changeover;
 create role changeover_repl login nosuperuser nocreatedb nocreaterole replication password :replication_password;
 grant rds_replication to changeover_repl;
 
--- RDS: "rds_superuser may set session_replication_role" (Using PostgreSQL extensions / parameter groups). Initial table
--- synchronisation of pglogical needs it.
+-- pglogical's initial copy sets session_replication_role as the login of the subscriber's node. That it works for rds_superuser
+-- on RDS follows from "Setting up the pglogical extension", which asks for no other role; the page doesn't name the parameter.
 grant set on parameter session_replication_role to rds_superuser;

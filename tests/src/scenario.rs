@@ -10,11 +10,13 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
 use crate::{
-    oracle::{Difference, RowsReport, SequenceFault, Snapshot, arrived, compare_rows, compare_sequences, retired, unchanged},
+    oracle::{
+        Difference, RowsReport, SequenceFault, Snapshot, arrived, compare_rows, compare_sequences, retired, unchanged,
+    },
     product::{Product, SpecOptions, Status, Worker, spec_text},
     sample,
     stack::{SAMPLE_LOGINS, Side, StackInfo},
-    workload::{Workload, WorkloadHandle, WorkloadOptions, WindowStats},
+    workload::{WindowStats, Workload, WorkloadHandle, WorkloadOptions},
 };
 
 /// The name of the migration in a scenario.
@@ -128,7 +130,11 @@ impl<'a> Scenario<'a> {
         println!("$ changeover {}", arguments.join(" "));
         match self.product.show(arguments, LONG).await? {
             0 => Ok(()),
-            code => bail!("`changeover {}` ended with {code}; logs are in {}", arguments.join(" "), self.product.directory().display()),
+            code => bail!(
+                "`changeover {}` ended with {code}; logs are in {}",
+                arguments.join(" "),
+                self.product.directory().display()
+            ),
         }
     }
 
@@ -250,7 +256,8 @@ impl<'a> Scenario<'a> {
 
 async fn start_load(info: &StackInfo, ledger: &Path, writers: usize, rate: f64) -> Result<WorkloadHandle> {
     let mut load = WorkloadOptions::on_stack(info, ledger.to_owned());
-    let defaults = WorkloadOptions::new(ledger.to_owned(), load.ca.clone(), load.bouncer.clone(), load.direct.clone(), writers);
+    let defaults =
+        WorkloadOptions::new(ledger.to_owned(), load.ca.clone(), load.bouncer.clone(), load.direct.clone(), writers);
     load.groups = defaults.groups;
     load.rate = rate;
     let workload = Workload::start(load).await?;

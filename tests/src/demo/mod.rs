@@ -34,7 +34,10 @@ pub async fn run(options: &ScenarioOptions, keep: bool) -> Result<Report> {
 }
 
 async fn migrate(info: &StackInfo, options: &ScenarioOptions) -> Result<Report> {
-    say(&format!("loading the sample databases ({} MB) and putting them under load ({} writers)", options.size_mb, options.writers));
+    say(&format!(
+        "loading the sample databases ({} MB) and putting them under load ({} writers)",
+        options.size_mb, options.writers
+    ));
     let mut scenario = Scenario::prepare(info, options, true).await?;
     let spec = scenario.spec.clone();
     for verb in ["preflight", "plan", "start"] {

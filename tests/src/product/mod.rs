@@ -97,7 +97,8 @@ impl Product {
     /// Runs a command with its output on this process's terminal; returns its exit code.
     pub async fn show(&self, arguments: &[&str], deadline: Duration) -> Result<i32> {
         let told = format!("changeover {}", arguments.join(" "));
-        let mut child = self.command(arguments).stdin(Stdio::null()).spawn().with_context(|| format!("starting `{told}`"))?;
+        let mut child =
+            self.command(arguments).stdin(Stdio::null()).spawn().with_context(|| format!("starting `{told}`"))?;
         let status = tokio::time::timeout(deadline, child.wait())
             .await
             .with_context(|| format!("`{told}` didn't end within {deadline:?}"))??;
