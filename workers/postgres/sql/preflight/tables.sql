@@ -32,13 +32,12 @@ with relations as (
 ), columns as (
     select a.attrelid,
            pg_catalog.array_agg(a.attname::text order by a.attnum) filter (where a.attgenerated <> '') as generated,
-           -- pglogical sends these as the source's object numbers, which mean something else on the target
+           -- pglogical sends these, arrays and domains of them included, as the source's object numbers (tried with 2.4.2)
            pg_catalog.array_agg(a.attname::text || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod) order by a.attnum) filter (
-               where coalesce(nullif(t.typbasetype, 0), t.oid) in (
+               where coalesce(nullif(b.typelem, 0), nullif(t.typelem, 0), b.oid, t.oid) in (
                          'regclass'::regtype, 'regcollation'::regtype, 'regconfig'::regtype, 'regdictionary'::regtype,
                          'regnamespace'::regtype, 'regoper'::regtype, 'regoperator'::regtype, 'regproc'::regtype,
-                         'regprocedure'::regtype, 'regrole'::regtype, 'regtype'::regtype)
-                  or (t.typtype = 'd' and (b.typtype = 'c' or b.typelem >= 16384))) as numbered
+                         'regprocedure'::regtype, 'regrole'::regtype, 'regtype'::regtype)) as numbered
       from pg_catalog.pg_attribute a
       join relations r on r.oid = a.attrelid
       join pg_catalog.pg_type t on t.oid = a.atttypid
