@@ -8,6 +8,16 @@ revoke all on database shop from public;
 grant connect on database shop to shop_readers, shop_support, shop_lead;
 grant connect, temporary on database shop to shop_app;
 grant create on database shop to crm_owner;
+-- PUBLIC has no CONNECT here, so the migration's two logins need it by name, as preflight tells the operator (CO0324, CO0325).
+do $$
+declare
+    login name;
+begin
+    for login in select rolname from pg_catalog.pg_roles where rolname in ('changeover', 'changeover_repl') loop
+        execute pg_catalog.format('grant connect on database shop to %I', login);
+    end loop;
+end
+$$;
 reset role;
 
 set role billing_owner;
