@@ -6,12 +6,16 @@ SHELL := bash
 # One build directory for all clones, so that a second clone doesn't build cold.
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/changeover/target
 export CHANGEOVER_CACHE ?= $(HOME)/.cache/changeover
-# Behind whatever is installed: what the set-up has fetched.
-export PATH := $(PATH):$(CHANGEOVER_CACHE)/bin
+# Behind whatever is installed: where rustup puts cargo, and what the set-up has fetched.
+export PATH := $(PATH):$(HOME)/.cargo/bin:$(CHANGEOVER_CACHE)/bin
 
-# KEEP=1 leaves the demo's stack running. DEMO_ARGS go to the demo, TEST_ARGS to `cargo test`, DEV_ARGS to `changeover-dev up`.
+BIN := $(CARGO_TARGET_DIR)/debug
+
+# KEEP=1 leaves the demo's stack running. DEMO_ARGS go to the demo, BENCH_ARGS to the one for timings, TEST_ARGS to `cargo test`,
+# DEV_ARGS to `changeover-dev up`.
 KEEP ?=
 DEMO_ARGS ?=
+BENCH_ARGS ?= --size-mb 1000 --rate 50
 TEST_ARGS ?=
 DEV_ARGS ?=
 
@@ -23,27 +27,27 @@ help: ## this list
 setup: ## install or check what the runs need (fast when it is there)
 	@dev/setup.sh
 
+# One selection of packages for all targets: another one would give shared dependencies other features, and build them anew.
 build: setup
-	@cargo build --locked -p changeover
-	@cargo build --locked -p changeover-tests --bins
+	@cargo build --locked --workspace --bins
 
 demo: build ## a whole migration on a local stack: copy, switch, roll back, switch again, finalize (KEEP=1 leaves the stack up)
-	@cargo run -q --locked -p changeover-tests --bin changeover-demo -- $(if $(KEEP),--keep) $(DEMO_ARGS)
+	@$(BIN)/changeover-demo $(if $(KEEP),--keep) $(DEMO_ARGS)
 
 test: build ## all tests; `.ci/run` calls this
 	@cargo test --locked --workspace --no-fail-fast $(TEST_ARGS) 2>&1 | dev/count-tests.sh
 
-bench: build ## timings of what has to be fast
-	@cargo bench --locked --workspace
+bench: build ## the demo with more data and more load; its report, with rates and pauses, lands in target/bench
+	@$(BIN)/changeover-demo --directory target/bench $(BENCH_ARGS)
 
 lint: setup ## formatting, clippy with warnings as errors, dependency rules, the compose file
 	@dev/lint.sh
 
 dev: build ## start the stack (PostgreSQL twice, PgBouncer, Temporal) and leave it running until Ctrl-C
-	@cargo run -q --locked -p changeover-tests --bin changeover-dev -- up $(DEV_ARGS)
+	@$(BIN)/changeover-dev up $(DEV_ARGS)
 
-down: ## stop every stack that was detached or left behind
-	@cargo run -q --locked -p changeover-tests --bin changeover-dev -- down --all
+down: build ## stop every stack that was detached or left behind
+	@$(BIN)/changeover-dev down --all
 
 clean: ## remove build results of this project (the shared build directory included)
 	@cargo clean
