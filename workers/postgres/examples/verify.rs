@@ -1,5 +1,5 @@
 //! Verifies two live servers by hand: `verify [forward|reverse] DATABASE…`. Addresses and passwords come from the environment
-//! (CHANGEOVER_SOURCE_HOST, _PORT, _PASSWORD, the same for TARGET, CHANGEOVER_USER, CHANGEOVER_CA, CHANGEOVER_MIGRATION,
+//! (CHANGEOVER_SOURCE_HOST, _PORT, _PASSWORD, the same for TARGET, CHANGEOVER_USER, CHANGEOVER_CA, CHANGEOVER_ESCALATION, CHANGEOVER_MIGRATION,
 //! CHANGEOVER_REPLICATION_USER, CHANGEOVER_REPLICATION_PASSWORD). Replication and the home schemas must be there.
 #![allow(clippy::print_stdout)]
 
@@ -27,6 +27,7 @@ fn endpoint(side: &str) -> Option<Endpoint> {
         password: secret(&format!("{side}_PASSWORD")),
         maintenance_database: "postgres".into(),
         ca_file: variable("CA"),
+        escalation: variable("ESCALATION"),
         ..Endpoint::default()
     })
 }

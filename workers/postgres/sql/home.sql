@@ -79,6 +79,14 @@ create table if not exists changeover.baseline (
     hash   text not null
 );
 
+-- The differences that a run of verification has found (on the target), by key: as many as are told apart.
+create table if not exists changeover.verify_difference (
+    run    text not null,
+    number bigint not null,
+    what   text not null,
+    primary key (run, number)
+);
+
 -- The DDL guard's function, run by three event triggers that are made only when they are needed. DDL is refused before it
 -- begins. What may concern a temporary object only is judged when it's over, by what it made or dropped.
 create or replace function changeover.refuse_ddl() returns event_trigger

@@ -1,13 +1,14 @@
 -- The schema and the rights of a database as (kind, object, definition), to be compared with the other side's.
 -- Needs: nothing but the catalogs. Locks: none. Nothing of extensions, of replication or of Changeover itself.
 -- $1: roles whose rights don't count (the replication login, the migration's login): those come and go with the migration.
+-- $2: schemas that belong to the set-up and not to the application.
 -- Rights that a fence has taken away for the time being are in changeover.saved_acl and count as there.
 with extension_member as materialized (
     select classid, objid from pg_catalog.pg_depend where deptype = 'e'
 ), space as materialized (
     select n.oid, n.nspname, n.nspowner, n.nspacl
       from pg_catalog.pg_namespace n
-     where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'changeover', 'pglogical', 'pglogical_origin', 'rds_tools', 'changeover_escalation')
+     where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'changeover', 'pglogical') and n.nspname <> all ($2::text[])
        and not exists (select from extension_member e where e.classid = 'pg_namespace'::regclass and e.objid = n.oid)
 ), class as materialized (
     select c.*, pg_catalog.format('%I.%I', s.nspname, c.relname) as object,
@@ -95,7 +96,7 @@ select 'type', k.object, pg_catalog.concat_ws(' ', k.typtype, k.typnotnull, pg_c
        (select pg_catalog.string_agg(pg_catalog.format('%I', o.conname), ',' order by o.conname collate "C") from pg_catalog.pg_constraint o where o.contypid = k.oid))
   from kind k
 union all
-select 'extension', e.extname::text, 'there' from pg_catalog.pg_extension e where e.extname not in ('pglogical', 'pglogical_origin')
+select 'extension', e.extname::text, 'there' from pg_catalog.pg_extension e where e.extname not in ('pglogical')
 union all
 select 'owner of ' || c.word, c.object, pg_catalog.pg_get_userbyid(c.relowner) from class c
 union all

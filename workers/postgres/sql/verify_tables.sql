@@ -1,5 +1,6 @@
 -- Every table with rows of its own (plain tables and partition leaves; not views, not partitioned parents), with what
--- comparing it needs. Needs: nothing but the catalogs. Locks: none. {actual} is the version of the collation library as the
+-- comparing it needs. $1: schemas that belong to the set-up and not to the application. Needs: nothing but the catalogs. Locks:
+-- none. {actual} is the version of the collation library as the
 -- server finds it now (PostgreSQL 15 and later), or null.
 --
 -- key_order says how the values of a key column are ordered: two servers with the same text order them alike. It is null where
@@ -39,7 +40,7 @@ with recursive base (type, base) as (
       from pg_catalog.pg_class c
       join pg_catalog.pg_namespace n on n.oid = c.relnamespace
      where c.relkind = 'r' and c.relpersistence <> 't'
-       and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast', 'changeover', 'pglogical', 'pglogical_origin', 'rds_tools', 'changeover_escalation')
+       and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast', 'changeover', 'pglogical') and n.nspname <> all ($1::text[])
        and n.nspname !~ '^pg_(toast_)?temp_'
        and not exists (select from pg_catalog.pg_depend e
                         where e.classid = 'pg_catalog.pg_class'::regclass and e.objid = c.oid and e.deptype = 'e')

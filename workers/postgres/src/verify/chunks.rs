@@ -13,7 +13,7 @@ use tokio_postgres::Row;
 use super::{
     facts::Table,
     pair::Pair,
-    progress::{Position, Progress, save},
+    progress::Progress,
     reader::Digest,
     recheck::{BATCH, recheck},
     statements::Range,
@@ -63,13 +63,7 @@ pub(super) async fn compare(
             if end || progress.enough() {
                 return Ok(());
             }
-            let position = Position {
-                table: table.shape.name.raw(),
-                after: walk.after.clone(),
-                table_differences: progress.table_differences,
-                totals: progress.totals.clone(),
-            };
-            save(pair.target(), run, &position).await?;
+            progress.save(pair.target(), run, &table.shape.name.raw(), walk.after.clone()).await?;
             super::throttle::wait_for_lag(&pair.provider.session, pace.lag).await?;
         }
     }

@@ -6,6 +6,7 @@ use changeover_domain::{Failure, Ident, QualifiedName};
 use tokio_postgres::Row;
 
 use super::{
+    pair::Pair,
     reader::Reader,
     statements::{Hash, KeyColumn, Shape},
 };
@@ -57,12 +58,13 @@ struct Found {
 }
 
 /// Reads the tables of both sides and pairs them by name.
-pub(super) async fn tables(provider: &Reader, subscriber: &Reader, hash: Hash) -> Result<Tables, Failure> {
-    let (mut theirs, ours) = tokio::try_join!(read(subscriber), read(provider))?;
+pub(super) async fn tables(pair: &Pair<'_>) -> Result<Tables, Failure> {
+    let (subscriber, hash) = (&pair.subscriber, pair.hash);
+    let (mut theirs, ours) = tokio::try_join!(read(subscriber, &pair.not_ours), read(&pair.provider, &pair.not_ours))?;
     let mut tables = Tables::default();
     for (name, found) in ours {
         match theirs.remove(&name) {
-            Some(other) => pair(&mut tables, found, &other, hash),
+            Some(other) => join(&mut tables, found, &other, hash),
             None => tables.problems.push(format!("table {name}: missing on the {}", subscriber.side())),
         }
     }
@@ -72,7 +74,7 @@ pub(super) async fn tables(provider: &Reader, subscriber: &Reader, hash: Hash) -
     Ok(tables)
 }
 
-fn pair(tables: &mut Tables, found: Found, other: &Found, hash: Hash) {
+fn join(tables: &mut Tables, found: Found, other: &Found, hash: Hash) {
     let names = |columns: &[String]| columns.iter().cloned().collect::<std::collections::BTreeSet<_>>();
     if names(&found.columns) != names(&other.columns) {
         tables.problems.push(format!("table {}: other columns", found.name.raw()));
@@ -91,7 +93,7 @@ fn pair(tables: &mut Tables, found: Found, other: &Found, hash: Hash) {
     tables.common.push(Table { shape, method, bytes_per_row: found.bytes_per_row });
 }
 
-async fn read(reader: &Reader) -> Result<BTreeMap<String, Found>, Failure> {
+async fn read(reader: &Reader, not_ours: &[String]) -> Result<BTreeMap<String, Found>, Failure> {
     let failed = reader.session.failed("reading the list of tables");
     let version: String =
         reader.session.query_one("select current_setting('server_version_num')", &[]).await.map_err(&failed)?.get(0);
@@ -101,7 +103,7 @@ async fn read(reader: &Reader) -> Result<BTreeMap<String, Found>, Failure> {
     } else {
         "null::text"
     };
-    let rows = reader.session.query(&TABLES_SQL.replace("{actual}", actual), &[]).await.map_err(failed)?;
+    let rows = reader.session.query(&TABLES_SQL.replace("{actual}", actual), &[&not_ours]).await.map_err(failed)?;
     Ok(rows.iter().map(found).map(|f| (f.name.raw(), f)).collect())
 }
 

@@ -31,10 +31,12 @@ use chunks::Pace;
 use facts::{Method, Table};
 use pair::Pair;
 pub use progress::VerifyCursor;
-use progress::{Position, Progress, load, save};
+use progress::{Position, Progress};
 
 /// Least bytes of lag at which verification steps back: the confirmed position is always a little behind.
 const LEAST_LAG: i64 = 32 << 20;
+/// Where a run is behind the last table: after every name of a table in the order of bytes.
+const END: &str = "\u{10ffff}";
 /// How often `tick` is called.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -47,7 +49,7 @@ const TICK: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// Those of the connections; CO0602 when the servers write values differently; CO0603 when replication doesn't deliver;
-/// CO0604 when a row could not be decided.
+/// CO0604 when a row could not be decided; CO0606 when a newer run of the same migration has taken over.
 pub async fn run(
     migration: &Migration,
     direction: Direction,
@@ -91,8 +93,7 @@ async fn work(
     cursor: &Mutex<VerifyCursor>,
 ) -> Result<VerifyTotals, Failure> {
     let (run, first, position) = begin(migration, resume).await?;
-    let mut progress = Progress::new(cursor, position.totals.clone());
-    progress.table_differences = position.table_differences;
+    let mut progress = Progress::new(cursor, &position);
     let mut position = Some(position);
     for (number, database) in migration.databases().iter().enumerate().skip(first) {
         let names = |c: &mut VerifyCursor| {
@@ -109,16 +110,17 @@ async fn work(
 
 /// Where to go on: the run's id, the database, and the position in it. Without a usable `resume`: a new run.
 async fn begin(migration: &Migration, resume: Option<VerifyCursor>) -> Result<(String, usize, Position), Failure> {
+    let run = format!("{:016x}", rand::random::<u64>());
     if let Some(cursor) = resume.filter(|c| !c.run.is_empty()) {
         let number = usize::try_from(cursor.database).unwrap_or(usize::MAX);
         if let Some(database) = migration.databases().get(number).filter(|d| d.name == cursor.database_name) {
             let target = migration.target.open(&database.name, "verify").await?;
-            if let Some(position) = load(&target, &cursor.run).await? {
-                return Ok((cursor.run, number, position));
+            if let Some(position) = progress::resume(&target, &cursor.run, &run).await? {
+                return Ok((run, number, position));
             }
         }
     }
-    Ok((format!("{:016x}", rand::random::<u64>()), 0, Position::default()))
+    Ok((run, 0, Position::default()))
 }
 
 async fn database_of(
@@ -135,12 +137,11 @@ async fn database_of(
     let mut pair = Pair::open(migration, direction, database, run, timeout).await?;
     let resume = resume.unwrap_or_default();
     if resume.table.is_empty() {
-        let position = Position { totals: progress.totals.clone(), ..Position::default() };
-        save(pair.target(), run, &position).await?;
+        progress.claim(pair.target(), run).await?;
     }
     // Only now, so that a position is there for every cursor that gets out.
     progress.publish(names);
-    let tables = facts::tables(&pair.provider, &pair.subscriber, pair.hash).await?;
+    let tables = facts::tables(&pair).await?;
     if resume.table.is_empty() {
         for problem in &tables.problems {
             progress.difference(format!("{database}: {problem}"));
@@ -161,12 +162,12 @@ async fn database_of(
         let after = if name == resume.table { resume.after.clone() } else { None };
         if after.is_none() {
             progress.table_differences = 0;
-            let position = Position { table: name, after: None, table_differences: 0, totals: progress.totals.clone() };
-            save(pair.target(), run, &position).await?;
+            progress.save(pair.target(), run, &name, None).await?;
         }
         one_table(&mut pair, table, after, &pace, run, progress).await?;
         progress.totals.tables += 1;
     }
+    progress.save(pair.target(), run, END, None).await?;
     pair.remove_markers().await
 }
 

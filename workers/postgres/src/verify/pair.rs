@@ -19,6 +19,8 @@ pub(super) struct Pair<'a> {
     /// Where they go to.
     pub(super) subscriber: Reader,
     pub(super) hash: Hash,
+    /// Schemas of the set-up on either side, which are nobody's application: those of the escalation functions.
+    pub(super) not_ours: Vec<String>,
     provider_site: &'a Site,
     subscriber_site: &'a Site,
     markers: Markers,
@@ -43,7 +45,21 @@ impl<'a> Pair<'a> {
         let hash = super::vectors::choose(&provider.session, &subscriber.session).await?;
         let markers = Markers::new(run);
         let database = database.to_owned();
-        Ok(Self { database, provider, subscriber, hash, provider_site, subscriber_site, markers, locker: None })
+        let not_ours = [provider_site, subscriber_site]
+            .iter()
+            .filter_map(|site| site.escalation.split_once('.').map(|(schema, _)| schema.to_owned()))
+            .collect();
+        Ok(Self {
+            database,
+            provider,
+            subscriber,
+            hash,
+            not_ours,
+            provider_site,
+            subscriber_site,
+            markers,
+            locker: None,
+        })
     }
     /// A second session to the provider, without a bound on its statements.
     pub(super) async fn another_provider(&self) -> Result<Reader, Failure> {

@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::reader::Digest;
 use crate::Session;
 
+const CLAIM_SQL: &str = include_str!("../../sql/verify_claim.sql");
+const SAVE_SQL: &str = include_str!("../../sql/verify_save.sql");
+const RESUME_SQL: &str = include_str!("../../sql/verify_resume.sql");
+
 /// Where a run is, for a heartbeat: counters and names only. The key at which it goes on is row data and stays in the table
 /// `changeover.verify_position` on the target.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,10 +53,13 @@ pub(super) struct Position {
     pub(super) table_differences: u64,
     /// The totals up to there.
     pub(super) totals: VerifyTotals,
+    /// Differences stored so far.
+    #[serde(default)]
+    pub(super) stored: i64,
 }
 
-/// Examples that a report names; the rest is counted.
-const EXAMPLES: usize = 40;
+/// Examples that a report names; all of them are in `changeover.verify_difference` on the target.
+const EXAMPLES: usize = 20;
 /// Differences of one table after which the rest of it isn't compared any more: it is broken as a whole.
 const ENOUGH: u64 = 1_000;
 
@@ -61,11 +68,47 @@ pub(super) struct Progress<'a> {
     cursor: &'a Mutex<VerifyCursor>,
     pub(super) totals: VerifyTotals,
     pub(super) table_differences: u64,
+    /// Found and not stored yet.
+    found: Vec<String>,
+    stored: i64,
 }
 
 impl<'a> Progress<'a> {
-    pub(super) fn new(cursor: &'a Mutex<VerifyCursor>, totals: VerifyTotals) -> Self {
-        Self { cursor, totals, table_differences: 0 }
+    pub(super) fn new(cursor: &'a Mutex<VerifyCursor>, position: &Position) -> Self {
+        let (totals, table_differences) = (position.totals.clone(), position.table_differences);
+        Self { cursor, totals, table_differences, found: Vec::new(), stored: position.stored }
+    }
+    /// Begins in a database: what earlier runs have stored there is forgotten.
+    pub(super) async fn claim(&mut self, target: &Session, run: &str) -> Result<(), Failure> {
+        let state = self.position("", None).text()?;
+        let claimed = target.execute(CLAIM_SQL, &[&run, &state]).await;
+        claimed.map(drop).map_err(target.failed("beginning to store where verification is"))
+    }
+    /// Stores where the run is and what it has found since the last time.
+    pub(super) async fn save(
+        &mut self,
+        target: &Session,
+        run: &str,
+        table: &str,
+        after: Option<Key>,
+    ) -> Result<(), Failure> {
+        let first = self.stored;
+        let found = std::mem::take(&mut self.found);
+        self.stored += i64::try_from(found.len()).unwrap_or(0);
+        let state = self.position(table, after).text()?;
+        let row = target
+            .query_one(SAVE_SQL, &[&run, &state, &first, &found])
+            .await
+            .map_err(target.failed("storing where verification is"))?;
+        if row.get::<_, i64>(0) == 1 {
+            return Ok(());
+        }
+        let message = format!("database {}: another run of verification has taken over", target.database);
+        Err(Failure::transient("CO0606", message, "nothing: the newer run goes on"))
+    }
+    fn position(&self, table: &str, after: Option<Key>) -> Position {
+        let (table_differences, totals, stored) = (self.table_differences, self.totals.clone(), self.stored);
+        Position { table: table.to_owned(), after, table_differences, totals, stored }
     }
     /// Changes the cursor's names and brings its counters up to date.
     pub(super) fn publish(&self, change: impl FnOnce(&mut VerifyCursor)) {
@@ -103,8 +146,9 @@ impl<'a> Progress<'a> {
         self.totals.differences += count;
         self.table_differences += count;
         if self.totals.examples.len() < EXAMPLES {
-            self.totals.examples.push(words);
+            self.totals.examples.push(words.clone());
         }
+        self.found.push(words);
         self.publish(|_| {});
     }
     /// Whether the table has so many that the rest of it need not be compared.
@@ -113,30 +157,22 @@ impl<'a> Progress<'a> {
     }
 }
 
-/// Reads the position of a run; `None` when the target has none of it.
-pub(super) async fn load(target: &Session, run: &str) -> Result<Option<Position>, Failure> {
-    let row = target
-        .query_opt("select state::text from changeover.verify_position where run = $1", &[&run])
-        .await
-        .map_err(target.failed("reading where verification was"))?;
+impl Position {
+    fn text(&self) -> Result<String, Failure> {
+        serde_json::to_string(self)
+            .map_err(|e| Failure::invariant("CO0605", format!("a position has no JSON form: {e}")))
+    }
+}
+
+/// Takes a run over under a new id; `None` when the target has no position of it.
+pub(super) async fn resume(target: &Session, old: &str, new: &str) -> Result<Option<Position>, Failure> {
+    let row =
+        target.query_opt(RESUME_SQL, &[&old, &new]).await.map_err(target.failed("reading where verification was"))?;
     let Some(row) = row else { return Ok(None) };
     let text: String = row.get(0);
     serde_json::from_str(&text).map(Some).map_err(|_| {
         let message = format!("database {}: the position of verification on the target can't be read", target.database);
-        Failure::needs_human(
-            "CO0605",
-            message,
-            "delete the row from changeover.verify_position on the target; then `changeover retry`",
-        )
+        let remedy = "delete the row from changeover.verify_position on the target; then `changeover retry`";
+        Failure::needs_human("CO0605", message, remedy)
     })
-}
-
-/// Stores the position of a run, and forgets those of earlier runs.
-pub(super) async fn save(target: &Session, run: &str, position: &Position) -> Result<(), Failure> {
-    let text = serde_json::to_string(position)
-        .map_err(|e| Failure::invariant("CO0605", format!("a position has no JSON form: {e}")))?;
-    let sql = "with gone as (delete from changeover.verify_position where run <> $1) \
-        insert into changeover.verify_position (run, state) values ($1, $2::text::jsonb) \
-        on conflict (run) do update set state = excluded.state, at = clock_timestamp()";
-    target.execute(sql, &[&run, &text]).await.map(drop).map_err(target.failed("storing where verification is"))
 }

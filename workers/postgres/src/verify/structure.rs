@@ -20,8 +20,10 @@ pub(super) async fn compare(
     let sql = statement(one == other);
     let passing: Vec<&str> =
         vec![&migration.replication_user, &migration.source.address.user, &migration.target.address.user];
-    let (ours, theirs) =
-        tokio::try_join!(read(&pair.provider, &sql, &passing), read(&pair.subscriber, &sql, &passing))?;
+    let (ours, theirs) = tokio::try_join!(
+        read(&pair.provider, &sql, &passing, &pair.not_ours),
+        read(&pair.subscriber, &sql, &passing, &pair.not_ours)
+    )?;
     for problem in differences(&ours, &theirs, pair.subscriber.side().word()) {
         progress.difference(format!("{}: {problem}", pair.database));
     }
@@ -69,9 +71,9 @@ async fn major(reader: &Reader) -> Result<i32, Failure> {
     Ok(row.get(0))
 }
 
-async fn read(reader: &Reader, sql: &str, passing: &[&str]) -> Result<Objects, Failure> {
+async fn read(reader: &Reader, sql: &str, passing: &[&str], not_ours: &[String]) -> Result<Objects, Failure> {
     let failed = reader.session.failed("reading the schema");
-    let rows = reader.session.query(sql, &[&passing]).await.map_err(failed)?;
+    let rows = reader.session.query(sql, &[&passing, &not_ours]).await.map_err(failed)?;
     Ok(rows.iter().map(|row| ((row.get(0), row.get(1)), row.get::<_, Option<String>>(2).unwrap_or_default())).collect())
 }
 
