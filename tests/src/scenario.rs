@@ -288,9 +288,7 @@ fn write_spec(info: &StackInfo, directory: &Path, soak: &str) -> Result<String> 
 
 /// The sample's tables without a key, which are append-only.
 fn append_only(database: &str) -> Vec<String> {
-    let tables: &[&str] =
-        if database == "shop" { &["audit_trail.access_log", "workload.journal"] } else { &["workload.journal"] };
-    tables.iter().map(|table| (*table).to_owned()).collect()
+    sample::append_only(database).iter().map(|table| (*table).to_owned()).collect()
 }
 
 /// The variable of the worker that holds a role's password.

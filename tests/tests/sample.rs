@@ -104,6 +104,11 @@ const ABSENT: &[(&str, &str)] = &[
     ("deferrable unique constraints", "select from pg_constraint where contype in ('p', 'u') and condeferrable"),
 ];
 
+const WITHOUT_KEY: &str = "select c.oid::regclass::text from pg_class c
+     where c.relkind = 'r' and c.relnamespace::regnamespace::text !~ '^(pg_|information_schema|rds_tools)'
+       and not exists (select from pg_index i where i.indrelid = c.oid and (i.indisprimary or i.indisreplident))
+     order by 1";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sample_has_every_feature_and_the_same_rows_each_time() -> Result<()> {
     let stack = Stack::start(StackOptions { temporal: None, ..StackOptions::default() }).await?;
@@ -118,6 +123,12 @@ async fn the_sample_has_every_feature_and_the_same_rows_each_time() -> Result<()
     }
     for (feature, query) in ABSENT {
         ensure!(client.query(*query, &[]).await?.is_empty(), "there: {feature}");
+    }
+    for database in sample::DATABASES {
+        let client = connect::as_superuser(&info.source, database).await?;
+        let rows = client.query(WITHOUT_KEY, &[]).await?;
+        let found: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+        ensure!(found == sample::append_only(database), "without a key in {database}: {found:?}");
     }
     // Loading it again is refused, not mixed.
     ensure!(sample::load(&Access::master(info, Side::Source), 3).await.is_err());
