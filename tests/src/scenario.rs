@@ -15,7 +15,7 @@ use crate::{
     },
     product::{Product, SpecOptions, Status, Worker, spec_text},
     sample,
-    stack::{SAMPLE_LOGINS, Side, StackInfo},
+    stack::{SAMPLE_LOGINS, Side, StackInfo, connect, rds},
     workload::{WindowStats, Workload, WorkloadHandle, WorkloadOptions},
 };
 
@@ -106,7 +106,8 @@ impl<'a> Scenario<'a> {
     /// Loads the sample, starts load and worker, writes the spec.
     pub async fn prepare(info: &'a StackInfo, options: &ScenarioOptions, loud: bool) -> Result<Self> {
         std::fs::create_dir_all(&options.directory)?;
-        sample::load(&sample::Access::superuser(&info.source), options.size_mb).await.context("loading the sample")?;
+        sample::load(&sample::Access::master(info, Side::Source), options.size_mb).await.context("loading the sample")?;
+        let_the_logins_in(info).await?;
         let before = Pair::take(info).await?;
         let ledger = options.directory.join("ledger");
         if ledger.exists() {
@@ -117,7 +118,7 @@ impl<'a> Scenario<'a> {
             writers => Some(start_load(info, &ledger, writers, options.rate).await?),
         };
         let product = Product::new(info, &options.directory)?;
-        let spec = write_spec(info, &options.directory, &options.soak)?;
+        let spec = write_spec(info, &options.directory, &options.soak).await?;
         let worker = Some(product.worker("worker").await?);
         Ok(Self { info, product, workload, worker, spec, before, switches: Vec::new(), ledger, loud })
     }
@@ -227,7 +228,10 @@ impl<'a> Scenario<'a> {
     /// Stops the load and lets the checker judge the side that serves.
     pub async fn judge(&mut self, serving: Side) -> Result<crate::ledger::CheckReport> {
         let workload = self.workload.take().context("there is no load to judge")?;
-        workload.stop().await?;
+        let summary = workload.stop().await?;
+        if !summary.anomalies.is_empty() {
+            bail!("clients read what contradicts their acknowledged writes: {:?}", summary.anomalies);
+        }
         crate::ledger::check(&self.ledger, &sample::Access::superuser(self.info.cluster(serving))).await
     }
 
@@ -273,11 +277,15 @@ async fn wait_for_acknowledgements(workload: &WorkloadHandle, more: u64) -> Resu
     .await
 }
 
-fn write_spec(info: &StackInfo, directory: &Path, soak: &str) -> Result<String> {
+async fn write_spec(info: &StackInfo, directory: &Path, soak: &str) -> Result<String> {
+    let mut databases = Vec::new();
+    for database in sample::DATABASES {
+        databases.push((database.to_owned(), append_only(database)));
+    }
     let options = SpecOptions {
         name: NAME.to_owned(),
-        databases: sample::DATABASES.iter().map(|d| ((*d).to_owned(), append_only(d))).collect(),
-        passwords: application_roles().into_iter().map(|role| (role.clone(), password_variable(&role))).collect(),
+        databases,
+        passwords: SAMPLE_LOGINS.iter().map(|role| ((*role).to_owned(), password_variable(role))).collect(),
         pooler: true,
         soak: soak.to_owned(),
     };
@@ -291,6 +299,16 @@ fn append_only(database: &str) -> Vec<String> {
     sample::append_only(database).iter().map(|table| (*table).to_owned()).collect()
 }
 
+/// What preflight tells an operator to do before a start: the migration's logins may connect.
+async fn let_the_logins_in(info: &StackInfo) -> Result<()> {
+    for database in &info.databases {
+        let client = connect::as_superuser(&info.source, database).await?;
+        let grant = format!("grant connect on database {} to changeover, changeover_repl", rds::identifier(database));
+        client.batch_execute(&grant).await?;
+    }
+    Ok(())
+}
+
 /// The variable of the worker that holds a role's password.
 pub fn password_variable(role: &str) -> String {
     format!("PASSWORD_{}", role.to_uppercase())
@@ -298,10 +316,12 @@ pub fn password_variable(role: &str) -> String {
 
 /// The sample's roles that log in.
 pub fn application_roles() -> BTreeSet<String> {
-    SAMPLE_LOGINS.iter().map(|name| (*name).to_owned()).collect()
+    // One that no variable can be named after: its password is "to be set by hand".
+    let quoted = "Auswertung \"Nord\"";
+    SAMPLE_LOGINS.iter().copied().chain([quoted]).map(str::to_owned).collect()
 }
 
 /// Passwords of the application roles, by variable.
 pub fn password_variables() -> BTreeMap<String, String> {
-    application_roles().into_iter().map(|role| (password_variable(&role), sample::password(&role))).collect()
+    SAMPLE_LOGINS.iter().map(|role| (password_variable(role), sample::password(role))).collect()
 }

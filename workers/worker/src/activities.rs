@@ -4,7 +4,7 @@ use changeover_domain::{
     Failure, Side,
     proto::{PreflightReport, Spec, SwitchRecord, VerifyTotals},
 };
-use changeover_postgres::{Migration, ddl_guard, drift, home, membership, pglogical, preflight, roles, schema, switch, triggers, verify};
+use changeover_postgres::{Migration, ddl_guard, drift, membership, pglogical, preflight, roles, schema, switch, triggers, verify};
 use changeover_traffic::PgBouncer;
 use changeover_workflows::contract::{
     self, Directed, DriftLook, Evidence, FinalizeInput, HealthLook, RolesDone, SwitchInput, SyncLook, UndoInput,
@@ -27,6 +27,7 @@ fn evidence(ctx: &ActivityContext, detail: impl Into<String>) -> Evidence {
 /// How many changes of the schema travel to the workflow.
 const CHANGES_TOLD: usize = 10;
 
+#[allow(missing_docs)] // each is documented where it's declared: in the contract
 #[activities]
 impl Activities {
     #[activity(definition = contract::Preflight)]
@@ -44,10 +45,9 @@ impl Activities {
         let doing = Doing::default();
         beating(&ctx, CALM, &doing, async {
             let migration = Migration::resolve(&spec)?;
-            for side in [Side::Source, Side::Target] {
-                home::ensure(&migration, migration.site(side)).await?;
-            }
-            Ok(evidence(&ctx, "the home schema is on both sides"))
+            // With the memberships: the source's home can be made only with the rights of its databases' owners.
+            membership::ensure(&migration, Side::Source).await?;
+            Ok(evidence(&ctx, "the home schema is on both sides, memberships taken on the source"))
         })
         .await
     }
@@ -57,7 +57,6 @@ impl Activities {
         let doing = Doing::default();
         beating(&ctx, CALM, &doing, async {
             let migration = Migration::resolve(&spec)?;
-            membership::ensure(&migration, Side::Source).await?;
             let outcome = roles::ensure(&migration).await?;
             membership::ensure(&migration, Side::Target).await?;
             let detail = format!(

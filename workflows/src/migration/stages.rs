@@ -74,11 +74,11 @@ pub(super) async fn roles(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop
     for side in SIDES {
         push(ctx, Undo::RemoveHome { side });
     }
-    call(ctx, EnsureHome, spec(ctx), limits(ctx)).await?;
     for side in SIDES {
         push(ctx, Undo::TakeBackMemberships { side });
     }
     push(ctx, Undo::DropRoles);
+    call(ctx, EnsureHome, spec(ctx), limits(ctx)).await?;
     let outcome = call(ctx, EnsureRoles, spec(ctx), limits(ctx)).await?;
     ctx.state_mut(|m| m.state.status.roles_without_password = outcome.without_password);
     done(ctx, outcome.evidence.detail)
