@@ -22,10 +22,12 @@ select pg_catalog.jsonb_build_object(
     -- indexes and constraints that replication needs before the first change is applied: keys and replica identities
     'keys', (
         select coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
-            'index', i.indexrelid::int8, 'constraint', c.oid::int8, 'schema', n.nspname, 'name', x.relname)), '[]')
+            'index', i.indexrelid::int8, 'constraint', c.oid::int8, 'schema', n.nspname, 'name', x.relname,
+            'parent', h.inhparent::int8)), '[]')
           from pg_catalog.pg_index i
           join pg_catalog.pg_class x on x.oid = i.indexrelid
           join pg_catalog.pg_namespace n on n.oid = x.relnamespace
+          left join pg_catalog.pg_inherits h on h.inhrelid = i.indexrelid
           left join pg_catalog.pg_constraint c on c.conindid = i.indexrelid and c.contype in ('p', 'u', 'x') and c.conrelid = i.indrelid
          where x.relnamespace in (select oid from place) and (i.indisprimary or i.indisreplident)),
     -- (schema, owner of something in it): the owner needs CREATE there while the restore gives him his objects
@@ -47,5 +49,15 @@ select pg_catalog.jsonb_build_object(
         select coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(p.nspname, c.relname) order by p.nspname, c.relname), '[]')
           from pg_catalog.pg_class c join place p on p.oid = c.relnamespace
          where c.relkind = 'm' and c.relispopulated),
+    -- a partition's copies of its parent's triggers whose state is another than the parent's: a dump may name them before the
+    -- trigger is made. (The column exists from version 13 on.)
+    'clones', (
+        select coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('schema', p.nspname, 'table', c.relname, 'name', t.tgname, 'state', t.tgenabled::text)
+                    order by p.nspname, c.relname, t.tgname), '[]')
+          from pg_catalog.pg_trigger t
+          join pg_catalog.pg_trigger u on u.oid = (pg_catalog.to_jsonb(t) ->> 'tgparentid')::oid
+          join pg_catalog.pg_class c on c.oid = t.tgrelid
+          join place p on p.oid = c.relnamespace
+         where not u.tgisinternal and t.tgenabled <> u.tgenabled),
     'has_public', exists (select from pg_catalog.pg_namespace where nspname = 'public')
 );

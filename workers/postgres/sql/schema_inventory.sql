@@ -10,7 +10,7 @@ with place as (
      where d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass and d.refobjid in (select oid from place)
        and d.objsubid = 0 and d.deptype = 'n'
        and d.classid not in ('pg_catalog.pg_constraint'::pg_catalog.regclass, 'pg_catalog.pg_default_acl'::pg_catalog.regclass,
-            'pg_catalog.pg_publication_namespace'::pg_catalog.regclass)
+            coalesce(pg_catalog.to_regclass('pg_catalog.pg_publication_namespace'), 0::pg_catalog.oid))
        and not exists (select from pg_catalog.pg_depend i
                         where i.classid = d.classid and i.objid = d.objid and i.objsubid = 0 and i.deptype in ('i', 'P', 'S'))
     union select 'pg_catalog.pg_namespace'::pg_catalog.regclass, oid from place

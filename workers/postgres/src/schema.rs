@@ -104,10 +104,12 @@ pub async fn ensure_after_data(
         finish::fill_views(restore.session(), &plan.entries, &plan.facts, heartbeat).await?;
         finish::analyze(restore.session(), heartbeat).await?;
     }
-    outcome.reported.truncate(MOST_NAMED);
     let differences = compare::run(migration).await?;
-    if let Some(first) = differences.first() {
-        let message = format!("the schemas of both sides differ in {} objects, the first: {first}", differences.len());
+    outcome.reported.extend(differences.server_rights);
+    outcome.reported.truncate(MOST_NAMED);
+    if let Some(first) = differences.objects.first() {
+        let message =
+            format!("the schemas of both sides differ in {} objects, the first: {first}", differences.objects.len());
         let remedy = "make them alike (the message names the object), then `changeover retry`";
         return Err(Failure::needs_human("CO0428", message, remedy));
     }

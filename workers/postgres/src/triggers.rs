@@ -106,7 +106,7 @@ impl Trigger {
     /// Remembers the state (the first one remembered is the application's own) and switches it off.
     fn silence(&self) -> String {
         let (relation, name, state) = (self.relation, literal(&self.name), literal(&self.state));
-        let quiet = self.alter(if self.state == "A" { "enable" } else { "disable" });
+        let quiet = alter(&self.table, &self.name, if self.state == "A" { "O" } else { "D" });
         format!(
             "insert into changeover.saved_trigger (relation, trigger, state) values ({relation}, {name}, {state}) \
              on conflict (relation, trigger) do nothing;\n{quiet}"
@@ -116,18 +116,20 @@ impl Trigger {
     /// Sets the remembered state and forgets it.
     fn give_back(&self) -> String {
         let (relation, name) = (self.relation, literal(&self.name));
-        let back = self.alter(match self.state.as_str() {
-            "A" => "enable always",
-            "R" => "enable replica",
-            "D" => "disable",
-            _ => "enable",
-        });
+        let back = alter(&self.table, &self.name, &self.state);
         format!("{back}delete from changeover.saved_trigger where relation = {relation} and trigger = {name};\n")
     }
+}
 
-    fn alter(&self, how: &str) -> String {
-        format!("alter table only {} {how} trigger {};\n", self.table, Ident::new(&*self.name))
-    }
+/// Sets a trigger's state, given as in `pg_trigger.tgenabled`, on this table alone.
+pub(crate) fn alter(table: &QualifiedName, name: &str, state: &str) -> String {
+    let how = match state {
+        "A" => "enable always",
+        "R" => "enable replica",
+        "D" => "disable",
+        _ => "enable",
+    };
+    format!("alter table only {table} {how} trigger {};\n", Ident::new(name))
 }
 
 #[cfg(test)]

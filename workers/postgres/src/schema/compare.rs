@@ -10,12 +10,21 @@ use crate::{Migration, membership};
 /// At most so many differences are named.
 const MOST: usize = 50;
 
+/// In what the sides differ.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Differences {
+    /// Objects that differ and must not.
+    pub objects: Vec<String>,
+    /// Rights on the server's own objects, which only a superuser may give: for a person to read.
+    pub server_rights: Vec<String>,
+}
+
 /// The objects in which the sides differ, apart from what is meant to: states of triggers that fire on apply, what Changeover
-/// and pglogical made, rights of the replication login. Empty when the schemas are the same.
+/// and pglogical made, rights of the replication login, publications and event triggers (the restore reports those).
 ///
 /// Between different major versions only the objects' names, kinds and owners are compared: their dumps are worded differently.
-pub async fn run(migration: &Migration) -> Result<Vec<String>, Failure> {
-    let mut differences = Vec::new();
+pub async fn run(migration: &Migration) -> Result<Differences, Failure> {
+    let mut all = Differences::default();
     for database in migration.databases() {
         let source = migration.source.open(&database.name, "compare").await?;
         let target = migration.target.open(&database.name, "compare").await?;
@@ -24,14 +33,21 @@ pub async fn run(migration: &Migration) -> Result<Vec<String>, Failure> {
         let repl = Ident::new(&*migration.replication_user).to_string();
         let mut sides = Vec::new();
         for side in [Side::Source, Side::Target] {
-            let script = dump::schema(migration, side, &database.name).await?;
-            sides.push(index(&script.entries, &keys, &migration.replication_user, &repl, by_name));
+            let mut entries = dump::schema(migration, side, &database.name).await?.entries;
+            entries.retain(|entry| is_restored(entry, &keys));
+            let (server, own): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(is_server_right);
+            let user = &migration.replication_user;
+            sides.push((index(&own, user, &repl, by_name), index(&server, user, &repl, by_name)));
         }
-        let [source, target] = &sides[..] else { continue };
-        differences.extend(compare(source, target).into_iter().map(|text| format!("{}: {text}", database.name)));
+        let [(own, server), (own_target, server_target)] = &sides[..] else { continue };
+        let named =
+            |texts: Vec<String>| texts.into_iter().map(|text| format!("{}: {text}", database.name)).collect::<Vec<_>>();
+        all.objects.extend(named(compare(own, own_target)));
+        all.server_rights.extend(named(compare(server, server_target)));
     }
-    differences.truncate(MOST);
-    Ok(differences)
+    all.objects.truncate(MOST);
+    all.server_rights.truncate(MOST);
+    Ok(all)
 }
 
 async fn major(session: &crate::Session) -> Result<i32, Failure> {
@@ -40,14 +56,9 @@ async fn major(session: &crate::Session) -> Result<i32, Failure> {
 
 type Index = BTreeMap<String, BTreeSet<String>>;
 
-fn index(entries: &[Entry], keys: &phase::Keys, repl: &str, quoted: &str, by_name: bool) -> Index {
+fn index(entries: &[Entry], repl: &str, quoted: &str, by_name: bool) -> Index {
     let mut index = Index::new();
     for entry in entries {
-        if !matches!(phase::phase(entry, keys), phase::Phase::BeforeData | phase::Phase::AfterData)
-            || is_optional(entry)
-        {
-            continue;
-        }
         let text = normal(entry, repl, quoted);
         if text.is_empty() {
             continue;
@@ -58,14 +69,16 @@ fn index(entries: &[Entry], keys: &phase::Keys, repl: &str, quoted: &str, by_nam
     index
 }
 
-/// What `classify` may have passed over is in the restore's report already.
-fn is_optional(entry: &Entry) -> bool {
-    entry.kind.starts_with("PUBLICATION")
+/// Not Changeover's own, and not what the restore may have passed over, which its report says.
+fn is_restored(entry: &Entry, keys: &phase::Keys) -> bool {
+    let passed_over = entry.kind.starts_with("PUBLICATION")
         || entry.kind == "EVENT TRIGGER"
-        || entry.tag.starts_with("EXTENSION ")
-        || entry.tag.starts_with("EVENT TRIGGER ")
-        || entry.tag.starts_with("PUBLICATION ")
-        || (entry.is_acl() && (entry.schema.as_deref() == Some("pg_catalog") || entry.tag.starts_with("LANGUAGE ")))
+        || ["EXTENSION ", "EVENT TRIGGER ", "PUBLICATION "].iter().any(|kind| entry.tag.starts_with(kind));
+    !passed_over && matches!(phase::phase(entry, keys), phase::Phase::BeforeData | phase::Phase::AfterData)
+}
+
+fn is_server_right(entry: &Entry) -> bool {
+    entry.is_acl() && (entry.schema.as_deref() == Some("pg_catalog") || entry.tag.starts_with("LANGUAGE "))
 }
 
 /// An entry's statements without what is meant to differ.
@@ -121,8 +134,7 @@ mod tests {
     }
 
     fn differences(source: &[Entry], target: &[Entry]) -> Vec<String> {
-        let keys = phase::Keys::default();
-        compare(&index(source, &keys, "repl", "\"repl\"", false), &index(target, &keys, "repl", "\"repl\"", false))
+        compare(&index(source, "repl", "\"repl\"", false), &index(target, "repl", "\"repl\"", false))
     }
 
     #[test]

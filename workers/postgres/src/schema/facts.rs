@@ -22,6 +22,8 @@ pub struct Facts {
     pub invalid_indexes: Vec<String>,
     /// Materialized views that hold rows.
     pub populated: Vec<(String, String)>,
+    /// Partitions' copies of triggers whose state isn't their parent's.
+    pub clones: Vec<TriggerState>,
     /// Whether there is a schema `public`.
     pub has_public: bool,
 }
@@ -37,6 +39,21 @@ pub struct Key {
     pub schema: String,
     /// Name of the index.
     pub name: String,
+    /// The partitioned table's index that it is attached to.
+    pub parent: Option<u32>,
+}
+
+/// A partition's copy of its parent's trigger.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct TriggerState {
+    /// Schema of the partition.
+    pub schema: String,
+    /// The partition.
+    pub table: String,
+    /// The trigger.
+    pub name: String,
+    /// As in `pg_trigger.tgenabled`.
+    pub state: String,
 }
 
 /// An extension of the source.

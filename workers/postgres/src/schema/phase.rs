@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 
 use super::{
-    facts::Facts,
+    facts::{Facts, Key},
     toc::{Entry, Section},
 };
 
@@ -32,16 +32,25 @@ pub enum Phase {
 pub struct Keys {
     indexes: BTreeSet<u32>,
     constraints: BTreeSet<u32>,
-    names: BTreeSet<(String, String)>,
+    /// Schema and name of partitions' keys that hang on another key: their attachment comes with both. One that hangs on a
+    /// plain index (a partition's own replica identity) is attached when that is there.
+    attached: BTreeSet<(String, String)>,
 }
 
 impl Keys {
     /// From the source's facts.
     pub fn new(facts: &Facts) -> Self {
+        let indexes: BTreeSet<u32> = facts.keys.iter().map(|key| key.index).collect();
+        let hangs_on_key = |key: &&Key| key.parent.is_some_and(|parent| indexes.contains(&parent));
         Self {
-            indexes: facts.keys.iter().map(|key| key.index).collect(),
             constraints: facts.keys.iter().filter_map(|key| key.constraint).collect(),
-            names: facts.keys.iter().map(|key| (key.schema.clone(), key.name.clone())).collect(),
+            attached: facts
+                .keys
+                .iter()
+                .filter(hangs_on_key)
+                .map(|key| (key.schema.clone(), key.name.clone()))
+                .collect(),
+            indexes,
         }
     }
 
@@ -52,7 +61,7 @@ impl Keys {
             // Has no OID of its own; its tag is the name of the partition's index.
             "INDEX ATTACH" => {
                 let schema = entry.schema.clone().unwrap_or_default();
-                self.names.contains(&(schema, entry.tag.clone()))
+                self.attached.contains(&(schema, entry.tag.clone()))
             }
             _ => false,
         }
@@ -124,8 +133,9 @@ mod tests {
     }
 
     fn keys() -> Keys {
-        let facts = r#"{"keys":[{"index":10,"constraint":11,"schema":"s","name":"t_pkey"},{"index":20,"constraint":null,"schema":"s","name":"ri"}],
-            "owners":[],"extensions":{},"invalid_indexes":[],"populated":[],"has_public":true}"#;
+        let facts = r#"{"keys":[{"index":10,"constraint":11,"schema":"s","name":"t_pkey","parent":30},{"index":30,"constraint":31,"schema":"s","name":"p_pkey","parent":null},
+            {"index":20,"constraint":null,"schema":"s","name":"ri","parent":40}],
+            "owners":[],"extensions":{},"invalid_indexes":[],"populated":[],"clones":[],"has_public":true}"#;
         Keys::new(&serde_json::from_str(facts).unwrap())
     }
 
@@ -136,6 +146,7 @@ mod tests {
     #[case("INDEX", "ri", Section::PostData, 1259, 20, Phase::BeforeData)]
     #[case("INDEX", "other", Section::PostData, 1259, 21, Phase::AfterData)]
     #[case("INDEX ATTACH", "t_pkey", Section::PostData, 0, 0, Phase::BeforeData)]
+    #[case("INDEX ATTACH", "ri", Section::PostData, 0, 0, Phase::AfterData)]
     #[case("INDEX ATTACH", "t_x", Section::PostData, 0, 0, Phase::AfterData)]
     #[case("TRIGGER", "t x", Section::PostData, 2620, 1, Phase::AfterData)]
     #[case("SUBSCRIPTION", "x", Section::PostData, 6100, 1, Phase::Report)]

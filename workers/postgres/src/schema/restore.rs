@@ -8,10 +8,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use changeover_domain::{Failure, Ident, Side};
+use changeover_domain::{Failure, Ident, QualifiedName, Side};
 use tokio_postgres::Transaction;
 
-use super::{classify, facts::Facts, toc::Entry};
+use super::{
+    classify,
+    facts::{Facts, TriggerState},
+    toc::Entry,
+};
 use crate::{Migration, Session, error, note, patience, triggers, unlogged};
 
 /// Prefix of notes of rights to create that were given for the time of the restore.
@@ -119,6 +123,7 @@ impl<'a> Restore<'a> {
             note::put(&transaction, Side::Target, &format!("{prefix}{}", named.name), &entry.title()).await?;
         }
         if batch.iter().any(|named| named.entry.kind == "TRIGGER" || named.entry.kind == "CONSTRAINT TRIGGER") {
+            set_clones(&transaction, &self.facts.clones).await?;
             triggers::quiet(&transaction, Side::Target).await?;
         }
         transaction.commit().await.map_err(failed("restoring"))?;
@@ -175,6 +180,25 @@ async fn give_create(transaction: &Transaction<'_>, schema: &str, creators: &[&s
     Ok(())
 }
 
+/// Gives partitions' copies of triggers the states that the source has, whether or not the dump named them in time.
+async fn set_clones(transaction: &Transaction<'_>, clones: &[TriggerState]) -> Result<(), Failure> {
+    for clone in clones {
+        let table = QualifiedName::new(&*clone.schema, &*clone.table);
+        let row = transaction
+            .query_opt(
+                "select tgenabled::text from pg_catalog.pg_trigger where tgrelid = pg_catalog.to_regclass($1) and tgname = $2",
+                &[&table.to_string(), &clone.name],
+            )
+            .await
+            .map_err(failed("looking at a partition's trigger"))?;
+        if row.is_some_and(|row| row.get::<_, String>(0) != clone.state) {
+            let sql = triggers::alter(&table, &clone.name, &clone.state);
+            transaction.batch_execute(&sql).await.map_err(failed("setting a partition's trigger"))?;
+        }
+    }
+    Ok(())
+}
+
 /// Runs one entry. Returns what is to be reported when it was passed over.
 async fn run_entry(
     transaction: &Transaction<'_>,
@@ -187,6 +211,10 @@ async fn run_entry(
     if let Some(owner) = extension_owner(facts, entry)
         && run_as(transaction, owner, &entry.sql).await?
     {
+        return Ok(None);
+    }
+    if entry.kind == "TRIGGER" && !entry.sql.starts_with("CREATE ") {
+        // the state of a partition's copy, which `set_clones` sets
         return Ok(None);
     }
     let owner = owner_to_be(transaction, entry).await?;
