@@ -1,3 +1,4 @@
+#![allow(missing_docs)] // the macros make constants without documentation; what each does is said in the contract
 //! The activities, one short function each.
 
 use changeover_domain::{
@@ -27,7 +28,6 @@ fn evidence(ctx: &ActivityContext, detail: impl Into<String>) -> Evidence {
 /// How many changes of the schema travel to the workflow.
 const CHANGES_TOLD: usize = 10;
 
-#[allow(missing_docs)] // each is documented where it's declared: in the contract
 #[activities]
 impl Activities {
     #[activity(definition = contract::Preflight)]
