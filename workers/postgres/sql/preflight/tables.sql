@@ -13,6 +13,7 @@ with relations as (
 ), indexes as (
     select i.indrelid,
            pg_catalog.max(x.relname::text) filter (where i.indisprimary) as primary_key,
+           pg_catalog.array_agg(x.reltablespace) as tablespaces,
            coalesce(pg_catalog.bool_or(i.indisprimary and not i.indimmediate), false) as primary_key_deferrable,
            pg_catalog.max(x.relname::text) filter (where i.indisreplident and i.indisvalid) as identity_index,
            pg_catalog.array_agg(x.relname::text order by x.relname) filter (where i.indisunique and not i.indimmediate) as deferrable,
@@ -54,7 +55,10 @@ select coalesce(pg_catalog.jsonb_agg(t order by t.schema, t.name), '[]') from (
            coalesce(i.invalid, '{}') as invalid_indexes,
            coalesce(c.generated, '{}') as generated, coalesce(c.numbered, '{}') as numbered,
            r.relrowsecurity as row_security, r.relforcerowsecurity as force_row_security,
-           sp.spcname::text as tablespace,
+           coalesce((
+               select pg_catalog.array_agg(distinct sp.spcname::text)
+                 from pg_catalog.pg_tablespace sp
+                where sp.oid = r.reltablespace or sp.oid = any (i.tablespaces)), '{}') as tablespaces,
            (select pn.nspname || '.' || p.relname
               from pg_catalog.pg_class p join pg_catalog.pg_namespace pn on pn.oid = p.relnamespace
              where r.relispartition and p.oid = pg_catalog.pg_partition_root(r.oid)) as root,
@@ -64,5 +68,4 @@ select coalesce(pg_catalog.jsonb_agg(t order by t.schema, t.name), '[]') from (
       join pg_catalog.pg_roles o on o.oid = r.relowner
       left join indexes i on i.indrelid = r.oid
       left join columns c on c.attrelid = r.oid
-      left join pg_catalog.pg_tablespace sp on sp.oid = r.reltablespace
       left join pg_catalog.pg_stat_all_tables s on s.relid = r.oid) t

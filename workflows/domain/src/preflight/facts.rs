@@ -429,8 +429,8 @@ pub struct Table {
     pub row_security: bool,
     /// FORCE ROW LEVEL SECURITY
     pub force_row_security: bool,
-    /// A tablespace of its own.
-    pub tablespace: Option<String>,
+    /// Tablespaces of its own and of its indexes.
+    pub tablespaces: Vec<String>,
     /// `schema.name` of the topmost partitioned table that it belongs to.
     pub root: Option<String>,
     /// Rows updated since the statistics began.

@@ -82,15 +82,16 @@ fn noteworthy(table: &Table, at: &Place, out: &mut Findings) {
     }
 }
 
+/// The restore sets the same tablespace as the source has, so it must be there.
 fn tablespace(facts: &Facts, table: &Table, at: &Place, out: &mut Findings) {
-    let Some(name) = &table.tablespace else { return };
-    let there = facts.target.catalog.as_ref().is_some_and(|c| c.tablespaces.contains(name));
-    let message =
-        format!("it is in the tablespace {name}{}", if there { "" } else { ", which the target doesn't have" });
-    out.warning(
-        "CO0341",
-        at,
-        message,
-        "tablespaces are not carried over: on the target it will be in the database's default tablespace",
-    );
+    let Some(target) = &facts.target.catalog else { return };
+    for name in table.tablespaces.iter().filter(|t| !target.tablespaces.contains(t)) {
+        let message = format!("it, or an index of it, is in the tablespace {name}, which the target doesn't have");
+        let remedy = format!(
+            "on the target: create tablespace {} location '…'; or on the source: alter table {} set tablespace pg_default; (and alter index … likewise)",
+            Ident::new(&**name),
+            table.sql()
+        );
+        out.blocker("CO0341", at, message, remedy);
+    }
 }

@@ -245,7 +245,7 @@ fn row_level_security(
 #[case::foreign("CO0338", Warning, |_: &mut Spec, f: &mut Facts| f.tables().push(Table { kind: "f".into(), ..keyless("f") }))]
 #[case::numbered("CO0339", Blocker, |_: &mut Spec, f: &mut Facts| f.tables()[0].numbered = vec!["my col regclass".into()])]
 #[case::invalid("CO0340", Warning, |_: &mut Spec, f: &mut Facts| f.tables()[0].invalid_indexes = vec!["i".into()])]
-#[case::tablespace("CO0341", Warning, |_: &mut Spec, f: &mut Facts| f.tables()[0].tablespace = Some("fast".into()))]
+#[case::tablespace("CO0341", Blocker, |_: &mut Spec, f: &mut Facts| f.tables()[0].tablespaces = vec!["fast".into()])]
 fn tables(#[case] code: &str, #[case] severity: Severity, #[case] spoil: Spoil) {
     spoiled(spoil, code, severity);
 }
@@ -266,6 +266,27 @@ fn keys_and_listings_that_fit_are_no_findings() {
     });
     facts.tables().push(Table { kind: "p".into(), ..keyless("parent") });
     assert_eq!(found(&spec, &facts), []);
+}
+
+#[test]
+fn a_tablespace_that_the_target_has_is_no_finding() {
+    let mut facts = facts();
+    facts.tables()[0].tablespaces = vec!["fast".into()];
+    facts.catalog(Target).tablespaces = vec!["fast".into()];
+    assert_eq!(found(&spec(), &facts), []);
+}
+
+// The target's replication login reads no tables: only the stream goes back, and decoding needs no right.
+#[test]
+fn forced_row_security_matters_to_three_of_the_four_logins() {
+    let mut facts = facts();
+    (facts.tables()[0].row_security, facts.tables()[0].force_row_security) = (true, true);
+    facts.login(Source).bypass_rls = true;
+    facts.login(Target).bypass_rls = true;
+    let finding = only(&spec(), &facts, "CO0330", Blocker);
+    assert!(finding.message.contains("from repl,"), "{}", finding.message);
+    facts.server(Source).replication_login.as_mut().unwrap().bypass_rls = true;
+    assert_eq!(found(&spec(), &facts), []);
 }
 
 #[test]
