@@ -1,13 +1,13 @@
 -- The fence's proof: roles that still may write one of the relations. A REVOKE without the right to it only warns, so only an
--- empty answer here is a fence. Superusers can't be fenced by rights; a member of pg_write_all_data that may not log in has no
--- session either (the fence's other half proves that). Changes nothing.
--- $1: oids of the relations; $2: logins of the migration.
+-- empty answer here is a fence. Superusers can't be fenced by rights; a member of pg_write_all_data is fenced by the other half,
+-- its login and its sessions, unless the spec keeps its login. Changes nothing.
+-- $1: oids of the relations; $2: logins of the migration; $3: roles whose login is kept.
 select r.rolname::text, c.oid::pg_catalog.regclass::text
   from pg_catalog.pg_roles r
  cross join pg_catalog.pg_class c
  where c.oid = any ($1::oid[])
    and not r.rolsuper and r.rolname <> all ($2::text[]) and r.rolname !~ '^pg_'
-   and (r.rolcanlogin or not pg_catalog.pg_has_role(r.oid, 'pg_write_all_data', 'member'))
+   and (r.rolname = any ($3::text[]) or not pg_catalog.pg_has_role(r.oid, 'pg_write_all_data', 'member'))
    and case when c.relkind = 'S' then pg_catalog.has_sequence_privilege(r.oid, c.oid, 'USAGE, UPDATE')
             else pg_catalog.has_table_privilege(r.oid, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
               or pg_catalog.has_any_column_privilege(r.oid, c.oid, 'INSERT, UPDATE') end

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use changeover_domain::{Failure, Ident, QualifiedName};
 use tokio_postgres::Row;
 
-use super::{epoch, relations::Relation};
+use super::{epoch, login, relations::Relation};
 use crate::{Migration, Session, note};
 
 const SAVE: &str = include_str!("../../sql/switch/save_acl.sql");
@@ -115,7 +115,7 @@ pub(crate) fn revoke_sql(relations: &[Relation], rights: &[Right], login: &str) 
 pub(crate) async fn prove_gone(session: &Session, migration: &Migration, relations: &[Relation]) -> Result<(), Failure> {
     let oids: Vec<u32> = relations.iter().map(|r| r.oid).collect();
     let rows = session
-        .query(KEPT, &[&oids, &super::login::ours(migration)])
+        .query(KEPT, &[&oids, &login::ours(migration), &login::kept(migration)])
         .await
         .map_err(session.failed("proving that no right is left"))?;
     if rows.is_empty() {

@@ -17,8 +17,13 @@ const APPLICATIONS: &str = "select rolname::text from pg_catalog.pg_roles \
 /// Logins that are never fenced.
 pub(crate) fn left_out(migration: &Migration) -> Vec<String> {
     let mut names = ours(migration);
-    names.extend(migration.spec.roles.iter().flat_map(|roles| roles.keep_login.iter().cloned()));
+    names.extend(kept(migration));
     names
+}
+
+/// Roles whose login the spec keeps.
+pub(crate) fn kept(migration: &Migration) -> Vec<String> {
+    migration.spec.roles.iter().flat_map(|roles| roles.keep_login.iter().cloned()).collect()
 }
 
 /// The migration's own logins, on either side.

@@ -35,9 +35,8 @@ async fn closing(migration: &Migration, direction: Direction) -> Result<Closing,
     let session = migration.provider(direction).open(migration.control_database(), "measure").await?;
     let databases: Vec<String> = migration.databases().iter().map(|d| d.name.clone()).collect();
     let applications = login::applications(&*session, session.side, migration).await?;
-    let kept: Vec<String> = migration.spec.roles.iter().flat_map(|r| r.keep_login.iter().cloned()).collect();
     session
-        .query_one(CLOSING, &[&databases, &applications, &login::ours(migration), &kept])
+        .query_one(CLOSING, &[&databases, &applications, &login::ours(migration), &login::kept(migration)])
         .await
         .map(Closing)
         .map_err(session.failed("measuring the side to be closed"))

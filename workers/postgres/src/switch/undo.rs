@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use changeover_domain::{Direction, Failure, Side, proto::SwitchRecord};
+use futures::future::try_join_all;
 
 use super::{
     acl::{self, Hold},
@@ -63,27 +64,24 @@ async fn finish(
 /// The decision is `abort`: the side that served serves on, as if nothing had been.
 async fn undo(migration: &Migration, direction: Direction, epoch: u64, traffic: &dyn Traffic) -> Result<(), Failure> {
     let (closing, opening) = (direction.from_side(), direction.to_side());
+    let (mut closings, mut openings) = futures::try_join!(sessions(migration, closing), sessions(migration, opening))?;
     // First of all nobody may act for this epoch any more, then what it did is taken back.
-    for side in [closing, opening] {
-        for database in migration.databases() {
-            let mut session = migration.site(side).open(&database.name, "recover").await?;
-            epoch::bar(&mut session, migration, epoch).await?;
-        }
-    }
-    for database in migration.databases() {
-        let mut session = migration.site(opening).open(&database.name, "recover").await?;
-        turn_triggers(&mut session, migration, epoch, Turn::Applies).await?;
-    }
-    for database in migration.databases() {
-        let mut session = migration.site(closing).open(&database.name, "recover").await?;
-        turn_triggers(&mut session, migration, epoch, Turn::Serves).await?;
-        acl::restore(&mut session, migration, Hold::Undoing(epoch)).await?;
-    }
-    let mut control = migration.site(closing).open(migration.control_database(), "recover").await?;
-    login::reopen(&mut control, migration, epoch).await?;
-    let mut arbiter = migration.site(opening).open(migration.control_database(), "recover").await?;
-    move_back(&mut arbiter, migration, closing, epoch, traffic).await?;
-    note::forget(&*arbiter, opening, attempt::ATTEMPT).await
+    try_join_all(closings.iter_mut().chain(&mut openings).map(|session| epoch::bar(session, migration, epoch))).await?;
+    let applies = try_join_all(openings.iter_mut().map(|session| turn_triggers(session, migration, epoch, Turn::Applies)));
+    let serves = try_join_all(closings.iter_mut().map(|session| async move {
+        turn_triggers(session, migration, epoch, Turn::Serves).await?;
+        acl::restore(session, migration, Hold::Undoing(epoch)).await
+    }));
+    futures::try_join!(applies, serves)?;
+    // The first database of the spec is the control database.
+    let (Some(control), Some(arbiter)) = (closings.first_mut(), openings.first_mut()) else { return Ok(()) };
+    login::reopen(control, migration, epoch).await?;
+    move_back(arbiter, migration, closing, epoch, traffic).await?;
+    note::forget(&**arbiter, opening, attempt::ATTEMPT).await
+}
+
+async fn sessions(migration: &Migration, side: Side) -> Result<Vec<Session>, Failure> {
+    try_join_all(migration.databases().iter().map(|d| migration.site(side).open(&d.name, "recover"))).await
 }
 
 async fn move_back(
