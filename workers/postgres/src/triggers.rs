@@ -43,6 +43,11 @@ pub async fn always_on(transaction: &impl GenericClient, side: Side) -> Result<u
     Ok(triggers.len() as u64)
 }
 
+/// Whether there is a trigger that `always_off` would switch off.
+pub async fn any_always(client: &impl GenericClient, side: Side) -> Result<bool, Failure> {
+    Ok(!read(client, side, APPLYING, &["A"]).await?.is_empty())
+}
+
 /// Gives every remembered trigger of a side its state back: at abort, at finalize. Returns how many.
 pub async fn restore(migration: &Migration, side: Side) -> Result<u64, Failure> {
     let mut changed = 0;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use changeover_domain::{Failure, Ident, QualifiedName};
-use tokio_postgres::Row;
+use tokio_postgres::{Row, types::Type};
 
 use super::{epoch, login, relations::Relation};
 use crate::{Migration, Session, note};
@@ -115,7 +115,7 @@ pub(crate) fn revoke_sql(relations: &[Relation], rights: &[Right], login: &str) 
 pub(crate) async fn prove_gone(session: &Session, migration: &Migration, relations: &[Relation]) -> Result<(), Failure> {
     let oids: Vec<u32> = relations.iter().map(|r| r.oid).collect();
     let rows = session
-        .query(KEPT, &[&oids, &login::ours(migration), &login::kept(migration)])
+        .query_typed(KEPT, &[(&oids, Type::OID_ARRAY), (&login::ours(migration), Type::TEXT_ARRAY), (&login::kept(migration), Type::TEXT_ARRAY)])
         .await
         .map_err(session.failed("proving that no right is left"))?;
     if rows.is_empty() {

@@ -59,6 +59,8 @@ pub(crate) struct Attempt<'a> {
     guard: Session,
     /// On the control database of the opening side: decides.
     arbiter: Session,
+    /// There as well: holds the epoch while the poolers' routes are changed.
+    router: Session,
 }
 
 impl<'a> Attempt<'a> {
@@ -72,12 +74,13 @@ impl<'a> Attempt<'a> {
         let guard = migration.provider(direction).open(migration.control_database(), "switch-guard").await?;
         guard.batch_execute("set synchronous_commit = on").await.map_err(guard.failed("preparing the fence"))?;
         let arbiter = decision::arbiter(migration, direction, "switch-arbiter").await?;
+        let router = decision::arbiter(migration, direction, "switch-router").await?;
         prove_closed(&arbiter, migration).await?;
         note::put(&*arbiter, arbiter.side, ATTEMPT, &Note { epoch, pause_since_us: None }).await?;
         traffic.stage(direction.to_side()).await?;
         let lanes = try_join_all(migration.databases().iter().map(|d| Lane::prepare(migration, direction, epoch, &d.name))).await?;
         let budgets = migration.spec.budgets.unwrap_or_default();
-        Ok(Self { migration, direction, epoch, traffic, budgets, lanes, guard, arbiter })
+        Ok(Self { migration, direction, epoch, traffic, budgets, lanes, guard, arbiter, router })
     }
 
     /// From the pause to the open other side. After an error the outcome isn't known before `decision::settle` has told it.
@@ -110,9 +113,14 @@ impl<'a> Attempt<'a> {
     /// The pause, up to the commit that opens the other side.
     async fn decide(&self, recorder: &mut Recorder) -> Result<(), Failure> {
         self.lock(recorder).await?;
-        self.drain(recorder).await?;
-        self.close(recorder).await?;
-        self.turn(recorder).await?;
+        // Clients are held back, so their new route may be laid before it is decided that they take it: it takes some time.
+        let route = under_epoch(&self.router, self.migration, self.epoch, self.traffic.move_to(self.direction.to_side()));
+        let fence = async {
+            self.drain(recorder).await?;
+            let roles = self.close(recorder).await?;
+            self.turn(recorder, &roles).await
+        };
+        futures::try_join!(fence, route)?;
         decision::open(&self.arbiter, self.migration, self.epoch).await?;
         recorder.step("decided");
         Ok(())
@@ -192,25 +200,25 @@ impl<'a> Attempt<'a> {
     }
 
     /// Logins first, committed while the locks are held; when no session is left, the locking transactions.
-    async fn close(&self, recorder: &mut Recorder) -> Result<(), Failure> {
+    async fn close(&self, recorder: &mut Recorder) -> Result<Vec<String>, Failure> {
         let roles = login::close(&self.guard, self.migration, self.epoch).await?;
         login::evict(&self.guard, &roles, EVICTION).await?;
         recorder.step("closed");
         try_join_all(self.lanes.iter().map(|lane| lane.fence.commit(self.migration, self.epoch))).await?;
-        // Once more: a login that was half done when its role was closed has come to its end by now.
-        login::evict(&self.guard, &roles, EVICTION).await?;
         recorder.step("fenced");
-        Ok(())
+        Ok(roles)
     }
 
     /// The closing side is at rest: what only can be done now on the opening side, before the first session is let in.
-    async fn turn(&self, recorder: &mut Recorder) -> Result<(), Failure> {
+    async fn turn(&self, recorder: &mut Recorder, roles: &[String]) -> Result<(), Failure> {
         let side = self.direction.to_side();
-        let all = self.lanes.iter().map(|lane| async {
-            let (settled, turned) = futures::join!(lane.settle_sequences(), lane.turn_triggers(self.migration, side, self.epoch));
-            settled.and(turned)
-        });
-        try_join_all(all).await?;
+        let sequences = async {
+            // Once more: a login that was half done when its role was closed has come to its end by now.
+            login::evict(&self.guard, roles, EVICTION).await?;
+            try_join_all(self.lanes.iter().map(Lane::settle_sequences)).await
+        };
+        let triggers = try_join_all(self.lanes.iter().map(|lane| lane.turn_triggers(self.migration, side, self.epoch)));
+        futures::try_join!(sequences, triggers)?;
         recorder.step("turned");
         Ok(())
     }
@@ -321,16 +329,30 @@ pub(crate) async fn move_traffic(
     epoch: u64,
     traffic: &dyn Traffic,
 ) -> Result<(), Failure> {
-    let failed = arbiter.failed("holding the epoch while traffic moves");
-    arbiter.batch_execute("begin isolation level read committed").await.map_err(&failed)?;
     let moved = async {
-        epoch::hold(&**arbiter, arbiter.side, migration, epoch).await?;
         traffic.move_to(direction.to_side()).await?;
         traffic.resume().await
     };
-    let moved = moved.await;
-    arbiter.batch_execute("rollback").await.map_err(&failed)?;
-    moved
+    under_epoch(arbiter, migration, epoch, moved).await
+}
+
+/// Does something while the epoch's row is locked.
+async fn under_epoch<T>(
+    session: &Session,
+    migration: &Migration,
+    epoch: u64,
+    act: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let failed = session.failed("holding the epoch");
+    let (begun, held) = futures::join!(
+        session.batch_execute("begin isolation level read committed"),
+        epoch::hold(&**session, session.side, migration, epoch)
+    );
+    begun.map_err(&failed)?;
+    held?;
+    let outcome = act.await;
+    session.batch_execute("rollback").await.map_err(&failed)?;
+    outcome
 }
 
 /// Reads the note that an attempt left.

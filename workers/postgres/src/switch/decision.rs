@@ -8,7 +8,7 @@ use changeover_domain::{Direction, Failure, Ident};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
-use super::epoch;
+use super::{epoch, login};
 use crate::{Migration, Session};
 
 /// What became of an epoch.
@@ -54,11 +54,11 @@ pub(crate) async fn open(arbiter: &Session, migration: &Migration, epoch: u64) -
     let failed = arbiter.failed("writing the decision");
     let begin = arbiter.batch_execute("begin isolation level read committed");
     let hold = epoch::hold(&**arbiter, side, migration, epoch);
-    let roles = arbiter.query("select role::text from changeover.saved_login order by 1", &[]);
+    let roles = login::saved(&**arbiter, side);
     let (begun, held, roles) = futures::join!(begin, hold, roles);
     begun.map_err(&failed)?;
     held?;
-    let roles: Vec<Ident> = roles.map_err(&failed)?.iter().map(|row| Ident::new(row.get::<_, String>(0))).collect();
+    let roles: Vec<Ident> = roles?.into_iter().map(Ident::new).collect();
     let logins: String = roles.iter().map(|role| format!("alter role {role} login; ")).collect();
     // A plain insert: under the lock nobody else can have written it, and if it were there everything else must not happen.
     let sql = format!(

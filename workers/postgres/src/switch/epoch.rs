@@ -8,10 +8,13 @@
 
 use changeover_domain::{Direction, Failure, Side};
 use futures::future::try_join_all;
-use tokio_postgres::{GenericClient, types::ToSql};
+use tokio_postgres::{GenericClient, types::{ToSql, Type}};
 
 use super::decision::Outcome;
 use crate::{Migration, Session, Site, error};
+
+/// A parameter whose type is told, so that a statement takes one round trip.
+pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 /// What an attempt has left behind so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,20 +86,18 @@ fn taken(side: Side, found: u64, epoch: u64) -> Failure {
 pub(crate) async fn hold(client: &impl GenericClient, side: Side, migration: &Migration, epoch: u64) -> Result<(), Failure> {
     let failed = |e| error::failure(side, "locking the epoch", &e);
     let (id, number) = (migration.id.as_str(), number(epoch)?);
-    let (by_id, by_epoch): ([&(dyn ToSql + Sync); 1], [&(dyn ToSql + Sync); 1]) = ([&id], [&number]);
+    let by_id: [Parameter<'_>; 1] = [(&id, Type::TEXT)];
+    let by_epoch: [Parameter<'_>; 1] = [(&number, Type::INT8)];
     // Two statements, sent at once: the second one's snapshot is taken when the lock has been got.
     let (row, abort) = futures::join!(
-        client.query_opt("select epoch from changeover.migration where id = $1 for update", &by_id),
-        client.query_opt("select from changeover.decision where epoch = $1 and outcome = 'abort'", &by_epoch),
+        client.query_typed("select epoch from changeover.migration where id = $1 for update", &by_id),
+        client.query_typed("select from changeover.decision where epoch = $1 and outcome = 'abort'", &by_epoch),
     );
-    let found = row.map_err(failed)?.map(|row| row.get::<_, i64>(0).unsigned_abs()).ok_or_else(|| lost(side))?;
+    let found = row.map_err(failed)?.first().map(|row| row.get::<_, i64>(0).unsigned_abs()).ok_or_else(|| lost(side))?;
     if found != epoch {
         return Err(taken(side, found, epoch));
     }
-    match abort.map_err(failed)? {
-        None => Ok(()),
-        Some(_) => Err(aborted(epoch)),
-    }
+    if abort.map_err(failed)?.is_empty() { Ok(()) } else { Err(aborted(epoch)) }
 }
 
 pub(crate) fn aborted(epoch: u64) -> Failure {

@@ -9,17 +9,18 @@ use std::{
     time::Duration,
 };
 
-use changeover_domain::Failure;
+use changeover_domain::{Failure, ident::literal};
 use tokio::{
     task::JoinHandle,
     time::{Instant, sleep, timeout},
 };
+use tokio_postgres::types::Type;
 
 use super::{
     acl, epoch,
     relations::{self, Relation},
 };
-use crate::{Migration, Session, Site, note, triggers};
+use crate::{Migration, Session, Site, triggers};
 
 /// How often the session says something.
 const BEAT: Duration = Duration::from_millis(50);
@@ -42,6 +43,8 @@ pub(crate) struct Fence {
     fingerprint: String,
     lock: String,
     revoke: String,
+    /// Some fire on apply: they are turned over when this side begins to apply.
+    has_triggers: bool,
 }
 
 impl Drop for Fence {
@@ -72,11 +75,14 @@ impl Fence {
             fingerprint: String::new(),
             lock: if tables.is_empty() { String::new() } else { format!("lock table {tables} in exclusive mode") },
             revoke: String::new(),
+            has_triggers: false,
         };
         if !tables.is_empty() {
             let gentle = format!("set local lock_timeout = '{GENTLE_LOCK}'; lock table {tables} in share update exclusive mode");
             fence.batch("keeping vacuum and DDL out", &gentle).await?;
         }
+        // Under this lock no trigger comes or goes.
+        fence.has_triggers = triggers::any_always(&**fence.session, site.side()).await?;
         // Before the rights are read: whatever changes in between is found under the lock.
         fence.fingerprint = relations::fingerprint(migration, &fence.session).await?;
         acl::save(keeper, migration, epoch, &fence.relations).await?;
@@ -123,9 +129,11 @@ impl Fence {
     /// Takes the rights and turns the triggers over to applying, and proves it: all within the transaction.
     pub(crate) async fn revoke(&self, migration: &Migration, epoch: u64) -> Result<(), Failure> {
         let sql = format!("set local statement_timeout = '30s'; set local lock_timeout = '200ms'; {}", self.revoke);
-        self.batch("taking rights", &sql).await?;
-        triggers::always_off(&**self.session, self.session.side).await?;
-        note::put(&**self.session, self.session.side, acl::FENCE, &epoch).await?;
+        let note = format!("insert into changeover.note (key, value) values ({}, '{epoch}'); ", literal(acl::FENCE));
+        self.batch("taking rights", &format!("{sql}{note}")).await?;
+        if self.has_triggers {
+            triggers::always_off(&**self.session, self.session.side).await?;
+        }
         acl::prove_gone(&self.session, migration, &self.relations).await
     }
 
@@ -133,12 +141,14 @@ impl Fence {
     pub(crate) async fn commit(&self, migration: &Migration, epoch: u64) -> Result<(), Failure> {
         epoch::hold(&**self.session, self.session.side, migration, epoch).await?;
         // A COMMIT of a failed transaction "succeeds" as a rollback, so what it wrote is looked at.
+        let failed = self.session.failed("committing the fence");
         let (committed, found) = futures::join!(
             self.session.batch_execute("commit"),
-            note::get::<u64>(&**self.session, self.session.side, acl::FENCE)
+            self.session.query_typed("select value from changeover.note where key = $1", &[(&acl::FENCE, Type::TEXT)])
         );
-        committed.map_err(self.session.failed("committing the fence"))?;
-        if found? == Some(epoch) {
+        committed.map_err(&failed)?;
+        let found = found.map_err(&failed)?;
+        if found.first().is_some_and(|row| row.get::<_, serde_json::Value>(0) == serde_json::json!(epoch)) {
             return Ok(());
         }
         Err(Failure::transient("CO0723", format!("the fence of {} was lost before its commit", self.session.database), "it is tried again"))

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use changeover_domain::{Failure, Ident, Side};
+use changeover_domain::{Failure, Ident, Side, ident::literal};
 use tokio::time::{Instant, sleep};
-use tokio_postgres::GenericClient;
+use tokio_postgres::{GenericClient, types::Type};
 
 use super::epoch;
 use crate::{Migration, Session, error};
@@ -33,15 +33,17 @@ pub(crate) fn ours(migration: &Migration) -> Vec<String> {
 
 /// Application roles that may log in on a side now.
 pub(crate) async fn applications(client: &impl GenericClient, side: Side, migration: &Migration) -> Result<Vec<String>, Failure> {
-    let rows =
-        client.query(APPLICATIONS, &[&left_out(migration)]).await.map_err(|e| error::failure(side, "reading roles", &e))?;
+    let rows = client
+        .query_typed(APPLICATIONS, &[(&left_out(migration), Type::TEXT_ARRAY)])
+        .await
+        .map_err(|e| error::failure(side, "reading roles", &e))?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// Roles of a side whose login is to be given back; `control` is connected to its control database.
 pub(crate) async fn saved(control: &impl GenericClient, side: Side) -> Result<Vec<String>, Failure> {
     let rows = control
-        .query("select role::text from changeover.saved_login order by 1", &[])
+        .query_typed("select role::text from changeover.saved_login order by 1", &[])
         .await
         .map_err(|e| error::failure(side, "reading saved logins", &e))?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
@@ -57,11 +59,11 @@ pub(crate) async fn close(control: &Session, migration: &Migration, epoch: u64) 
     begun.map_err(&failed)?;
     held?;
     let roles = roles?;
-    control
-        .execute("insert into changeover.saved_login (role) select unnest($1::text[])::name on conflict do nothing", &[&roles])
-        .await
-        .map_err(&failed)?;
-    let closing: String = roles.iter().map(|role| format!("alter role {} nologin; ", Ident::new(&**role))).collect();
+    let one = |role: &String| {
+        let (ident, text) = (Ident::new(&**role), literal(role));
+        format!("insert into changeover.saved_login (role) values ({text}) on conflict do nothing; alter role {ident} nologin; ")
+    };
+    let closing: String = roles.iter().map(one).collect();
     control.batch_execute(&format!("{closing}commit")).await.map_err(&failed)?;
     Ok(roles)
 }
@@ -85,12 +87,12 @@ pub(crate) async fn reopen(control: &mut Session, migration: &Migration, epoch: 
 pub(crate) async fn evict(session: &Session, roles: &[String], patience: Duration) -> Result<u64, Failure> {
     let sql = "select count(*), count(*) filter (where pg_catalog.pg_terminate_backend(a.pid)) from pg_catalog.pg_stat_activity a \
                where a.usesysid in (select oid from pg_catalog.pg_roles where rolname = any ($1::text[]))";
-    let statement = session.prepare(sql).await.map_err(session.failed("ending sessions"))?;
     let deadline = Instant::now() + patience;
     let mut ended = 0;
     loop {
-        let row = session.query_one(&statement, &[&roles]).await.map_err(session.failed("ending sessions"))?;
-        let left = row.get::<_, i64>(0).unsigned_abs();
+        let rows =
+            session.query_typed(sql, &[(&roles, Type::TEXT_ARRAY)]).await.map_err(session.failed("ending sessions"))?;
+        let left = rows.first().map_or(0, |row| row.get::<_, i64>(0).unsigned_abs());
         if left == 0 {
             return Ok(ended);
         }

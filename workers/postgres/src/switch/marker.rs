@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use changeover_domain::{Failure, Side};
 use tokio::time::{Instant, sleep};
+use tokio_postgres::types::Type;
 
 use super::epoch;
 use crate::Session;
@@ -11,23 +12,24 @@ use crate::Session;
 /// A marker of one attempt in one database.
 #[derive(Clone, Debug)]
 pub(crate) struct Marker {
-    side: Side,
+    word: &'static str,
     epoch: i64,
     token: String,
 }
 
 impl Marker {
     pub(crate) fn new(side: Side, epoch: u64) -> Result<Self, Failure> {
-        Ok(Self { side, epoch: epoch::number(epoch)?, token: format!("{:016x}", rand::random::<u64>()) })
+        Ok(Self { word: side.word(), epoch: epoch::number(epoch)?, token: format!("{:016x}", rand::random::<u64>()) })
+    }
+
+    fn key(&self) -> [epoch::Parameter<'_>; 3] {
+        [(&self.word, Type::TEXT), (&self.epoch, Type::INT8), (&self.token, Type::TEXT)]
     }
 
     /// Commits it. Not by the session that holds the locks: its transaction must stay open.
     pub(crate) async fn write(&self, closing: &Session) -> Result<(), Failure> {
         closing
-            .execute(
-                "insert into changeover.marker (side, epoch, token) values ($1, $2, $3)",
-                &[&self.side.word(), &self.epoch, &self.token],
-            )
+            .query_typed("insert into changeover.marker (side, epoch, token) values ($1, $2, $3)", &self.key())
             .await
             .map(drop)
             .map_err(closing.failed("writing the marker"))
@@ -39,14 +41,10 @@ impl Marker {
     /// CO0718 at the deadline.
     pub(crate) async fn wait(&self, opening: &Session, budget: Duration) -> Result<(), Failure> {
         let sql = "select from changeover.marker where side = $1 and epoch = $2 and token = $3";
-        let statement = opening.prepare(sql).await.map_err(opening.failed("waiting for the marker"))?;
         let deadline = Instant::now() + budget;
         loop {
-            let seen = opening
-                .query_opt(&statement, &[&self.side.word(), &self.epoch, &self.token])
-                .await
-                .map_err(opening.failed("waiting for the marker"))?;
-            if seen.is_some() {
+            let seen = opening.query_typed(sql, &self.key()).await.map_err(opening.failed("waiting for the marker"))?;
+            if !seen.is_empty() {
                 return Ok(());
             }
             if Instant::now() >= deadline {
@@ -62,7 +60,7 @@ impl Marker {
 pub(crate) async fn make_durable(opening: &Session, epoch: u64) -> Result<(), Failure> {
     let sql = "insert into changeover.note (key, value) values ('drained', pg_catalog.to_jsonb($1::bigint)) \
                on conflict (key) do update set value = excluded.value, at = clock_timestamp()";
-    opening.execute(sql, &[&epoch::number(epoch)?]).await.map(drop).map_err(opening.failed("making the drained rows durable"))
+    opening.query_typed(sql, &[(&epoch::number(epoch)?, Type::INT8)]).await.map(drop).map_err(opening.failed("making the drained rows durable"))
 }
 
 /// Markers of earlier epochs have done their work.

@@ -2,6 +2,8 @@
 
 use changeover_domain::{Failure, QualifiedName};
 
+use tokio_postgres::types::Type;
+
 use crate::{Migration, Session};
 
 const RELATIONS: &str = include_str!("../../sql/switch/relations.sql");
@@ -37,11 +39,9 @@ pub(crate) async fn list(migration: &Migration, session: &Session) -> Result<Vec
 
 /// A hash of the relations, their owners and rights, and the roles that log in.
 pub(crate) async fn fingerprint(migration: &Migration, session: &Session) -> Result<String, Failure> {
-    let row = session
-        .query_one(FINGERPRINT, &[&left_out(migration)])
-        .await
-        .map_err(session.failed("taking the catalog's fingerprint"))?;
-    Ok(row.get(0))
+    let failed = session.failed("taking the catalog's fingerprint");
+    let rows = session.query_typed(FINGERPRINT, &[(&left_out(migration), Type::TEXT_ARRAY)]).await.map_err(failed)?;
+    Ok(rows.first().map(|row| row.get(0)).unwrap_or_default())
 }
 
 /// Schemas of the escalation functions: they belong to the administrator.
