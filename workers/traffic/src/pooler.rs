@@ -38,8 +38,28 @@ pub(crate) struct Pooler {
     target: Place,
     /// The connection for short commands.
     console: Mutex<Option<Arc<Console>>>,
-    /// One warm connection per entry: PAUSE keeps its connection waiting.
-    pausers: Mutex<Vec<(String, Arc<Console>)>>,
+    /// One warm connection per PAUSE, which keeps its connection waiting.
+    pausers: Mutex<Vec<(Scope, Arc<Console>)>>,
+}
+
+/// What one PAUSE is about.
+///
+/// Everything at once where the pooler serves nobody else: for a single entry PgBouncer (1.18 and later) goes on to open
+/// connections up to `min_pool_size`, drops them at once, and takes that for failed logins, so that clients are refused after
+/// RESUME ("server login has been failing"). Its source: janitor.c `check_pool_size`, objects.c `check_fast_fail`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Scope {
+    Everything,
+    Entry(String),
+}
+
+impl std::fmt::Display for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Scope::Everything => Ok(()),
+            Scope::Entry(name) => write!(f, " {}", Ident::new(name.as_str())),
+        }
+    }
 }
 
 impl Pooler {
@@ -119,24 +139,33 @@ impl Pooler {
 
     pub(crate) async fn stage(&self, to: Side) -> Result<(), Failure> {
         let names = self.write_staged(to)?;
-        self.refuse_session_mode(&names).await?;
-        let open = names.iter().map(|name| async { Ok((name.clone(), Arc::new(Console::open(&self.address).await?))) });
+        let scopes = self.scopes(&names).await?;
+        let open = scopes.into_iter().map(|scope| async { Ok((scope, Arc::new(Console::open(&self.address).await?))) });
         *self.pausers.lock().await = try_join_all(open).await?;
         Ok(())
     }
 
-    /// In session mode a client keeps its server connection: PAUSE would wait for clients to leave.
-    async fn refuse_session_mode(&self, names: &[String]) -> Result<(), Failure> {
+    /// What is to be paused. In session mode a client keeps its server connection: PAUSE would wait for clients to leave.
+    async fn scopes(&self, names: &[String]) -> Result<Vec<Scope>, Failure> {
         let config = self.run("show config").await?;
-        let default = config.iter().find(|r| r.text("key") == "pool_mode").map_or("", |r| r.text("value")).to_owned();
-        for row in self.run("show databases").await? {
-            let mode = if row.text("pool_mode").is_empty() { &default } else { row.text("pool_mode") };
-            if names.iter().any(|n| n == row.text("name")) && mode != "transaction" && mode != "statement" {
-                let message = format!("{}: database {} is pooled in mode {mode}", self.name(), row.text("name"));
+        let setting = |key: &str| config.iter().find(|r| r.text("key") == key).map_or("", |r| r.text("value")).to_owned();
+        let (mode, least) = (setting("pool_mode"), setting("min_pool_size"));
+        let rows = self.run("show databases").await?;
+        let alone = rows.iter().all(|r| r.text("name") == "pgbouncer" || names.iter().any(|n| n == r.text("name")));
+        for row in rows.iter().filter(|r| names.iter().any(|n| n == r.text("name"))) {
+            let or = |column, default| if row.text(column).is_empty() { default } else { row.text(column) };
+            let name = row.text("name");
+            let mode = or("pool_mode", &mode);
+            if mode != "transaction" && mode != "statement" {
+                let message = format!("{}: database {name} is pooled in mode {mode}", self.name());
                 return Err(Failure::refused("CO0705", message, "set pool_mode = transaction for it"));
             }
+            if !alone && or("min_pool_size", &least) != "0" {
+                let message = format!("{}: database {name} has a min_pool_size, and the pooler serves others as well", self.name());
+                return Err(Failure::refused("CO0728", message, "set min_pool_size = 0 for it, or give the migration's databases a pooler of their own"));
+            }
         }
-        Ok(())
+        Ok(if alone { vec![Scope::Everything] } else { names.iter().cloned().map(Scope::Entry).collect() })
     }
 
     pub(crate) async fn logins(&self) -> Result<u64, Failure> {
@@ -153,12 +182,12 @@ impl Pooler {
     pub(crate) async fn pause(&self, budget: Duration) -> Result<(), Failure> {
         // Taken out: after a timeout the connection still waits for its PAUSE and can't be used again.
         let pausers = std::mem::take(&mut *self.pausers.lock().await);
-        let waits = pausers.iter().map(|(name, console)| async move {
-            match timeout(budget, pause_one(console, name)).await {
+        let waits = pausers.iter().map(|(scope, console)| async move {
+            match timeout(budget, pause_one(console, scope)).await {
                 Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) => Err(self.refused(&format!("pause {name}"), &error)),
+                Ok(Err(error)) => Err(self.refused(&format!("pause{scope}"), &error)),
                 Err(_) => {
-                    let message = format!("{}: a transaction on {name} did not end within {budget:?}", self.name());
+                    let message = format!("{}: a transaction did not end within {budget:?}", self.name());
                     Err(Failure::transient("CO0706", message, "it is tried again; look for long transactions through the pooler"))
                 }
             }
@@ -215,12 +244,14 @@ impl Pooler {
     pub(crate) async fn resume(&self) -> Result<(), Failure> {
         self.pausers.lock().await.clear();
         let (_, names) = self.read()?;
-        for name in names {
-            match self.try_run(&format!("resume {}", Ident::new(name.as_str()))).await {
+        // Whichever way a predecessor has paused.
+        for scope in std::iter::once(Scope::Everything).chain(names.into_iter().map(Scope::Entry)) {
+            let command = format!("resume{scope}");
+            match self.try_run(&command).await {
                 Ok(_) => {}
-                // A pooler that was restarted, or a second resume.
+                // The other way of pausing, a pooler that was restarted, or a second resume.
                 Err(Trouble::Refused(text)) if text.contains("not paused") => {}
-                Err(trouble) => return Err(self.trouble(&format!("resume {name}"), trouble)),
+                Err(trouble) => return Err(self.trouble(&command, trouble)),
             }
         }
         Ok(())
@@ -308,12 +339,11 @@ enum Trouble {
 }
 
 /// PAUSE, also when a predecessor left the entry paused: then once more from the start, so that the wait is a true one.
-async fn pause_one(console: &Console, name: &str) -> Result<(), ConsoleError> {
-    let ident = Ident::new(name);
-    match console.run(&format!("pause {ident}")).await {
+async fn pause_one(console: &Console, scope: &Scope) -> Result<(), ConsoleError> {
+    match console.run(&format!("pause{scope}")).await {
         Err(ConsoleError::Refused(text)) if text.contains("already") => {
-            console.run(&format!("resume {ident}")).await?;
-            console.run(&format!("pause {ident}")).await.map(drop)
+            console.run(&format!("resume{scope}")).await?;
+            console.run(&format!("pause{scope}")).await.map(drop)
         }
         other => other.map(drop),
     }
