@@ -1,7 +1,10 @@
 //! One attempt, from the claimed epoch to the decision and the traffic. Each step is a few lines; what must not be reordered is
 //! said where it stands. Whatever fails before the decision ends in `undo`.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use changeover_domain::{Direction, Failure, Side, proto::Budgets};
 use futures::future::{join_all, try_join_all};
@@ -32,6 +35,7 @@ pub(crate) const ATTEMPT: &str = "switch";
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Note {
     pub(crate) epoch: u64,
+    pub(crate) direction: Direction,
     pub(crate) pause_since_us: Option<u64>,
 }
 
@@ -61,6 +65,8 @@ pub(crate) struct Attempt<'a> {
     arbiter: Session,
     /// There as well: holds the epoch while the poolers' routes are changed.
     router: Session,
+    /// From here on the closing side is changed by commits, and only an undo can give it back.
+    committing: AtomicBool,
 }
 
 impl<'a> Attempt<'a> {
@@ -76,20 +82,40 @@ impl<'a> Attempt<'a> {
         let arbiter = decision::arbiter(migration, direction, "switch-arbiter").await?;
         let router = decision::arbiter(migration, direction, "switch-router").await?;
         prove_closed(&arbiter, migration).await?;
-        note::put(&*arbiter, arbiter.side, ATTEMPT, &Note { epoch, pause_since_us: None }).await?;
+        prove_serving(&guard).await?;
+        note::put(&*arbiter, arbiter.side, ATTEMPT, &Note { epoch, direction, pause_since_us: None }).await?;
         traffic.stage(direction.to_side()).await?;
         let lanes = try_join_all(migration.databases().iter().map(|d| Lane::prepare(migration, direction, epoch, &d.name))).await?;
         let budgets = migration.spec.budgets.unwrap_or_default();
-        Ok(Self { migration, direction, epoch, traffic, budgets, lanes, guard, arbiter, router })
+        Ok(Self { migration, direction, epoch, traffic, budgets, lanes, guard, arbiter, router, committing: AtomicBool::new(false) })
     }
 
     /// From the pause to the open other side. After an error the outcome isn't known before `decision::settle` has told it.
     pub(crate) async fn run(self, recorder: &mut Recorder) -> Result<(), Failure> {
         let outcome = self.switch(recorder).await;
         if outcome.is_err() {
-            self.abandon().await;
+            self.abandon(recorder).await;
         }
         outcome
+    }
+
+    /// Lets go of everything that is open, so that an undo finds no lock of ours. While nothing has been committed on the closing
+    /// side clients may go on there at once: the epoch can't be decided `open` any more, since only we could have written it.
+    async fn abandon(self, recorder: &mut Recorder) {
+        let untouched = !self.committing.load(Ordering::Relaxed);
+        for lane in self.lanes {
+            lane.fence.roll_back().await;
+        }
+        if untouched {
+            let back = async {
+                self.traffic.move_to(self.direction.from_side()).await?;
+                self.traffic.resume().await
+            };
+            match back.await {
+                Ok(()) => recorder.end_pause(),
+                Err(failure) => tracing::warn!(%failure, "letting clients go on; the undo tries it again"),
+            }
+        }
     }
 
     async fn switch(&self, recorder: &mut Recorder) -> Result<(), Failure> {
@@ -144,7 +170,7 @@ impl<'a> Attempt<'a> {
             lane.fence.aim(self.lock_budget()).await?;
         }
         let since = jiff::Timestamp::now().as_microsecond().unsigned_abs();
-        note::put(&*self.arbiter, self.arbiter.side, ATTEMPT, &Note { epoch: self.epoch, pause_since_us: Some(since) }).await
+        note::put(&*self.arbiter, self.arbiter.side, ATTEMPT, &Note { epoch: self.epoch, direction: self.direction, pause_since_us: Some(since) }).await
     }
 
     fn lock_budget(&self) -> Duration {
@@ -201,6 +227,7 @@ impl<'a> Attempt<'a> {
 
     /// Logins first, committed while the locks are held; when no session is left, the locking transactions.
     async fn close(&self, recorder: &mut Recorder) -> Result<Vec<String>, Failure> {
+        self.committing.store(true, Ordering::Relaxed);
         let roles = login::close(&self.guard, self.migration, self.epoch).await?;
         login::evict(&self.guard, &roles, EVICTION).await?;
         recorder.step("closed");
@@ -221,13 +248,6 @@ impl<'a> Attempt<'a> {
         futures::try_join!(sequences, triggers)?;
         recorder.step("turned");
         Ok(())
-    }
-
-    /// Lets go of everything that is open, so that an undo finds no lock of ours.
-    async fn abandon(self) {
-        for lane in self.lanes {
-            lane.fence.roll_back().await;
-        }
     }
 }
 
@@ -318,6 +338,16 @@ async fn prove_closed(arbiter: &Session, migration: &Migration) -> Result<(), Fa
     }
     let message = format!("the {side} isn't closed: {} application roles may log in, {sessions} sessions exist", open.len());
     Err(Failure::needs_human("CO0725", message, "close them (alter role … nologin), end the sessions, then `changeover retry`"))
+}
+
+/// The closing side serves: no fence of an earlier attempt is left on it.
+async fn prove_serving(guard: &Session) -> Result<(), Failure> {
+    let closed = login::saved(&**guard, guard.side).await?;
+    if closed.is_empty() {
+        return Ok(());
+    }
+    let message = format!("the {} is closed: {} roles wait for their login there", guard.side, closed.len());
+    Err(Failure::needs_human("CO0719", message, "an earlier attempt has closed it: see its decision, then `changeover retry`"))
 }
 
 /// Sends clients to the side that serves now, and lets them go on, while the epoch's row is locked: a late attempt, overtaken by

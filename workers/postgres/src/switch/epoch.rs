@@ -40,6 +40,11 @@ pub(crate) async fn observe(migration: &Migration, epoch: u64) -> Result<Seen, F
     Ok(Seen { claimed: epochs.contains(&epoch), newer: epochs.into_iter().filter(|e| *e > epoch).max() })
 }
 
+/// Whether no database is at a later epoch.
+pub(crate) async fn is_latest(migration: &Migration, epoch: u64) -> Result<bool, Failure> {
+    Ok(observe(migration, epoch).await?.newer.is_none())
+}
+
 async fn read(session: &Session, migration: &Migration) -> Result<u64, Failure> {
     let row = session
         .query_opt("select epoch from changeover.migration where id = $1", &[&migration.id.as_str()])

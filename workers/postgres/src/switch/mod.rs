@@ -70,6 +70,9 @@ pub async fn run(migration: &Migration, request: &SwitchRequest, traffic: &dyn T
     if let Some(record) = recover(migration, direction, epoch, traffic).await? {
         return Ok(record);
     }
+    if let Some(record) = undo::conclude_earlier(migration, epoch, traffic).await?.filter(|record| record.is_open_to(direction)) {
+        return Ok(record.0);
+    }
     let mut recorder = Recorder::new(direction, epoch);
     if let Err(reasons) = pass_gate(migration, direction, traffic).await? {
         let refusal = reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
@@ -130,6 +133,5 @@ pub async fn recover(
     }
     undo::evict_predecessor(migration).await?;
     let recorder = Recorder::new(direction, epoch);
-    let cause = "the worker was interrupted; the attempt has been undone".to_owned();
-    undo::conclude(migration, direction, epoch, traffic, recorder, cause).await.map(Some)
+    undo::conclude(migration, direction, epoch, traffic, recorder, undo::INTERRUPTED.to_owned()).await.map(Some)
 }

@@ -36,9 +36,11 @@ impl Recorder {
         tracing::info!(step = name, at_us, epoch = self.record.epoch, "switch");
         self.record.steps.push(SwitchStep { name: name.to_owned(), at_us });
     }
-    /// Writers go on.
+    /// Writers go on; what is said first counts.
     pub(crate) fn end_pause(&mut self) {
-        if let Some(pause) = self.pause {
+        if let Some(pause) = self.pause
+            && self.record.pause_us == 0
+        {
             self.record.pause_us = micros(pause.elapsed());
         }
     }

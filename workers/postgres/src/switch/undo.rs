@@ -15,6 +15,8 @@ use super::{
 };
 use crate::{Migration, Session, note, patience, traffic::Traffic, triggers};
 
+/// The refusal in the record of an attempt that a later call has undone.
+pub(crate) const INTERRUPTED: &str = "the worker was interrupted; the attempt has been undone";
 /// How long the side that decides is tried to be reached before somebody is called.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Longest wait for clients after a resume.
@@ -43,6 +45,37 @@ pub(crate) async fn conclude(
             Ok(recorder.finish(Outcome::Abort, cause))
         }
     }
+}
+
+/// A record of an earlier attempt that this run brought to its end.
+pub(crate) struct Earlier(pub(crate) SwitchRecord, Direction);
+
+impl Earlier {
+    /// It has switched already what is asked for now.
+    pub(crate) fn is_open_to(&self, direction: Direction) -> bool {
+        self.1 == direction && self.0.outcome == Outcome::Open.word()
+    }
+}
+
+/// Brings an attempt of an earlier epoch, which somebody had to look at first, to its end: nobody else does.
+pub(crate) async fn conclude_earlier(migration: &Migration, epoch: u64, traffic: &dyn Traffic) -> Result<Option<Earlier>, Failure> {
+    let mut last = None;
+    for side in [Side::Source, Side::Target] {
+        let session = migration.site(side).open(migration.control_database(), "recover").await?;
+        let Some(note) = note::get::<attempt::Note>(&*session, side, attempt::ATTEMPT).await?.filter(|n| n.epoch < epoch) else {
+            continue;
+        };
+        if !epoch::is_latest(migration, note.epoch).await? {
+            note::forget(&*session, side, attempt::ATTEMPT).await?;
+            continue;
+        }
+        evict_predecessor(migration).await?;
+        let recorder = Recorder::new(note.direction, note.epoch);
+        let record = conclude(migration, note.direction, note.epoch, traffic, recorder, INTERRUPTED.to_owned()).await?;
+        note::forget(&*session, side, attempt::ATTEMPT).await?;
+        last = Some(Earlier(record, note.direction));
+    }
+    Ok(last)
 }
 
 /// The decision is `open`: traffic goes to the side that serves.
