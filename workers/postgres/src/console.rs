@@ -76,7 +76,11 @@ impl Console {
     pub async fn open(address: &ConsoleAddress) -> Result<Self, Failure> {
         let unreachable = |why: String| {
             let message = format!("the pooler's console at {}:{} can't be entered: {why}", address.host, address.port);
-            Failure::transient("CO0702", message, "check that the pooler runs, and user, password and CA of its console")
+            Failure::transient(
+                "CO0702",
+                message,
+                "check that the pooler runs, and user, password and CA of its console",
+            )
         };
         let mut config = tokio_postgres::Config::new();
         config
@@ -123,6 +127,8 @@ impl Console {
 fn text_of(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(db) => db.message().to_owned(),
-        None => std::error::Error::source(error).map_or_else(|| error.to_string(), |source| format!("{error}: {source}")),
+        None => {
+            std::error::Error::source(error).map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
+        }
     }
 }

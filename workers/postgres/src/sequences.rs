@@ -68,7 +68,12 @@ pub async fn assert_ahead(migration: &Migration, direction: Direction) -> Result
             .collect();
         if !behind.is_empty() {
             let first = behind.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
-            let message = format!("{} sequences of {} on the {} are behind: {first}", behind.len(), opening.database, opening.side);
+            let message = format!(
+                "{} sequences of {} on the {} are behind: {first}",
+                behind.len(),
+                opening.database,
+                opening.side
+            );
             return Err(Failure::invariant("CO0716", message));
         }
         seen += opening_states.len() as u64;
@@ -88,22 +93,33 @@ const AT_ONCE: usize = 500;
 
 impl Reader {
     pub(crate) async fn prepare(migration: &Migration, session: &Session) -> Result<Self, Failure> {
-        let sequences: Vec<_> = relations::list(migration, session).await?.into_iter().filter(relations::Relation::is_sequence).collect();
+        let sequences: Vec<_> =
+            relations::list(migration, session).await?.into_iter().filter(relations::Relation::is_sequence).collect();
         let oids: Vec<u32> = sequences.iter().map(|s| s.oid).collect();
         let sql = "select seqrelid, seqincrement, seqmin, seqmax, seqcycle from pg_catalog.pg_sequence where seqrelid = any ($1::oid[])";
         let rows = session.query(sql, &[&oids]).await.map_err(session.failed("reading sequences"))?;
         let mut names = BTreeMap::new();
         for row in rows {
             let oid: u32 = row.get(0);
-            let state = State { oid, last: 0, called: false, increment: row.get(1), min: row.get(2), max: row.get(3), cycle: row.get(4) };
+            let state = State {
+                oid,
+                last: 0,
+                called: false,
+                increment: row.get(1),
+                min: row.get(2),
+                max: row.get(3),
+                cycle: row.get(4),
+            };
             if let Some(sequence) = sequences.iter().find(|s| s.oid == oid) {
                 names.insert(oid, (sequence.name.clone(), state));
             }
         }
         let mut statements = Vec::new();
         for chunk in sequences.chunks(AT_ONCE) {
-            let parts: Vec<String> = chunk.iter().map(|s| format!("select {}::oid, last_value, is_called from {}", s.oid, s.name)).collect();
-            let statement = session.prepare(&parts.join(" union all ")).await.map_err(session.failed("reading sequences"))?;
+            let parts: Vec<String> =
+                chunk.iter().map(|s| format!("select {}::oid, last_value, is_called from {}", s.oid, s.name)).collect();
+            let statement =
+                session.prepare(&parts.join(" union all ")).await.map_err(session.failed("reading sequences"))?;
             statements.push(statement);
         }
         Ok(Self { names, statements })
@@ -160,7 +176,11 @@ fn pairs<'a>(
 ) -> Result<impl Iterator<Item = (&'a QualifiedName, &'a State, &'a State)> + use<'a>, Failure> {
     if let Some(name) = from.keys().find(|name| !to.contains_key(name)) {
         let message = format!("the sequence {} isn't in {} on the {}", name.raw(), opening.database, opening.side);
-        return Err(Failure::needs_human("CO0715", message, "create it there with the same definition, then `changeover retry`"));
+        return Err(Failure::needs_human(
+            "CO0715",
+            message,
+            "create it there with the same definition, then `changeover retry`",
+        ));
     }
     Ok(from.iter().filter_map(move |(name, from)| Some((name, from, to.get(name)?))))
 }

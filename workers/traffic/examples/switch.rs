@@ -38,7 +38,8 @@ async fn setup(m: &Migration) {
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     let session = m.target.open("shop", "trial").await.unwrap();
-    let enable = "alter table app.audited enable always trigger t_always; alter table app.r enable replica trigger t_replica";
+    let enable =
+        "alter table app.audited enable always trigger t_always; alter table app.r enable replica trigger t_replica";
     session.batch_execute(enable).await.unwrap();
     triggers::quiet_target(m).await.unwrap();
     triggers::quiet_replica_triggers(m, Side::Source).await.unwrap();
@@ -60,7 +61,9 @@ async fn main() {
             let limits = Limits::of(&spec.gates.unwrap(), &spec.budgets.unwrap());
             println!("{measured:?}\n{:?}", may_switch(&measured, &limits));
         }
-        "housekeep" => switch::housekeeping(&m, direction(&arguments[2]), arguments[3].parse().unwrap(), &traffic).await.unwrap(),
+        "housekeep" => {
+            switch::housekeeping(&m, direction(&arguments[2]), arguments[3].parse().unwrap(), &traffic).await.unwrap()
+        }
         "ahead" => println!("{}", sequences::assert_ahead(&m, direction(&arguments[2])).await.unwrap()),
         word => {
             let request = SwitchRequest { direction: direction(word), epoch: arguments[2].parse().unwrap() };

@@ -121,7 +121,8 @@ fn entry(line: &str) -> Option<Entry> {
     if start.is_empty() || start.starts_with([';', '#', '[', '%']) {
         return None;
     }
-    let (name, after_name) = if let Some(quoted) = start.strip_prefix('"') { quoted_name(quoted)? } else { plain_name(start)? };
+    let (name, after_name) =
+        if let Some(quoted) = start.strip_prefix('"') { quoted_name(quoted)? } else { plain_name(start)? };
     let after_equals = after_name.trim_start().strip_prefix('=')?;
     let parameters_text = after_equals.trim_start();
     let prefix = &line[..line.len() - parameters_text.len()];

@@ -64,8 +64,13 @@ impl std::fmt::Display for Scope {
 
 impl Pooler {
     pub(crate) fn new(migration: &Migration, pooler: &proto::Pooler) -> Result<Self, Failure> {
-        let port = u16::try_from(pooler.port)
-            .map_err(|_| Failure::refused("CO0101", format!("port {} of a pooler is no TCP port", pooler.port), "correct it in the spec"))?;
+        let port = u16::try_from(pooler.port).map_err(|_| {
+            Failure::refused(
+                "CO0101",
+                format!("port {} of a pooler is no TCP port", pooler.port),
+                "correct it in the spec",
+            )
+        })?;
         let place = |side| {
             let site = migration.site(side);
             Place { host: site.peer_host.clone(), port: site.peer_port }
@@ -108,12 +113,21 @@ impl Pooler {
             file.entries().filter(|e| named(e.dbname()) && ours(e.place())).map(|e| e.name.clone()).collect();
         let stray = file.entries().find(|e| named(&e.name) && named(e.dbname()) && !ours(e.place()));
         if let Some(entry) = stray {
-            let message = format!("{}: entry {} points neither to the source nor to the target", self.name(), entry.name);
-            return Err(Failure::refused("CO0703", message, "let it use the same host and port as peer_host and peer_port in the spec"));
+            let message =
+                format!("{}: entry {} points neither to the source nor to the target", self.name(), entry.name);
+            return Err(Failure::refused(
+                "CO0703",
+                message,
+                "let it use the same host and port as peer_host and peer_port in the spec",
+            ));
         }
         if names.is_empty() {
             let message = format!("{}: {} lists none of the migration's databases", self.name(), self.file.display());
-            return Err(Failure::refused("CO0703", message, "give each database an entry with host and port of the source"));
+            return Err(Failure::refused(
+                "CO0703",
+                message,
+                "give each database an entry with host and port of the source",
+            ));
         }
         Ok((file, names))
     }
@@ -148,7 +162,8 @@ impl Pooler {
     /// What is to be paused. In session mode a client keeps its server connection: PAUSE would wait for clients to leave.
     async fn scopes(&self, names: &[String]) -> Result<Vec<Scope>, Failure> {
         let config = self.run("show config").await?;
-        let setting = |key: &str| config.iter().find(|r| r.text("key") == key).map_or("", |r| r.text("value")).to_owned();
+        let setting =
+            |key: &str| config.iter().find(|r| r.text("key") == key).map_or("", |r| r.text("value")).to_owned();
         let (mode, least) = (setting("pool_mode"), setting("min_pool_size"));
         let rows = self.run("show databases").await?;
         let alone = rows.iter().all(|r| r.text("name") == "pgbouncer" || names.iter().any(|n| n == r.text("name")));
@@ -161,8 +176,15 @@ impl Pooler {
                 return Err(Failure::refused("CO0705", message, "set pool_mode = transaction for it"));
             }
             if !alone && or("min_pool_size", &least) != "0" {
-                let message = format!("{}: database {name} has a min_pool_size, and the pooler serves others as well", self.name());
-                return Err(Failure::refused("CO0728", message, "set min_pool_size = 0 for it, or give the migration's databases a pooler of their own"));
+                let message = format!(
+                    "{}: database {name} has a min_pool_size, and the pooler serves others as well",
+                    self.name()
+                );
+                return Err(Failure::refused(
+                    "CO0728",
+                    message,
+                    "set min_pool_size = 0 for it, or give the migration's databases a pooler of their own",
+                ));
             }
         }
         Ok(if alone { vec![Scope::Everything] } else { names.iter().cloned().map(Scope::Entry).collect() })
@@ -188,7 +210,11 @@ impl Pooler {
                 Ok(Err(error)) => Err(self.refused(&format!("pause{scope}"), &error)),
                 Err(_) => {
                     let message = format!("{}: a transaction did not end within {budget:?}", self.name());
-                    Err(Failure::transient("CO0706", message, "it is tried again; look for long transactions through the pooler"))
+                    Err(Failure::transient(
+                        "CO0706",
+                        message,
+                        "it is tried again; look for long transactions through the pooler",
+                    ))
                 }
             }
         });
@@ -209,7 +235,11 @@ impl Pooler {
             None => Ok(()),
             Some(name) => {
                 let message = format!("{}: after RELOAD {name} still isn't sent to the {to}", self.name());
-                Err(Failure::needs_human("CO0707", message, "check that its configuration includes the databases file of the spec"))
+                Err(Failure::needs_human(
+                    "CO0707",
+                    message,
+                    "check that its configuration includes the databases file of the spec",
+                ))
             }
         }
     }
@@ -220,7 +250,9 @@ impl Pooler {
         let rows = self.run("show databases").await?;
         let there = |name: &String| {
             rows.iter().any(|r| {
-                r.text("name") == name && r.text("host") == place.host && r.number("port") == Some(u64::from(place.port))
+                r.text("name") == name
+                    && r.text("host") == place.host
+                    && r.number("port") == Some(u64::from(place.port))
             })
         };
         Ok(names.iter().find(|name| !there(name)).cloned())
@@ -266,8 +298,13 @@ impl Pooler {
             match stuck {
                 None => return Ok(()),
                 Some(row) if Instant::now() >= deadline => {
-                    let message = format!("{}: clients of {} wait and no server serves them", self.name(), row.text("database"));
-                    return Err(Failure::transient("CO0708", message, "look at the pooler's log; its servers may refuse the login"));
+                    let message =
+                        format!("{}: clients of {} wait and no server serves them", self.name(), row.text("database"));
+                    return Err(Failure::transient(
+                        "CO0708",
+                        message,
+                        "look at the pooler's log; its servers may refuse the login",
+                    ));
                 }
                 Some(_) => sleep(RETRY).await,
             }
@@ -321,7 +358,9 @@ impl Pooler {
         let message = format!("{}: {command}: {error}", self.name());
         match error {
             ConsoleError::Lost(_) => Failure::transient("CO0702", message, "check that the pooler runs"),
-            ConsoleError::Refused(_) => Failure::needs_human("CO0709", message, "look at the pooler's log, then `changeover retry`"),
+            ConsoleError::Refused(_) => {
+                Failure::needs_human("CO0709", message, "look at the pooler's log, then `changeover retry`")
+            }
         }
     }
 

@@ -103,7 +103,11 @@ impl Reason {
     pub fn passes_by_itself(&self) -> bool {
         matches!(
             self,
-            Reason::Lag(..) | Reason::Canary(..) | Reason::OldTransaction(..) | Reason::Vacuum(_) | Reason::PoolerLogins(_)
+            Reason::Lag(..)
+                | Reason::Canary(..)
+                | Reason::OldTransaction(..)
+                | Reason::Vacuum(_)
+                | Reason::PoolerLogins(_)
         )
     }
 }
@@ -112,19 +116,27 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Reason::Unknown(what) => write!(f, "{what} could not be measured"),
-            Reason::Blind => f.write_str("the migration's login doesn't see other sessions (pg_read_all_stats is missing)"),
+            Reason::Blind => {
+                f.write_str("the migration's login doesn't see other sessions (pg_read_all_stats is missing)")
+            }
             Reason::Lag(bytes, limit) => write!(f, "replication is {bytes} bytes behind, the limit is {limit}"),
             Reason::Canary(false, ms, limit) => write!(f, "the canary took {ms} ms, the limit is {limit} ms"),
-            Reason::Canary(true, ms, limit) => write!(f, "the canary took {ms} ms on the way back, the limit is {limit} ms"),
+            Reason::Canary(true, ms, limit) => {
+                write!(f, "the canary took {ms} ms on the way back, the limit is {limit} ms")
+            }
             Reason::Link(problem) => f.write_str(problem),
-            Reason::OldTransaction(ms, limit) => write!(f, "a transaction is open for {ms} ms, the limit is {limit} ms"),
+            Reason::OldTransaction(ms, limit) => {
+                write!(f, "a transaction is open for {ms} ms, the limit is {limit} ms")
+            }
             Reason::Prepared(count) => write!(f, "{count} prepared transactions are open"),
             Reason::Vacuum(table) => write!(f, "a vacuum that doesn't give way is at work on {table}"),
             Reason::Unfenceable(what) => f.write_str(what),
             Reason::LockBudget(budget, timeout) => {
                 write!(f, "budgets.fence_lock ({budget} ms) isn't below the server's deadlock_timeout ({timeout} ms)")
             }
-            Reason::OpeningSessions(count) => write!(f, "{count} application sessions exist on the side that is to open"),
+            Reason::OpeningSessions(count) => {
+                write!(f, "{count} application sessions exist on the side that is to open")
+            }
             Reason::OpeningLogins(role) => write!(f, "role {role} may log in on the side that is to open"),
             Reason::PoolerLogins(count) => write!(f, "poolers have {count} server logins in progress"),
         }
@@ -136,12 +148,18 @@ pub fn may_switch(measured: &Measured, limits: &Limits) -> Result<Go, Vec<Reason
     let mut judge = Judge(Vec::new());
     judge.yes(measured.sees_sessions, "the right to see sessions", Reason::Blind);
     judge.most(measured.lag_bytes, limits.max_lag_bytes, "lag", Reason::Lag);
-    judge.most(measured.canary_ms, limits.max_canary_age_ms, "the canary", |ms, limit| Reason::Canary(false, ms, limit));
+    judge
+        .most(measured.canary_ms, limits.max_canary_age_ms, "the canary", |ms, limit| Reason::Canary(false, ms, limit));
     judge.most(measured.reverse_canary_ms, limits.max_canary_age_ms, "the canary on the way back", |ms, limit| {
         Reason::Canary(true, ms, limit)
     });
     judge.none(measured.link_problems.as_deref(), "the links", Reason::Link);
-    judge.most(measured.oldest_transaction_ms, limits.max_transaction_age_ms, "the oldest transaction", Reason::OldTransaction);
+    judge.most(
+        measured.oldest_transaction_ms,
+        limits.max_transaction_age_ms,
+        "the oldest transaction",
+        Reason::OldTransaction,
+    );
     judge.most(measured.prepared_transactions, 0, "prepared transactions", |count, _| Reason::Prepared(count));
     judge.none(measured.vacuums.as_deref(), "running vacuums", Reason::Vacuum);
     judge.none(measured.unfenceable.as_deref(), "rights for the fence", Reason::Unfenceable);
@@ -189,7 +207,8 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    const LIMITS: Limits = Limits { max_lag_bytes: 1000, max_transaction_age_ms: 500, max_canary_age_ms: 300, fence_lock_ms: 400 };
+    const LIMITS: Limits =
+        Limits { max_lag_bytes: 1000, max_transaction_age_ms: 500, max_canary_age_ms: 300, fence_lock_ms: 400 };
 
     fn quiet() -> Measured {
         Measured {

@@ -65,7 +65,12 @@ impl Right {
 }
 
 /// Remembers the rights on `relations`, committed. Refused while this database is fenced: what is remembered then is the only copy.
-pub(crate) async fn save(session: &mut Session, migration: &Migration, epoch: u64, relations: &[Relation]) -> Result<(), Failure> {
+pub(crate) async fn save(
+    session: &mut Session,
+    migration: &Migration,
+    epoch: u64,
+    relations: &[Relation],
+) -> Result<(), Failure> {
     let (side, failed) = (session.side, session.failed("remembering rights"));
     let oids: Vec<u32> = relations.iter().map(|r| r.oid).collect();
     let transaction = session.transaction().await.map_err(&failed)?;
@@ -80,8 +85,12 @@ pub(crate) async fn save(session: &mut Session, migration: &Migration, epoch: u6
 }
 
 /// Reads what was remembered.
-pub(crate) async fn read(session: &impl tokio_postgres::GenericClient, side: changeover_domain::Side) -> Result<Vec<Right>, Failure> {
-    let rows = session.query(READ, &[]).await.map_err(|e| crate::error::failure(side, "reading remembered rights", &e))?;
+pub(crate) async fn read(
+    session: &impl tokio_postgres::GenericClient,
+    side: changeover_domain::Side,
+) -> Result<Vec<Right>, Failure> {
+    let rows =
+        session.query(READ, &[]).await.map_err(|e| crate::error::failure(side, "reading remembered rights", &e))?;
     Ok(rows.iter().map(Right::from_row).collect())
 }
 
@@ -99,7 +108,8 @@ pub(crate) fn revoke_sql(relations: &[Relation], rights: &[Right], login: &str) 
     let grantees = grantees.into_iter().collect::<Vec<_>>().join(", ");
     let (sequences, tables): (Vec<&Relation>, Vec<&Relation>) = relations.iter().partition(|r| r.is_sequence());
     let mut sql = String::new();
-    for (words, of) in [("insert, update, delete, truncate on table", tables), ("usage, update on sequence", sequences)] {
+    for (words, of) in [("insert, update, delete, truncate on table", tables), ("usage, update on sequence", sequences)]
+    {
         if !of.is_empty() {
             let names = super::relations::names(of.into_iter());
             sql.push_str(&format!("revoke {words} {names} from {grantees} cascade;\n"));
@@ -112,18 +122,35 @@ pub(crate) fn revoke_sql(relations: &[Relation], rights: &[Right], login: &str) 
 ///
 /// # Errors
 /// CO0720 with the first roles that still may.
-pub(crate) async fn prove_gone(session: &Session, migration: &Migration, relations: &[Relation]) -> Result<(), Failure> {
+pub(crate) async fn prove_gone(
+    session: &Session,
+    migration: &Migration,
+    relations: &[Relation],
+) -> Result<(), Failure> {
     let oids: Vec<u32> = relations.iter().map(|r| r.oid).collect();
     let rows = session
-        .query_typed(KEPT, &[(&oids, Type::OID_ARRAY), (&login::ours(migration), Type::TEXT_ARRAY), (&login::kept(migration), Type::TEXT_ARRAY)])
+        .query_typed(
+            KEPT,
+            &[
+                (&oids, Type::OID_ARRAY),
+                (&login::ours(migration), Type::TEXT_ARRAY),
+                (&login::kept(migration), Type::TEXT_ARRAY),
+            ],
+        )
         .await
         .map_err(session.failed("proving that no right is left"))?;
     if rows.is_empty() {
         return Ok(());
     }
-    let first: Vec<String> = rows.iter().map(|row| format!("{} on {}", row.get::<_, &str>(0), row.get::<_, &str>(1))).collect();
-    let message = format!("the fence of {} on the {} leaves rights: {}", session.database, session.side, first.join(", "));
-    Err(Failure::needs_human("CO0720", message, "take the role's way to write (membership, pg_write_all_data), then `changeover retry`"))
+    let first: Vec<String> =
+        rows.iter().map(|row| format!("{} on {}", row.get::<_, &str>(0), row.get::<_, &str>(1))).collect();
+    let message =
+        format!("the fence of {} on the {} leaves rights: {}", session.database, session.side, first.join(", "));
+    Err(Failure::needs_human(
+        "CO0720",
+        message,
+        "take the role's way to write (membership, pg_write_all_data), then `changeover retry`",
+    ))
 }
 
 /// Gives back what a fence took in this database, if it is fenced, in one transaction, and proves it. Returns how many rights.
@@ -147,7 +174,11 @@ pub(crate) async fn restore(session: &mut Session, migration: &Migration, hold: 
     let missing: i64 = transaction.query_one(MISSING, &[]).await.map_err(&failed)?.get(0);
     if missing > 0 {
         let message = format!("{missing} rights of {database} on the {side} could not be given back");
-        return Err(Failure::needs_human("CO0721", message, "compare changeover.saved_acl with the tables' ACLs, grant what is missing, then `changeover retry`"));
+        return Err(Failure::needs_human(
+            "CO0721",
+            message,
+            "compare changeover.saved_acl with the tables' ACLs, grant what is missing, then `changeover retry`",
+        ));
     }
     note::forget(&transaction, side, FENCE).await?;
     transaction.execute("delete from changeover.saved_acl", &[]).await.map_err(&failed)?;
@@ -172,7 +203,8 @@ async fn memberships(
 ) -> Result<BTreeSet<u32>, Failure> {
     let grantors: Vec<u32> = rights.iter().map(|r| r.grantor).collect::<BTreeSet<_>>().into_iter().collect();
     let sql = "select oid from pg_catalog.pg_roles where oid = any ($1::oid[]) and pg_catalog.pg_has_role(current_user, oid, 'member')";
-    let rows = client.query(sql, &[&grantors]).await.map_err(|e| crate::error::failure(side, "looking at memberships", &e))?;
+    let rows =
+        client.query(sql, &[&grantors]).await.map_err(|e| crate::error::failure(side, "looking at memberships", &e))?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
@@ -224,7 +256,11 @@ impl Batch {
         let (grantor, login) = (Ident::new(&**name), Ident::new(login));
         let become_grantor = format!("set local role {grantor}; {grant} set local role none;");
         // A membership that is needed only here ends here.
-        if members.contains(oid) { become_grantor } else { format!("grant {grantor} to {login}; {become_grantor} revoke {grantor} from {login};") }
+        if members.contains(oid) {
+            become_grantor
+        } else {
+            format!("grant {grantor} to {login}; {become_grantor} revoke {grantor} from {login};")
+        }
     }
 }
 
@@ -275,7 +311,12 @@ mod tests {
 
     #[test]
     fn a_grantor_gets_its_option_before_it_grants() {
-        let chain = [right(12, 0, "INSERT", false), right(11, 12, "INSERT", true), right(10, 11, "INSERT", true), right(10, 10, "INSERT", false)];
+        let chain = [
+            right(12, 0, "INSERT", false),
+            right(11, 12, "INSERT", true),
+            right(10, 11, "INSERT", true),
+            right(10, 10, "INSERT", false),
+        ];
         assert_eq!(turns(&chain), [2, 1, 0, 0]);
         let sql = restore_sql(&chain, "me", &BTreeSet::from([11]));
         assert_eq!(
@@ -293,7 +334,12 @@ mod tests {
     fn an_option_for_one_privilege_is_none_for_another() {
         let rights = [right(10, 11, "INSERT", true), right(11, 12, "DELETE", false)];
         assert_eq!(turns(&rights), [0, 1]);
-        let later = [right(10, 11, "INSERT", true), right(11, 12, "INSERT", true), right(12, 13, "INSERT", false), right(13, 14, "INSERT", false)];
+        let later = [
+            right(10, 11, "INSERT", true),
+            right(11, 12, "INSERT", true),
+            right(12, 13, "INSERT", false),
+            right(13, 14, "INSERT", false),
+        ];
         // 13 has no option: its grant comes after everything
         assert_eq!(turns(&later), [0, 1, 2, 3]);
     }
@@ -304,9 +350,15 @@ mod tests {
         other.object = 2;
         other.name = QualifiedName::new("s", "u");
         let rights = [right(10, 11, "INSERT", false), other];
-        assert_eq!(restore_sql(&rights, "me", &BTreeSet::new()), ["grant insert on table \"s\".\"t\", \"s\".\"u\" to \"r11\";"]);
+        assert_eq!(
+            restore_sql(&rights, "me", &BTreeSet::new()),
+            ["grant insert on table \"s\".\"t\", \"s\".\"u\" to \"r11\";"]
+        );
         let both = [right(10, 11, "INSERT", false), right(10, 11, "UPDATE", false)];
-        assert_eq!(restore_sql(&both, "me", &BTreeSet::new()), ["grant insert, update on table \"s\".\"t\" to \"r11\";"]);
+        assert_eq!(
+            restore_sql(&both, "me", &BTreeSet::new()),
+            ["grant insert, update on table \"s\".\"t\" to \"r11\";"]
+        );
     }
 
     #[test]
@@ -314,6 +366,9 @@ mod tests {
         let column = Right { kind: Kind::Column, column: Some(Ident::new("c")), ..right(11, 12, "UPDATE", false) };
         let rights = [right(10, 11, "UPDATE", true), column];
         let sql = restore_sql(&rights, "me", &BTreeSet::from([11]));
-        assert_eq!(sql[1], "set local role \"r11\"; grant update (\"c\") on table \"s\".\"t\" to \"r12\"; set local role none;");
+        assert_eq!(
+            sql[1],
+            "set local role \"r11\"; grant update (\"c\") on table \"s\".\"t\" to \"r12\"; set local role none;"
+        );
     }
 }

@@ -78,16 +78,53 @@ impl<'a> Attempt<'a> {
         traffic: &'a dyn Traffic,
     ) -> Result<Self, Failure> {
         let guard = migration.provider(direction).open(migration.control_database(), "switch-guard").await?;
-        guard.batch_execute("set synchronous_commit = on").await.map_err(guard.failed("preparing the fence"))?;
+        // What it commits is flushed by the fences' commits, without which it counts for nothing.
+        guard.batch_execute("set synchronous_commit = off").await.map_err(guard.failed("preparing the fence"))?;
         let arbiter = decision::arbiter(migration, direction, "switch-arbiter").await?;
         let router = decision::arbiter(migration, direction, "switch-router").await?;
         prove_closed(&arbiter, migration).await?;
         prove_serving(&guard).await?;
         note::put(&*arbiter, arbiter.side, ATTEMPT, &Note { epoch, direction, pause_since_us: None }).await?;
         traffic.stage(direction.to_side()).await?;
-        let lanes = try_join_all(migration.databases().iter().map(|d| Lane::prepare(migration, direction, epoch, &d.name))).await?;
+        let lanes =
+            try_join_all(migration.databases().iter().map(|d| Lane::prepare(migration, direction, epoch, &d.name)))
+                .await?;
         let budgets = migration.spec.budgets.unwrap_or_default();
-        Ok(Self { migration, direction, epoch, traffic, budgets, lanes, guard, arbiter, router, committing: AtomicBool::new(false) })
+        let attempt = Self {
+            migration,
+            direction,
+            epoch,
+            traffic,
+            budgets,
+            lanes,
+            guard,
+            arbiter,
+            router,
+            committing: AtomicBool::new(false),
+        };
+        attempt.rehearse().await?;
+        Ok(attempt)
+    }
+
+    /// Says beforehand what will be said during the pause, as far as it changes nothing: backends fill their caches, and a marker
+    /// proves that the way is open.
+    async fn rehearse(&self) -> Result<(), Failure> {
+        let markers = try_join_all(
+            self.lanes.iter().map(|lane| lane.send_marker(self.direction, self.epoch, self.drain_budget())),
+        );
+        let fences = try_join_all(self.lanes.iter().map(|lane| lane.fence.rehearse(self.migration)));
+        let guard = async {
+            login::applications(&*self.guard, self.guard.side, self.migration).await?;
+            login::evict(&self.guard, &[], EVICTION).await
+        };
+        let holds = try_join_all(
+            [&self.guard, &self.arbiter, &self.router]
+                .map(|session| under_epoch(session, self.migration, self.epoch, async { Ok(()) })),
+        );
+        // One after the other: two of them lock the same row.
+        futures::try_join!(markers, fences)?;
+        guard.await?;
+        holds.await.map(drop)
     }
 
     /// From the pause to the open other side. After an error the outcome isn't known before `decision::settle` has told it.
@@ -126,8 +163,14 @@ impl<'a> Attempt<'a> {
         match timeout(most, self.decide(recorder)).await {
             Ok(outcome) => outcome?,
             Err(_) => {
-                let message = format!("the switch did not come to its decision within {most:?}: a server or the network stands still");
-                return Err(Failure::transient("CO0727", message, "it is undone and tried again; look at both servers"));
+                let message = format!(
+                    "the switch did not come to its decision within {most:?}: a server or the network stands still"
+                );
+                return Err(Failure::transient(
+                    "CO0727",
+                    message,
+                    "it is undone and tried again; look at both servers",
+                ));
             }
         }
         move_traffic(&self.arbiter, self.migration, self.direction, self.epoch, self.traffic).await?;
@@ -140,7 +183,8 @@ impl<'a> Attempt<'a> {
     async fn decide(&self, recorder: &mut Recorder) -> Result<(), Failure> {
         self.lock(recorder).await?;
         // Clients are held back, so their new route may be laid before it is decided that they take it: it takes some time.
-        let route = under_epoch(&self.router, self.migration, self.epoch, self.traffic.move_to(self.direction.to_side()));
+        let route =
+            under_epoch(&self.router, self.migration, self.epoch, self.traffic.move_to(self.direction.to_side()));
         let fence = async {
             self.drain(recorder).await?;
             let roles = self.close(recorder).await?;
@@ -158,7 +202,11 @@ impl<'a> Attempt<'a> {
         while self.traffic.logins().await? > 0 {
             if Instant::now() >= deadline {
                 let message = "a pooler has server logins in progress all the time";
-                return Err(Failure::transient("CO0724", message, "it is tried again; give the pooler a min_pool_size"));
+                return Err(Failure::transient(
+                    "CO0724",
+                    message,
+                    "it is tried again; give the pooler a min_pool_size",
+                ));
             }
             sleep(Duration::from_millis(2)).await;
         }
@@ -170,7 +218,13 @@ impl<'a> Attempt<'a> {
             lane.fence.aim(self.lock_budget()).await?;
         }
         let since = jiff::Timestamp::now().as_microsecond().unsigned_abs();
-        note::put(&*self.arbiter, self.arbiter.side, ATTEMPT, &Note { epoch: self.epoch, direction: self.direction, pause_since_us: Some(since) }).await
+        note::put(
+            &*self.arbiter,
+            self.arbiter.side,
+            ATTEMPT,
+            &Note { epoch: self.epoch, direction: self.direction, pause_since_us: Some(since) },
+        )
+        .await
     }
 
     fn lock_budget(&self) -> Duration {
@@ -200,7 +254,9 @@ impl<'a> Attempt<'a> {
         }
         for lane in &self.lanes {
             match fence::blockers(&lane.writer, &lane.fence.oids()).await {
-                Ok(blockers) if !blockers.is_empty() => failure.message = format!("{}; {}", failure.message, blockers.join("; ")),
+                Ok(blockers) if !blockers.is_empty() => {
+                    failure.message = format!("{}; {}", failure.message, blockers.join("; "))
+                }
                 Ok(_) => {}
                 Err(error) => tracing::debug!(%error, "looking for blockers"),
             }
@@ -210,16 +266,13 @@ impl<'a> Attempt<'a> {
 
     /// All locks are held: markers, and while they travel the rights are taken, which a rollback of the fence would undo.
     async fn drain(&self, recorder: &mut Recorder) -> Result<(), Failure> {
-        let travel = try_join_all(self.lanes.iter().map(|lane| lane.send_marker(self.direction, self.epoch, self.drain_budget())));
+        let travel = try_join_all(
+            self.lanes.iter().map(|lane| lane.send_marker(self.direction, self.epoch, self.drain_budget())),
+        );
         let revoke = try_join_all(self.lanes.iter().map(|lane| async {
             lane.fence.check(self.migration).await?;
             lane.fence.revoke(self.migration, self.epoch).await
         }));
-        // One server, one WAL: a synchronous commit after the last marker makes all databases' rows durable.
-        let travel = async {
-            travel.await?;
-            marker::make_durable(&self.arbiter, self.epoch).await
-        };
         futures::try_join!(travel, revoke)?;
         recorder.step("drained");
         Ok(())
@@ -228,8 +281,13 @@ impl<'a> Attempt<'a> {
     /// Logins first, committed while the locks are held; when no session is left, the locking transactions.
     async fn close(&self, recorder: &mut Recorder) -> Result<Vec<String>, Failure> {
         self.committing.store(true, Ordering::Relaxed);
-        let roles = login::close(&self.guard, self.migration, self.epoch).await?;
-        login::evict(&self.guard, &roles, EVICTION).await?;
+        let logins = async {
+            let roles = login::close(&self.guard, self.migration, self.epoch).await?;
+            login::evict(&self.guard, &roles, EVICTION).await?;
+            Ok(roles)
+        };
+        // One server, one WAL: a synchronous commit after the last marker makes the rows of all databases durable.
+        let (roles, ()) = futures::try_join!(logins, marker::make_durable(&self.arbiter, self.epoch))?;
         recorder.step("closed");
         try_join_all(self.lanes.iter().map(|lane| lane.fence.commit(self.migration, self.epoch))).await?;
         recorder.step("fenced");
@@ -306,7 +364,8 @@ async fn raise(
     watcher.batch_execute("commit").await.map_err(&failed)
 }
 
-/// A transaction that keeps vacuum off the tables whose triggers are to be turned over; apply isn't touched by it.
+/// A transaction that keeps vacuum off the tables whose triggers are to be turned over; apply isn't touched by it. Its commit is
+/// flushed by the decision's.
 async fn turner(migration: &Migration, direction: Direction, database: &str) -> Result<Option<Session>, Failure> {
     let session = migration.subscriber(direction).open(database, "switch-turner").await?;
     let failed = session.failed("preparing triggers");
@@ -317,11 +376,13 @@ async fn turner(migration: &Migration, direction: Direction, database: &str) -> 
     if rows.is_empty() {
         return Ok(None);
     }
-    let names: Vec<String> =
-        rows.iter().map(|r| changeover_domain::QualifiedName::new(r.get::<_, String>(0), r.get::<_, String>(1)).to_string()).collect();
+    let names: Vec<String> = rows
+        .iter()
+        .map(|r| changeover_domain::QualifiedName::new(r.get::<_, String>(0), r.get::<_, String>(1)).to_string())
+        .collect();
     let sql = format!(
         "begin isolation level read committed; set local lock_timeout = '5s'; lock table {} in share update exclusive mode; \
-         set local lock_timeout = '200ms'; set local synchronous_commit = on",
+         set local lock_timeout = '200ms'; set local synchronous_commit = off",
         names.join(", ")
     );
     session.batch_execute(&sql).await.map_err(&failed)?;
@@ -336,8 +397,13 @@ async fn prove_closed(arbiter: &Session, migration: &Migration) -> Result<(), Fa
     if open.is_empty() && sessions == 0 {
         return Ok(());
     }
-    let message = format!("the {side} isn't closed: {} application roles may log in, {sessions} sessions exist", open.len());
-    Err(Failure::needs_human("CO0725", message, "close them (alter role … nologin), end the sessions, then `changeover retry`"))
+    let message =
+        format!("the {side} isn't closed: {} application roles may log in, {sessions} sessions exist", open.len());
+    Err(Failure::needs_human(
+        "CO0725",
+        message,
+        "close them (alter role … nologin), end the sessions, then `changeover retry`",
+    ))
 }
 
 /// The closing side serves: no fence of an earlier attempt is left on it.
@@ -347,7 +413,11 @@ async fn prove_serving(guard: &Session) -> Result<(), Failure> {
         return Ok(());
     }
     let message = format!("the {} is closed: {} roles wait for their login there", guard.side, closed.len());
-    Err(Failure::needs_human("CO0719", message, "an earlier attempt has closed it: see its decision, then `changeover retry`"))
+    Err(Failure::needs_human(
+        "CO0719",
+        message,
+        "an earlier attempt has closed it: see its decision, then `changeover retry`",
+    ))
 }
 
 /// Sends clients to the side that serves now, and lets them go on, while the epoch's row is locked: a late attempt, overtaken by

@@ -53,7 +53,7 @@ pub(crate) async fn open(arbiter: &Session, migration: &Migration, epoch: u64) -
     let side = arbiter.side;
     let failed = arbiter.failed("writing the decision");
     let begin = arbiter.batch_execute("begin isolation level read committed");
-    let hold = epoch::hold(&**arbiter, side, migration, epoch);
+    let hold = epoch::hold_alone(&**arbiter, side, migration, epoch);
     let roles = login::saved(&**arbiter, side);
     let (begun, held, roles) = futures::join!(begin, hold, roles);
     begun.map_err(&failed)?;
@@ -84,7 +84,12 @@ pub(crate) async fn win_abort(migration: &Migration, direction: Direction, epoch
 ///
 /// # Errors
 /// CO0713: the arbiter can't be reached, so the outcome isn't known.
-pub(crate) async fn settle(migration: &Migration, direction: Direction, epoch: u64, patience: Duration) -> Result<Outcome, Failure> {
+pub(crate) async fn settle(
+    migration: &Migration,
+    direction: Direction,
+    epoch: u64,
+    patience: Duration,
+) -> Result<Outcome, Failure> {
     let deadline = Instant::now() + patience;
     loop {
         let failure = match win_abort(migration, direction, epoch).await {
@@ -99,7 +104,11 @@ pub(crate) async fn settle(migration: &Migration, direction: Direction, epoch: u
             let message = format!(
                 "ALARM: the {side} can't be reached to settle the attempt of epoch {epoch}; until it can, neither side is opened: {failure}"
             );
-            return Err(Failure::needs_human("CO0713", message, format!("bring the {side} back, then `changeover retry` at once")));
+            return Err(Failure::needs_human(
+                "CO0713",
+                message,
+                format!("bring the {side} back, then `changeover retry` at once"),
+            ));
         }
         sleep(Duration::from_millis(100)).await;
     }

@@ -8,7 +8,10 @@
 
 use changeover_domain::{Direction, Failure, Side};
 use futures::future::try_join_all;
-use tokio_postgres::{GenericClient, types::{ToSql, Type}};
+use tokio_postgres::{
+    GenericClient,
+    types::{ToSql, Type},
+};
 
 use super::decision::Outcome;
 use crate::{Migration, Session, Site, error};
@@ -87,18 +90,45 @@ fn taken(side: Side, found: u64, epoch: u64) -> Failure {
     Failure::refused("CO0211", message, "nothing: the newer attempt goes on")
 }
 
-/// Locks the epoch's row for the rest of the transaction, and checks that the attempt still may act.
-pub(crate) async fn hold(client: &impl GenericClient, side: Side, migration: &Migration, epoch: u64) -> Result<(), Failure> {
+/// Locks the epoch's row for the rest of the transaction, and checks that the attempt still may act. The attempt's own
+/// transactions share the lock; it keeps out a new epoch and whoever undoes this one.
+pub(crate) async fn hold(
+    client: &impl GenericClient,
+    side: Side,
+    migration: &Migration,
+    epoch: u64,
+) -> Result<(), Failure> {
+    lock(client, side, migration, epoch, "select epoch from changeover.migration where id = $1 for share").await
+}
+
+/// As [`hold`], and alone: for the decision.
+pub(crate) async fn hold_alone(
+    client: &impl GenericClient,
+    side: Side,
+    migration: &Migration,
+    epoch: u64,
+) -> Result<(), Failure> {
+    lock(client, side, migration, epoch, "select epoch from changeover.migration where id = $1 for update").await
+}
+
+async fn lock(
+    client: &impl GenericClient,
+    side: Side,
+    migration: &Migration,
+    epoch: u64,
+    sql: &str,
+) -> Result<(), Failure> {
     let failed = |e| error::failure(side, "locking the epoch", &e);
     let (id, number) = (migration.id.as_str(), number(epoch)?);
     let by_id: [Parameter<'_>; 1] = [(&id, Type::TEXT)];
     let by_epoch: [Parameter<'_>; 1] = [(&number, Type::INT8)];
     // Two statements, sent at once: the second one's snapshot is taken when the lock has been got.
     let (row, abort) = futures::join!(
-        client.query_typed("select epoch from changeover.migration where id = $1 for update", &by_id),
+        client.query_typed(sql, &by_id),
         client.query_typed("select from changeover.decision where epoch = $1 and outcome = 'abort'", &by_epoch),
     );
-    let found = row.map_err(failed)?.first().map(|row| row.get::<_, i64>(0).unsigned_abs()).ok_or_else(|| lost(side))?;
+    let found =
+        row.map_err(failed)?.first().map(|row| row.get::<_, i64>(0).unsigned_abs()).ok_or_else(|| lost(side))?;
     if found != epoch {
         return Err(taken(side, found, epoch));
     }
@@ -106,21 +136,38 @@ pub(crate) async fn hold(client: &impl GenericClient, side: Side, migration: &Mi
 }
 
 pub(crate) fn aborted(epoch: u64) -> Failure {
-    Failure::refused("CO0711", format!("the attempt of epoch {epoch} has been aborted"), "nothing: a new attempt has an epoch of its own")
+    Failure::refused(
+        "CO0711",
+        format!("the attempt of epoch {epoch} has been aborted"),
+        "nothing: a new attempt has an epoch of its own",
+    )
 }
 
 /// Writes the outcome of an epoch unless there is one, in the transaction that holds the row; returns the one that stands.
-pub(crate) async fn write_once(client: &impl GenericClient, side: Side, epoch: u64, outcome: Outcome) -> Result<Outcome, Failure> {
+pub(crate) async fn write_once(
+    client: &impl GenericClient,
+    side: Side,
+    epoch: u64,
+    outcome: Outcome,
+) -> Result<Outcome, Failure> {
     let failed = |e| error::failure(side, "writing the decision", &e);
     let (number, word) = (number(epoch)?, outcome.word());
     let insert = "insert into changeover.decision (epoch, outcome) values ($1, $2) on conflict do nothing";
     client.execute(insert, &[&number, &word]).await.map_err(failed)?;
-    let found = client.query_one("select outcome from changeover.decision where epoch = $1", &[&number]).await.map_err(failed)?;
+    let found = client
+        .query_one("select outcome from changeover.decision where epoch = $1", &[&number])
+        .await
+        .map_err(failed)?;
     Outcome::parse(found.get(0))
 }
 
 /// Locks the epoch's row without asking for an epoch: for those who undo. Refused when a newer attempt has begun.
-pub(crate) async fn hold_to_undo(client: &impl GenericClient, side: Side, migration: &Migration, epoch: u64) -> Result<(), Failure> {
+pub(crate) async fn hold_to_undo(
+    client: &impl GenericClient,
+    side: Side,
+    migration: &Migration,
+    epoch: u64,
+) -> Result<(), Failure> {
     let row = client
         .query_opt("select epoch from changeover.migration where id = $1 for update", &[&migration.id.as_str()])
         .await

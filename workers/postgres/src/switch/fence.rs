@@ -56,7 +56,13 @@ impl Drop for Fence {
 impl Fence {
     /// Prepares it; writers aren't touched. Keeps vacuum, index builds and DDL out from here on, remembers the rights
     /// (committed, by `keeper`, a second session) and takes the catalog's fingerprint.
-    pub(crate) async fn prepare(migration: &Migration, site: &Site, database: &str, keeper: &mut Session, epoch: u64) -> Result<Self, Failure> {
+    pub(crate) async fn prepare(
+        migration: &Migration,
+        site: &Site,
+        database: &str,
+        keeper: &mut Session,
+        epoch: u64,
+    ) -> Result<Self, Failure> {
         let session = site.open(database, "switch-fence").await?;
         let failed = session.failed("preparing the fence");
         session.batch_execute(DEAD_MAN).await.map_err(&failed)?;
@@ -78,7 +84,8 @@ impl Fence {
             has_triggers: false,
         };
         if !tables.is_empty() {
-            let gentle = format!("set local lock_timeout = '{GENTLE_LOCK}'; lock table {tables} in share update exclusive mode");
+            let gentle =
+                format!("set local lock_timeout = '{GENTLE_LOCK}'; lock table {tables} in share update exclusive mode");
             fence.batch("keeping vacuum and DDL out", &gentle).await?;
         }
         // Under this lock no trigger comes or goes.
@@ -91,10 +98,24 @@ impl Fence {
         Ok(fence)
     }
 
+    /// Asks beforehand what will be asked under the lock.
+    pub(crate) async fn rehearse(&self, migration: &Migration) -> Result<(), Failure> {
+        self.check(migration).await?;
+        // Of course rights are left now.
+        match acl::prove_gone(&self.session, migration, &self.relations).await {
+            Err(failure) if failure.code != "CO0720" => Err(failure),
+            _ => Ok(()),
+        }
+    }
+
     /// Sets the budgets of [`Fence::lock`]; a round trip that the pause needn't contain.
     pub(crate) async fn aim(&self, budget: Duration) -> Result<(), Failure> {
         let ms = millis(budget).max(1);
-        self.batch("preparing the fence", &format!("set local lock_timeout = '{ms}ms'; set local statement_timeout = '{ms}ms'")).await
+        self.batch(
+            "preparing the fence",
+            &format!("set local lock_timeout = '{ms}ms'; set local statement_timeout = '{ms}ms'"),
+        )
+        .await
     }
 
     /// Locks every table against writes. From the moment it is sent new writers wait.
@@ -113,7 +134,8 @@ impl Fence {
     }
 
     fn no_lock(&self) -> Failure {
-        let message = format!("the tables of {} on the {} could not be locked in time", self.session.database, self.session.side);
+        let message =
+            format!("the tables of {} on the {} could not be locked in time", self.session.database, self.session.side);
         Failure::transient("CO0710", message, "it is tried again; look for long transactions that write or lock")
     }
 
@@ -122,8 +144,15 @@ impl Fence {
         if relations::fingerprint(migration, &self.session).await? == self.fingerprint {
             return Ok(());
         }
-        let message = format!("tables, rights or roles of {} on the {} changed while the fence was prepared", self.session.database, self.session.side);
-        Err(Failure::transient("CO0722", message, "it is tried again; keep GRANT, CREATE and ALTER away from the switch"))
+        let message = format!(
+            "tables, rights or roles of {} on the {} changed while the fence was prepared",
+            self.session.database, self.session.side
+        );
+        Err(Failure::transient(
+            "CO0722",
+            message,
+            "it is tried again; keep GRANT, CREATE and ALTER away from the switch",
+        ))
     }
 
     /// Takes the rights and turns the triggers over to applying, and proves it: all within the transaction.
@@ -151,7 +180,11 @@ impl Fence {
         if found.first().is_some_and(|row| row.get::<_, serde_json::Value>(0) == serde_json::json!(epoch)) {
             return Ok(());
         }
-        Err(Failure::transient("CO0723", format!("the fence of {} was lost before its commit", self.session.database), "it is tried again"))
+        Err(Failure::transient(
+            "CO0723",
+            format!("the fence of {} was lost before its commit", self.session.database),
+            "it is tried again",
+        ))
     }
 
     /// Lets go. Nothing of the transaction remains.

@@ -28,11 +28,19 @@ pub(crate) fn kept(migration: &Migration) -> Vec<String> {
 
 /// The migration's own logins, on either side.
 pub(crate) fn ours(migration: &Migration) -> Vec<String> {
-    vec![migration.source.address.user.clone(), migration.target.address.user.clone(), migration.replication_user.clone()]
+    vec![
+        migration.source.address.user.clone(),
+        migration.target.address.user.clone(),
+        migration.replication_user.clone(),
+    ]
 }
 
 /// Application roles that may log in on a side now.
-pub(crate) async fn applications(client: &impl GenericClient, side: Side, migration: &Migration) -> Result<Vec<String>, Failure> {
+pub(crate) async fn applications(
+    client: &impl GenericClient,
+    side: Side,
+    migration: &Migration,
+) -> Result<Vec<String>, Failure> {
     let rows = client
         .query_typed(APPLICATIONS, &[(&left_out(migration), Type::TEXT_ARRAY)])
         .await
@@ -61,7 +69,9 @@ pub(crate) async fn close(control: &Session, migration: &Migration, epoch: u64) 
     let roles = roles?;
     let one = |role: &String| {
         let (ident, text) = (Ident::new(&**role), literal(role));
-        format!("insert into changeover.saved_login (role) values ({text}) on conflict do nothing; alter role {ident} nologin; ")
+        format!(
+            "insert into changeover.saved_login (role) values ({text}) on conflict do nothing; alter role {ident} nologin; "
+        )
     };
     let closing: String = roles.iter().map(one).collect();
     control.batch_execute(&format!("{closing}commit")).await.map_err(&failed)?;

@@ -48,7 +48,8 @@ impl Marker {
                 return Ok(());
             }
             if Instant::now() >= deadline {
-                let message = format!("the marker of {} did not reach the {} within {budget:?}", opening.database, opening.side);
+                let message =
+                    format!("the marker of {} did not reach the {} within {budget:?}", opening.database, opening.side);
                 return Err(Failure::transient("CO0718", message, "it is tried again; look at the lag of the link"));
             }
             sleep(Duration::from_millis(1)).await;
@@ -60,7 +61,11 @@ impl Marker {
 pub(crate) async fn make_durable(opening: &Session, epoch: u64) -> Result<(), Failure> {
     let sql = "insert into changeover.note (key, value) values ('drained', pg_catalog.to_jsonb($1::bigint)) \
                on conflict (key) do update set value = excluded.value, at = clock_timestamp()";
-    opening.query_typed(sql, &[(&epoch::number(epoch)?, Type::INT8)]).await.map(drop).map_err(opening.failed("making the drained rows durable"))
+    opening
+        .query_typed(sql, &[(&epoch::number(epoch)?, Type::INT8)])
+        .await
+        .map(drop)
+        .map_err(opening.failed("making the drained rows durable"))
 }
 
 /// Markers of earlier epochs have done their work.

@@ -20,7 +20,9 @@ pub async fn measure(migration: &Migration, direction: Direction, traffic: &dyn 
     closing?.put(&mut measured);
     opening?.put(&mut measured);
     let links = links?;
-    let worst = |value: fn(&Link) -> Option<u64>| links.iter().map(value).collect::<Option<Vec<_>>>().map(|all| all.into_iter().max().unwrap_or(0));
+    let worst = |value: fn(&Link) -> Option<u64>| {
+        links.iter().map(value).collect::<Option<Vec<_>>>().map(|all| all.into_iter().max().unwrap_or(0))
+    };
     measured.lag_bytes = worst(|l| l.lag_bytes);
     measured.canary_ms = worst(|l| l.canary_ms);
     measured.reverse_canary_ms = worst(|l| l.reverse_canary_ms);
@@ -113,7 +115,9 @@ async fn link(migration: &Migration, direction: Direction, database: &str, limit
     let foreign = relations::list(migration, &closing).await?.into_iter().filter(|r| !r.ours);
     link.unfenceable = foreign
         .take(3)
-        .map(|r| format!("{} in {database} on the {}: the login isn't a member of its owner", r.name.raw(), closing.side))
+        .map(|r| {
+            format!("{} in {database} on the {}: the login isn't a member of its owner", r.name.raw(), closing.side)
+        })
         .collect();
     Ok(link)
 }
@@ -142,7 +146,8 @@ async fn one_way(
         problems.push(format!("{at} doesn't exist"));
         return Ok(None);
     };
-    let (slot, enabled, status, unready): (String, bool, Option<String>, i64) = (row.get(0), row.get(1), row.get(2), row.get(3));
+    let (slot, enabled, status, unready): (String, bool, Option<String>, i64) =
+        (row.get(0), row.get(1), row.get(2), row.get(3));
     if !enabled || status.as_deref() != Some("replicating") {
         problems.push(format!("{at} is {}", status.as_deref().unwrap_or("unknown")));
     }
@@ -152,7 +157,12 @@ async fn one_way(
     slot_lag(provider, &slot, &at, problems).await
 }
 
-async fn slot_lag(provider: &Session, slot: &str, at: &str, problems: &mut Vec<String>) -> Result<Option<u64>, Failure> {
+async fn slot_lag(
+    provider: &Session,
+    slot: &str,
+    at: &str,
+    problems: &mut Vec<String>,
+) -> Result<Option<u64>, Failure> {
     let sql = "select active, coalesce(wal_status, ''), \
                       pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), confirmed_flush_lsn)::bigint \
                  from pg_catalog.pg_replication_slots where slot_name = $1::text::name";
@@ -168,4 +178,3 @@ async fn slot_lag(provider: &Session, slot: &str, at: &str, problems: &mut Vec<S
     // A side may be some bytes ahead of what it said when it was asked.
     Ok(lag.map(|lag| u64::try_from(lag).unwrap_or(0)))
 }
-

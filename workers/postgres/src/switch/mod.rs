@@ -65,12 +65,18 @@ pub struct SwitchRequest {
 /// `Transient`: the attempt is neither finished nor undone yet; call it again with the same request.
 /// `NeedsHuman`, `Invariant`: somebody has to look first, then the same.
 /// `Refused` CO0211: a newer attempt has taken over.
-pub async fn run(migration: &Migration, request: &SwitchRequest, traffic: &dyn Traffic) -> Result<SwitchRecord, Failure> {
+pub async fn run(
+    migration: &Migration,
+    request: &SwitchRequest,
+    traffic: &dyn Traffic,
+) -> Result<SwitchRecord, Failure> {
     let SwitchRequest { direction, epoch } = *request;
     if let Some(record) = recover(migration, direction, epoch, traffic).await? {
         return Ok(record);
     }
-    if let Some(record) = undo::conclude_earlier(migration, epoch, traffic).await?.filter(|record| record.is_open_to(direction)) {
+    if let Some(record) =
+        undo::conclude_earlier(migration, epoch, traffic).await?.filter(|record| record.is_open_to(direction))
+    {
         return Ok(record.0);
     }
     let mut recorder = Recorder::new(direction, epoch);
@@ -101,7 +107,11 @@ async fn attempt(
 }
 
 /// Asks the gate until it says Go, says something that doesn't pass by itself, or the patience is over.
-async fn pass_gate(migration: &Migration, direction: Direction, traffic: &dyn Traffic) -> Result<Result<(), Vec<Reason>>, Failure> {
+async fn pass_gate(
+    migration: &Migration,
+    direction: Direction,
+    traffic: &dyn Traffic,
+) -> Result<Result<(), Vec<Reason>>, Failure> {
     let gates = migration.spec.gates.unwrap_or_default();
     let limits = Limits::of(&gates, &migration.spec.budgets.unwrap_or_default());
     let deadline = Instant::now() + GATE_PATIENCE;
@@ -109,7 +119,9 @@ async fn pass_gate(migration: &Migration, direction: Direction, traffic: &dyn Tr
         let measured = measure(migration, direction, traffic).await?;
         match gate::may_switch(&measured, &limits) {
             Ok(_) => return Ok(Ok(())),
-            Err(reasons) if reasons.iter().all(Reason::passes_by_itself) && Instant::now() < deadline => sleep(GATE_PAUSE).await,
+            Err(reasons) if reasons.iter().all(Reason::passes_by_itself) && Instant::now() < deadline => {
+                sleep(GATE_PAUSE).await
+            }
             Err(reasons) => return Ok(Err(reasons)),
         }
     }

@@ -23,7 +23,13 @@ impl Recorder {
             Direction::Forward => "forward",
             Direction::Reverse => "rollback",
         };
-        let record = SwitchRecord { epoch, direction: word.to_owned(), attempts: 1, started_at: now(), ..SwitchRecord::default() };
+        let record = SwitchRecord {
+            epoch,
+            direction: word.to_owned(),
+            attempts: 1,
+            started_at: now(),
+            ..SwitchRecord::default()
+        };
         Self { record, pause: None }
     }
     /// From here on writers may wait.

@@ -58,11 +58,17 @@ impl Earlier {
 }
 
 /// Brings an attempt of an earlier epoch, which somebody had to look at first, to its end: nobody else does.
-pub(crate) async fn conclude_earlier(migration: &Migration, epoch: u64, traffic: &dyn Traffic) -> Result<Option<Earlier>, Failure> {
+pub(crate) async fn conclude_earlier(
+    migration: &Migration,
+    epoch: u64,
+    traffic: &dyn Traffic,
+) -> Result<Option<Earlier>, Failure> {
     let mut last = None;
     for side in [Side::Source, Side::Target] {
         let session = migration.site(side).open(migration.control_database(), "recover").await?;
-        let Some(note) = note::get::<attempt::Note>(&*session, side, attempt::ATTEMPT).await?.filter(|n| n.epoch < epoch) else {
+        let Some(note) =
+            note::get::<attempt::Note>(&*session, side, attempt::ATTEMPT).await?.filter(|n| n.epoch < epoch)
+        else {
             continue;
         };
         if !epoch::is_latest(migration, note.epoch).await? {
@@ -100,7 +106,8 @@ async fn undo(migration: &Migration, direction: Direction, epoch: u64, traffic: 
     let (mut closings, mut openings) = futures::try_join!(sessions(migration, closing), sessions(migration, opening))?;
     // First of all nobody may act for this epoch any more, then what it did is taken back.
     try_join_all(closings.iter_mut().chain(&mut openings).map(|session| epoch::bar(session, migration, epoch))).await?;
-    let applies = try_join_all(openings.iter_mut().map(|session| turn_triggers(session, migration, epoch, Turn::Applies)));
+    let applies =
+        try_join_all(openings.iter_mut().map(|session| turn_triggers(session, migration, epoch, Turn::Applies)));
     let serves = try_join_all(closings.iter_mut().map(|session| async move {
         turn_triggers(session, migration, epoch, Turn::Serves).await?;
         acl::restore(session, migration, Hold::Undoing(epoch)).await
@@ -181,20 +188,27 @@ pub(crate) async fn evict_predecessor(migration: &Migration) -> Result<(), Failu
 
 /// What may follow a switch at leisure: no session is left on the side that was closed, clients are served, the link back works,
 /// old markers are gone. It can't undo the switch, and its failure doesn't touch traffic.
-pub async fn housekeeping(migration: &Migration, direction: Direction, epoch: u64, traffic: &dyn Traffic) -> Result<(), Failure> {
+pub async fn housekeeping(
+    migration: &Migration,
+    direction: Direction,
+    epoch: u64,
+    traffic: &dyn Traffic,
+) -> Result<(), Failure> {
     let (closed, open) = (direction.from_side(), direction.to_side());
     let control = migration.site(closed).open(migration.control_database(), "housekeeping").await?;
     let roles = login::saved(&*control, closed).await?;
     login::evict(&control, &roles, SETTLING).await?;
     traffic.settle(SETTLING).await?;
-    let limit = Duration::from_millis(migration.spec.gates.as_ref().map_or(0, |gates| gates.max_canary_age_ms)).max(SETTLING);
+    let limit =
+        Duration::from_millis(migration.spec.gates.as_ref().map_or(0, |gates| gates.max_canary_age_ms)).max(SETTLING);
     for database in migration.databases() {
         let from = migration.site(open).open(&database.name, "housekeeping").await?;
         let to = migration.site(closed).open(&database.name, "housekeeping").await?;
         marker::prune(&from, epoch).await?;
         let took = canary::beat(&from, &to, limit).await?;
         if took > u64::try_from(limit.as_millis()).unwrap_or(u64::MAX) {
-            let message = format!("a row of {} written on the {open} did not reach the {closed} within {limit:?}", database.name);
+            let message =
+                format!("a row of {} written on the {open} did not reach the {closed} within {limit:?}", database.name);
             return Err(Failure::transient("CO0726", message, "look at the health of the link; a rollback needs it"));
         }
     }
