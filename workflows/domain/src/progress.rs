@@ -74,7 +74,7 @@ mod tests {
     fn rate_and_eta() {
         let mut rate = Rate::default();
         let total = Progress { bytes_done: 300, bytes_total: 1_300, ..Progress::default() };
-        assert_eq!(with_rate(total.clone(), &rate).eta_seconds, None);
+        assert_eq!(with_rate(total, &rate).eta_seconds, None);
         rate.look(Sample { at: 10.0, bytes: 100 });
         rate.look(Sample { at: 12.0, bytes: 300 });
         let told = with_rate(total, &rate);

@@ -1,5 +1,7 @@
 //! The README's table of stages is the stage table's.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fmt::Write as _;
 
 use changeover_domain::stage::{Gate, STAGES};

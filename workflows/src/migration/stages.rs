@@ -105,7 +105,7 @@ pub(super) async fn copy(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop>
             let at = m.state.now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
             m.state.rate.look(Sample { at, bytes: look.progress.bytes_done });
             let told = progress::with_rate(look.progress, &m.state.rate);
-            m.state.status.progress = Some(told.clone());
+            m.state.status.progress = Some(told);
             told
         });
         if look.ready {
