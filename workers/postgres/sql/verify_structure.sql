@@ -27,27 +27,27 @@ with extension_member as materialized (
      where (t.typtype in ('e', 'd', 'r') or exists (select from pg_catalog.pg_class c where c.oid = t.typrelid and c.relkind = 'c'))
        and not exists (select from extension_member e where e.classid = 'pg_type'::regclass and e.objid = t.oid)
 ), granted as (
-    select c.word as kind, c.object, a.grantor, a.grantee, a.privilege_type as privilege, a.is_grantable as grantable
+    select c.word as kind, c.object, c.relowner as owner, a.grantor, a.grantee, a.privilege_type as privilege, a.is_grantable as grantable
       from class c
       cross join lateral pg_catalog.aclexplode(coalesce(c.relacl, pg_catalog.acldefault(case c.relkind when 'S' then 's' else 'r' end::"char", c.relowner))) a
     union all
-    select 'column', pg_catalog.format('%s.%I', c.object, t.attname), a.grantor, a.grantee, a.privilege_type, a.is_grantable
+    select 'column', pg_catalog.format('%s.%I', c.object, t.attname), c.relowner, a.grantor, a.grantee, a.privilege_type, a.is_grantable
       from class c join pg_catalog.pg_attribute t on t.attrelid = c.oid and t.attnum > 0 and not t.attisdropped
       cross join lateral pg_catalog.aclexplode(t.attacl) a
     union all
     select coalesce(case s.kind when 'column' then 'column' end, c.word),
            case when s.attnum > 0 then pg_catalog.format('%s.%I', c.object, t.attname) else c.object end,
-           s.grantor, s.grantee, s.privilege, s.grantable
+           c.relowner, s.grantor, s.grantee, s.privilege, s.grantable
       from changeover.saved_acl s join class c on c.oid = s.object
       left join pg_catalog.pg_attribute t on t.attrelid = c.oid and t.attnum = s.attnum and s.attnum > 0
     union all
-    select 'schema', pg_catalog.quote_ident(s.nspname), a.grantor, a.grantee, a.privilege_type, a.is_grantable
+    select 'schema', pg_catalog.quote_ident(s.nspname), s.nspowner, a.grantor, a.grantee, a.privilege_type, a.is_grantable
       from space s cross join lateral pg_catalog.aclexplode(coalesce(s.nspacl, pg_catalog.acldefault('n', s.nspowner))) a
     union all
-    select 'function', r.object, a.grantor, a.grantee, a.privilege_type, a.is_grantable
+    select 'function', r.object, r.proowner, a.grantor, a.grantee, a.privilege_type, a.is_grantable
       from routine r cross join lateral pg_catalog.aclexplode(coalesce(r.proacl, pg_catalog.acldefault('f', r.proowner))) a
     union all
-    select 'type', k.object, a.grantor, a.grantee, a.privilege_type, a.is_grantable
+    select 'type', k.object, k.typowner, a.grantor, a.grantee, a.privilege_type, a.is_grantable
       from kind k cross join lateral pg_catalog.aclexplode(coalesce(k.typacl, pg_catalog.acldefault('T', k.typowner))) a
 )
 select 'column' as kind, pg_catalog.format('%s.%I', c.object, a.attname) as object,
@@ -104,8 +104,10 @@ select 'owner of schema', pg_catalog.quote_ident(s.nspname), pg_catalog.pg_get_u
 union all
 select 'owner of function', r.object, pg_catalog.pg_get_userbyid(r.proowner) from routine r
 union all
+-- the owner by that word: who it is has been said above
 select distinct 'right', pg_catalog.format('%s on %s %s to %s%s by %s', g.privilege, g.kind, g.object,
-       case when g.grantee = 0 then 'public' else pg_catalog.pg_get_userbyid(g.grantee)::text end,
-       case when g.grantable then ' with grant option' end, pg_catalog.pg_get_userbyid(g.grantor)), 'there'
+       case g.grantee when 0 then 'public' when g.owner then 'its owner' else pg_catalog.pg_get_userbyid(g.grantee)::text end,
+       case when g.grantable then ' with grant option' end,
+       case g.grantor when g.owner then 'its owner' else pg_catalog.pg_get_userbyid(g.grantor)::text end), 'there'
   from granted g
  where g.grantee = 0 or pg_catalog.pg_get_userbyid(g.grantee) <> all ($1)
