@@ -59,13 +59,6 @@ async fn step(m: &Migration, name: &str) -> Result<String, Failure> {
         }
         "baseline" => format!("{} objects", drift::baseline(m).await?),
         "drift" => format!("{:?}", drift::check(m).await?),
-        "fingerprint" => {
-            let session = m.source.open(m.control_database(), "fingerprint").await?;
-            drift::fingerprint_fast(&session).await?;
-            let begun = Instant::now();
-            let text = drift::fingerprint_fast(&session).await?;
-            format!("{text} in {:?}", begun.elapsed())
-        }
         "provider" => format!("{:?}", pglogical::ensure_provider(m, Direction::Forward).await?),
         "forward" => format!("{:?}", pglogical::ensure_forward(m).await?),
         "reverse" => format!("{:?}", pglogical::ensure_reverse(m).await?),

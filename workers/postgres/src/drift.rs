@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use crate::{Migration, Session};
 
 const DRIFT_SQL: &str = include_str!("../sql/drift.sql");
-const FINGERPRINT_SQL: &str = include_str!("../sql/fingerprint.sql");
 
 /// The most objects that one check names per database.
 const MOST: i64 = 50;
@@ -95,11 +94,4 @@ fn parameters(migration: &Migration, session: &Session) -> (String, bool, Vec<St
     let escalation = migration.source.escalation.split_once('.').map_or("", |(schema, _)| schema);
     let ours = vec![migration.source.address.user.clone(), migration.replication_user.clone()];
     (escalation.to_owned(), session.database == migration.control_database(), ours)
-}
-
-/// One hash that changes with every DDL in the session's database: taken by the gate, and again under the fence.
-pub async fn fingerprint_fast(session: &Session) -> Result<String, Failure> {
-    let row =
-        session.query_one(FINGERPRINT_SQL, &[]).await.map_err(session.failed("taking the catalog's fingerprint"))?;
-    Ok(row.get(0))
 }

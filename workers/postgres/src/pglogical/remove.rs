@@ -23,7 +23,7 @@ const LOCK_TRIES_MS: [u32; 6] = [100, 100, 250, 500, 1_500, 2_500];
 /// can be done on the other is done, and the failure (CO0515, transient) says what is left.
 pub async fn remove(migration: &Migration, direction: Direction) -> Result<(), Failure> {
     first_failure(
-        join_all(migration.databases().iter().map(|database| remove_one(migration, direction, &database.name))).await,
+        join_all(migration.databases().iter().map(|database| one(migration, direction, &database.name))).await,
     )
 }
 
@@ -47,7 +47,8 @@ fn first_failure(results: impl IntoIterator<Item = Result<(), Failure>>) -> Resu
     results.into_iter().collect()
 }
 
-async fn remove_one(migration: &Migration, direction: Direction, database: &str) -> Result<(), Failure> {
+/// The same as [`remove`] for one database.
+pub(super) async fn one(migration: &Migration, direction: Direction, database: &str) -> Result<(), Failure> {
     let subscriber =
         migration.subscriber(direction).open(database, "remove").await.map_err(|e| left(direction, database, &e))?;
     let provider = migration.provider(direction).open(database, "remove").await;

@@ -8,18 +8,24 @@ use crate::{Migration, Session};
 /// Tables looked at in one statement.
 const BATCH: usize = 200;
 
-/// Makes sure that a failed initial copy leaves nothing: drops the forward subscription and empties the target's tables, so
-/// that [`super::ensure_forward`] starts anew. Refused once the target has been opened.
+/// Drops the forward subscriptions and empties the target's tables, in every database, so that [`super::ensure_forward`]
+/// starts anew. Refused once the target has been opened. After a failed copy there is no need to call it: `ensure_forward`
+/// does as much for the databases whose copy failed.
 pub async fn reset_forward(migration: &Migration) -> Result<(), Failure> {
-    expect_unopened(migration).await?;
-    remove::remove(migration, Direction::Forward).await?;
     for database in migration.databases() {
-        let provider = migration.source.open(&database.name, "reset").await?;
-        let session = migration.target.open(&database.name, "reset").await?;
-        let tables = tables(migration, &provider).await?;
-        truncate(&session, &existing(&session, tables).await?).await?;
+        one(migration, &database.name).await?;
     }
     Ok(())
+}
+
+/// The same for one database.
+pub(super) async fn one(migration: &Migration, database: &str) -> Result<(), Failure> {
+    expect_unopened(migration).await?;
+    remove::one(migration, Direction::Forward, database).await?;
+    let provider = migration.source.open(database, "reset").await?;
+    let session = migration.target.open(database, "reset").await?;
+    let tables = tables(migration, &provider).await?;
+    truncate(&session, &existing(&session, tables).await?).await
 }
 
 async fn expect_unopened(migration: &Migration) -> Result<(), Failure> {
@@ -122,7 +128,7 @@ pub(super) async fn expect_empty(migration: &Migration, session: &Session, provi
     Err(Failure::needs_human(
         "CO0512",
         message,
-        "`changeover retry` empties them and starts the copy anew; abort if these rows are not a copy of the source's",
+        "find out whose rows these are: empty the tables on the target, then `changeover retry`; or abort",
     ))
 }
 

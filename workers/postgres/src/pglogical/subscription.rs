@@ -29,12 +29,17 @@ pub(super) async fn begun(provider: &Session, direction: Direction) -> Result<bo
     Ok(slot.is_some())
 }
 
-/// Makes sure that the subscription is there, enabled, and that its slot exists. `session` is one to the subscriber.
+/// Makes sure that the subscription is there, enabled, and that its slot exists. A copy that failed starts anew. `session`
+/// is one to the subscriber.
 pub(super) async fn ensure(migration: &Migration, direction: Direction, session: &Session) -> Result<(), Failure> {
     let provider = migration.provider(direction).open(&session.database, "provider").await?;
     match status::subscription(migration, direction, session).await? {
         None => create(migration, direction, session, &provider).await?,
-        Some(found) if found.copy_failed() => return Err(copy_failed(session, None)),
+        Some(found) if found.copy_failed() && direction == Direction::Forward => {
+            tracing::warn!(database = session.database, "the initial copy failed and starts anew");
+            reset::one(migration, &session.database).await?;
+            create(migration, direction, session, &provider).await?;
+        }
         Some(found) if !found.enabled => enable(migration, direction, session).await?,
         Some(_) => {}
     }
