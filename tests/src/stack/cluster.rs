@@ -243,6 +243,8 @@ timezone = 'UTC'
 log_line_prefix = '%m [%p] %b user=%u db=%d app=%a '
 log_parameter_max_length = 0
 log_parameter_max_length_on_error = 0
+# DETAIL holds rows, and pglogical puts connection strings with their passwords there
+log_error_verbosity = terse
 ";
 
 /// Whether this build of the server has the setting. Asking the binary's text needs no running server.
