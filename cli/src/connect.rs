@@ -71,7 +71,13 @@ fn root(error: &(dyn std::error::Error + 'static)) -> String {
     inner.to_string()
 }
 
-/// Who types.
+/// Who types: the login of this machine.
 pub(crate) fn user() -> String {
-    std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unknown".to_owned())
+    let named =
+        ["USER", "LOGNAME"].into_iter().filter_map(|variable| std::env::var(variable).ok()).find(|n| !n.is_empty());
+    let asked = || {
+        let output = std::process::Command::new("id").arg("-un").output().ok().filter(|o| o.status.success())?;
+        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned()).filter(|name| !name.is_empty())
+    };
+    named.or_else(asked).unwrap_or_else(|| "unknown".to_owned())
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use changeover_domain::{
     proto::{StageState, State, Status},
-    stage::STAGES,
+    stage::{Phase, STAGES},
 };
 
 use crate::{client::Temporal, exit::Exit, problem::Problem, render, ui::Ui};
@@ -61,8 +61,13 @@ pub(crate) fn verdict(status: &Status, until: Option<&Until>) -> Option<Exit> {
 }
 
 fn reached(status: &Status, stage: &str) -> bool {
-    let row = status.stages.iter().find(|row| row.stage == stage);
-    status.stage == stage || row.is_some_and(|row| row.state() == StageState::Done)
+    if status.stage == stage {
+        return true;
+    }
+    let done = status.stages.iter().any(|row| row.stage == stage && row.state() == StageState::Done);
+    // Once the target serves, a stage before the switch comes again only after a rollback: that it was once done says nothing.
+    let before = STAGES.iter().any(|s| s.word == stage && s.phase == Phase::BeforeSwitch);
+    done && !(before && status.serving == "target")
 }
 
 /// What is shown while it goes on.
@@ -176,6 +181,8 @@ mod tests {
     #[case::waiting_without_until(samples::waiting(), None, None)]
     #[case::stage_reached(samples::copying(), Some("copy"), Some(Exit::Done))]
     #[case::stage_passed(samples::waiting(), Some("copy"), Some(Exit::Done))]
+    #[case::stage_of_before_the_switch(samples::soaking(), Some("approval"), None)]
+    #[case::switch_passed(samples::soaking(), Some("switch"), Some(Exit::Done))]
     #[case::stage_to_come(samples::copying(), Some("verify"), None)]
     #[case::finished_instead(samples::finished(), Some("parked"), Some(Exit::Done))]
     #[case::aborted(samples::at("copy", State::Aborted), Some("waiting"), Some(Exit::Aborted))]
