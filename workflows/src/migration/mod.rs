@@ -11,7 +11,7 @@ mod wait;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use changeover_domain::proto::{Accepted, Approve, Control, History, Spec, Status};
+use changeover_domain::proto::{Accepted, Approve, Control, History, Spec, State as Phase, Status};
 use serde::{Deserialize, Serialize};
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_workflow::{SyncWorkflowContext, WorkflowContext, WorkflowContextView, WorkflowResult};
@@ -241,6 +241,10 @@ impl Migration {
             "finalize" => asked.finalize = Some(control),
             "pause" => self.state.paused = true,
             _ => self.state.paused = false,
+        }
+        // Said at once: an activity may be under way, and whoever asks for status next mustn't read that it still waits.
+        if !matches!(verb, "pause" | "resume") {
+            self.state.set(Phase::Running, &format!("told to {verb}"), "", "");
         }
         Ok(accepted(format!("{verb} accepted")))
     }
