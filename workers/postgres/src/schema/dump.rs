@@ -1,17 +1,19 @@
 //! `pg_dump` and `pg_restore` as programs: where they are, how they connect, what they say.
 //!
-//! The password goes through a file that only we can read and that is gone afterwards; never through arguments or the environment.
+//! Nothing of it is on disk under a name: the archive stays in memory, and the password goes through a file without one, which
+//! is gone with the last process that has it open. Never through arguments or the environment.
 
 use std::{
     collections::BTreeMap,
+    fs::{File, Permissions},
     io::Write,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Stdio,
 };
 
 use changeover_domain::{Class, Failure, Side};
-use tokio::process::Command;
+use tokio::{io::AsyncWriteExt, process::Command};
 
 use super::toc::{self, Script, Section};
 use crate::{Migration, Site, membership};
@@ -33,12 +35,7 @@ pub async fn schema(migration: &Migration, side: Side, database: &str) -> Result
     let major = membership::server_version(&*session, side).await? / 10_000;
     drop(session);
     let programs = Programs::find(side, major).await?;
-    let place = tempfile::Builder::new()
-        .prefix("changeover-")
-        .tempdir()
-        .map_err(|e| local(&format!("no temporary directory: {e}")))?;
-    let archive = place.path().join("schema.dump");
-    programs.dump(migration, site, database, place.path(), &archive).await?;
+    let archive = programs.dump(migration, site, database).await?;
     let mut sections = BTreeMap::new();
     for (section, name) in [(Section::PreData, "pre-data"), (Section::PostData, "post-data")] {
         let list = programs.restore(&["--list", &format!("--section={name}")], &archive).await?;
@@ -79,40 +76,33 @@ impl Programs {
         Err(Failure::needs_human("CO0421", message, remedy))
     }
 
-    async fn dump(
-        &self,
-        migration: &Migration,
-        site: &Site,
-        database: &str,
-        place: &Path,
-        archive: &Path,
-    ) -> Result<(), Failure> {
-        let pass_file = place.join("pass");
-        write_private(&pass_file, &format!("*:*:*:*:{}\n", escape_password(site.address.password.expose())))?;
+    /// An archive of the schema.
+    async fn dump(&self, migration: &Migration, site: &Site, database: &str) -> Result<Vec<u8>, Failure> {
+        let pass = password_file(site.address.password.expose())?;
         let mut command = self.command("pg_dump");
         command
             .env("PGHOST", &site.address.host)
             .env("PGPORT", site.address.port.to_string())
             .env("PGUSER", &site.address.user)
             .env("PGDATABASE", database)
-            .env("PGPASSFILE", &pass_file)
+            .env("PGPASSFILE", "/dev/stdin")
             .env("PGSSLMODE", "verify-full")
             .env("PGSSLROOTCERT", &site.address.ca_file)
             .env("PGAPPNAME", migration.id.application_name("dump"))
             .env("PGCONNECT_TIMEOUT", "10")
             .args(["--format=custom", "--schema-only", "--encoding=UTF8", "--no-password"])
             .arg(format!("--lock-wait-timeout={LOCK_WAIT}"))
-            .arg(format!("--file={}", archive.display()));
+            .stdin(Stdio::from(pass));
         for schema in super::own_schemas(migration) {
             command.arg(format!("--exclude-schema=\"{}\"", schema.replace('"', "\"\"")));
         }
-        run(command, &format!("pg_dump of {database} on the {}", site.side())).await.map(drop)
+        run(command, &[], &format!("pg_dump of {database} on the {}", site.side())).await
     }
 
-    async fn restore(&self, arguments: &[&str], archive: &Path) -> Result<String, Failure> {
+    async fn restore(&self, arguments: &[&str], archive: &[u8]) -> Result<String, Failure> {
         let mut command = self.command("pg_restore");
-        command.args(arguments).arg(archive);
-        let output = run(command, "pg_restore of the dump into a script").await?;
+        command.args(arguments).stdin(Stdio::piped());
+        let output = run(command, archive, "pg_restore of the dump into a script").await?;
         String::from_utf8(output).map_err(|_| local("pg_restore wrote text that isn't UTF-8"))
     }
 
@@ -125,8 +115,17 @@ impl Programs {
     }
 }
 
-async fn run(mut command: Command, what: &str) -> Result<Vec<u8>, Failure> {
-    let output = command.output().await.map_err(|e| local(&format!("{what} can't be started: {e}")))?;
+async fn run(mut command: Command, input: &[u8], what: &str) -> Result<Vec<u8>, Failure> {
+    let mut child = command.spawn().map_err(|e| local(&format!("{what} can't be started: {e}")))?;
+    let pipe = child.stdin.take();
+    let feed = async {
+        if let Some(mut pipe) = pipe {
+            // A program that ends early says why itself.
+            let _ = pipe.write_all(input).await;
+        }
+    };
+    let ((), output) = tokio::join!(feed, child.wait_with_output());
+    let output = output.map_err(|e| local(&format!("{what} can't be waited for: {e}")))?;
     if output.status.success() {
         return Ok(output.stdout);
     }
@@ -166,13 +165,13 @@ fn escape_password(password: &str) -> String {
     password.replace('\\', "\\\\").replace(':', "\\:")
 }
 
-fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    options
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .map_err(|e| local(&format!("the password file can't be written: {e}")))
+/// A file without a name that only we can read, with the password for every server.
+fn password_file(password: &str) -> Result<File, Failure> {
+    let write = |mut file: File| {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        writeln!(file, "*:*:*:*:{}", escape_password(password)).map(|()| file)
+    };
+    tempfile::tempfile().and_then(write).map_err(|e| local(&format!("the password file can't be written: {e}")))
 }
 
 fn local(why: &str) -> Failure {
@@ -196,11 +195,11 @@ mod tests {
     }
 
     #[test]
-    fn the_password_file_is_private() {
-        use std::os::unix::fs::PermissionsExt;
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("pass");
-        write_private(&path, "x").unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    fn the_password_file_is_private_and_has_no_name() {
+        use std::os::unix::fs::MetadataExt;
+        let file = password_file("x").unwrap();
+        let metadata = file.metadata().unwrap();
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+        assert_eq!(metadata.nlink(), 0);
     }
 }

@@ -54,7 +54,7 @@ pub(super) struct Restore<'a> {
 }
 
 impl<'a> Restore<'a> {
-    /// Opens a session with the settings of a restore. `standard_strings`: how the script's literals are written.
+    /// Opens a session with the settings of a restore; a dead worker's statements end soon after it (14+). `standard_strings`: how the script's literals are written.
     pub async fn open(
         migration: &'a Migration,
         database: &str,
@@ -67,7 +67,9 @@ impl<'a> Restore<'a> {
         let strings = if standard_strings { "on" } else { "off" };
         let settings = format!(
             "set search_path = ''; set check_function_bodies = off; set xmloption = content; \
-             set standard_conforming_strings = {strings}; set maintenance_work_mem = '128MB'; set lock_timeout = 0"
+             set standard_conforming_strings = {strings}; set maintenance_work_mem = '128MB'; set lock_timeout = 0; \
+             select pg_catalog.set_config(name, '2s', false) from pg_catalog.pg_settings \
+              where name = 'client_connection_check_interval'"
         );
         session.batch_execute(&settings).await.map_err(session.failed("preparing the restore"))?;
         let login = migration.target.address.user.as_str();
