@@ -134,3 +134,21 @@ async fn differences_and_drift_park() {
     *run.script.drift.lock().unwrap() = 1;
     assert_eq!(run.until_parked().await.failure.unwrap().code, "CO0817");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn temporals_cancel_aborts_before_the_switch_and_is_noted_after_it() {
+    let run = Run::start(Script::default()).await;
+    run.until_waiting("approval").await;
+    run.handle.cancel(Default::default()).await.unwrap();
+    assert_eq!(run.end().await.state(), State::Aborted);
+
+    let run = Run::start(Script::default()).await;
+    run.until_waiting("approval").await;
+    run.approve(ApprovalKind::Cutover).await.unwrap();
+    run.cutover().await.unwrap();
+    run.until_waiting("soak").await;
+    run.handle.cancel(Default::default()).await.unwrap();
+    run.approve(ApprovalKind::Finalize).await.unwrap();
+    run.finalize().await.unwrap();
+    assert_eq!(run.end().await.state(), State::Finished);
+}

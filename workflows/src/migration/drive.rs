@@ -2,8 +2,16 @@
 //!
 //! *Architecture Invariant:* only this module moves a migration from one stage to another.
 
-use changeover_domain::{Direction, Failure, proto::State as Phase, stage::StageName, undo::Regime};
-use temporalio_workflow::{WorkflowContext, WorkflowResult};
+use std::convert::Infallible;
+
+use changeover_domain::{
+    Direction, Failure,
+    proto::{Control, State as Phase},
+    stage::StageName,
+    undo::Regime,
+};
+use futures::FutureExt;
+use temporalio_workflow::{WorkflowContext, WorkflowResult, workflows::select};
 
 use super::{
     Migration, MigrationOutcome,
@@ -20,8 +28,34 @@ pub(super) enum Step {
     End(Phase),
 }
 
-/// Drives a migration to its end.
+/// Drives a migration to its end. Temporal's own cancel counts as a person's `abort`.
 pub(super) async fn drive(ctx: &WorkflowContext<Migration>) -> WorkflowResult<MigrationOutcome> {
+    let mut stages = std::pin::pin!(drive_stages(ctx).fuse());
+    let mut cancels = std::pin::pin!(abort_on_cancel(ctx).fuse());
+    select! {
+        outcome = stages => outcome,
+        never = cancels => match never {},
+    }
+}
+
+/// A cancel can't end a migration on the spot: it's taken as an abort, where an abort is allowed, and noted where not.
+async fn abort_on_cancel(ctx: &WorkflowContext<Migration>) -> Infallible {
+    ctx.cancelled().await;
+    tick(ctx);
+    ctx.state_mut(|m| {
+        let control = Control { actor: "temporal cancel".to_owned(), reason: "the workflow was cancelled".to_owned() };
+        match m.state.check_abort(&control) {
+            Ok(()) => {
+                m.state.record(&control.actor, "abort", control.reason.clone());
+                m.state.asked.abort = Some(control);
+            }
+            Err(refusal) => m.state.record(&control.actor, "refused", format!("abort: {refusal}")),
+        }
+    });
+    std::future::pending().await
+}
+
+async fn drive_stages(ctx: &WorkflowContext<Migration>) -> WorkflowResult<MigrationOutcome> {
     tick(ctx);
     loop {
         let step = match one_stage(ctx).await {
