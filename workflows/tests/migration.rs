@@ -41,6 +41,7 @@ async fn it_goes_to_the_target_back_and_to_the_target_again() {
     assert_eq!(run.script.called("switch"), ["switch forward 1", "switch reverse 2", "switch forward 3"]);
     assert_eq!(run.script.called("finalize").len(), 6);
     assert!(run.script.called("undo").is_empty());
+    run.record("there_back_and_there_again").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,6 +91,7 @@ async fn an_abort_undoes_in_reverse_and_a_failed_undo_waits_for_a_person() {
     assert!(undone[0].contains("reverse replication"), "{undone:?}");
     assert!(undone.last().unwrap().contains("schema changeover from the source"), "{undone:?}");
     assert_eq!(undone.len(), 14, "{undone:#?}");
+    run.record("aborted_with_a_failed_undo").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,6 +100,7 @@ async fn an_abort_interrupts_the_copy() {
     run.until("copying", |s| s.progress.is_some()).await;
     run.abort().await.unwrap();
     assert_eq!(run.end().await.state(), State::Aborted);
+    run.record("aborted_while_copying").await;
     let undone = run.script.called("undo");
     assert!(undone[0].contains("forward replication"), "{undone:?}");
 }
@@ -122,6 +125,7 @@ async fn each_attempt_to_switch_has_an_epoch_and_after_the_last_a_new_approval_i
     run.cutover().await.unwrap();
     run.until_waiting("soak").await;
     assert_eq!(run.script.called("switch").last().unwrap(), "switch forward 4");
+    run.record("switch_refused_then_done").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

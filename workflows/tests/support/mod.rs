@@ -398,6 +398,16 @@ impl Run {
     }
 }
 
+impl Run {
+    /// Writes the history as a fixture when `CHANGEOVER_RECORD` names a directory.
+    pub async fn record(&self, name: &str) {
+        if let Some(directory) = std::env::var_os("CHANGEOVER_RECORD") {
+            let json = self.handle.fetch_history(Default::default()).to_json().await.unwrap();
+            std::fs::write(std::path::Path::new(&directory).join(format!("{name}.json")), json).unwrap();
+        }
+    }
+}
+
 pub fn control() -> Control {
     Control { actor: "ada".into(), reason: "test".into() }
 }
