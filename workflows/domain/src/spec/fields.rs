@@ -276,7 +276,7 @@ pub const SECTIONS: &[Section] = &[
         path: "traffic.pgbouncer",
         repeated: true,
         required: false,
-        doc: "One of these for each PgBouncer (1.17 or newer, in transaction mode) that applications connect through. Without any, a switch moves no traffic: applications that connect directly are turned away by the fenced side and have to find the other one by themselves.",
+        doc: "One of these for each PgBouncer (1.18 or newer, in transaction mode) that applications connect through. Without any, a switch moves no traffic: applications that connect directly are turned away by the fenced side and have to find the other one by themselves.",
         fields: &[
             field(
                 "host",
