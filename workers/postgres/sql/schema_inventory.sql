@@ -9,12 +9,15 @@ with place as (
       from pg_catalog.pg_depend d
      where d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass and d.refobjid in (select oid from place)
        and d.objsubid = 0 and d.deptype = 'n'
-       and d.classid not in ('pg_catalog.pg_constraint'::pg_catalog.regclass, 'pg_catalog.pg_default_acl'::pg_catalog.regclass,
+       and d.classid not in ('pg_catalog.pg_constraint'::pg_catalog.regclass, 'pg_catalog.pg_extension'::pg_catalog.regclass,
+            'pg_catalog.pg_default_acl'::pg_catalog.regclass,
             coalesce(pg_catalog.to_regclass('pg_catalog.pg_publication_namespace'), 0::pg_catalog.oid))
        and not exists (select from pg_catalog.pg_depend i
                         where i.classid = d.classid and i.objid = d.objid and i.objsubid = 0 and i.deptype in ('i', 'P', 'S'))
     union select 'pg_catalog.pg_namespace'::pg_catalog.regclass, oid from place
-    union select 'pg_catalog.pg_extension'::pg_catalog.regclass, oid from pg_catalog.pg_extension where extname <> 'pglogical'
+    union select 'pg_catalog.pg_extension'::pg_catalog.regclass, oid from pg_catalog.pg_extension
+           -- an administrator's isn't ours to drop
+           where extname <> 'pglogical' and pg_catalog.pg_has_role(extowner, 'usage')
     union select 'pg_catalog.pg_foreign_server'::pg_catalog.regclass, oid from pg_catalog.pg_foreign_server
     union select 'pg_catalog.pg_foreign_data_wrapper'::pg_catalog.regclass, oid from pg_catalog.pg_foreign_data_wrapper
     union select 'pg_catalog.pg_publication'::pg_catalog.regclass, oid from pg_catalog.pg_publication

@@ -141,7 +141,11 @@ async fn run(mut command: Command, input: &[u8], what: &str) -> Result<Vec<u8>, 
     .iter()
     .any(|text| message.contains(text));
     let class = if passes { Class::Transient } else { Class::NeedsHuman };
-    let remedy = "mend the cause that the program names, then `changeover retry`";
+    let remedy = if message.contains("permission denied") {
+        "it belongs to a role that the login can't become (a superuser): give it to an application's role, or drop it; then `changeover retry`"
+    } else {
+        "mend the cause that the program names, then `changeover retry`"
+    };
     Err(Failure::new("CO0421", class, format!("{what} failed ({}): {message}", output.status), remedy))
 }
 
