@@ -44,6 +44,14 @@ fn a_key_deleted_and_inserted_again_is_never_condemned() {
 }
 
 #[test]
+fn a_row_deleted_and_inserted_again_as_it_was_is_never_condemned() {
+    let mut suspect = Suspect::default();
+    for n in 0..50 {
+        assert_eq!(round(&mut suspect, &seen(2 * n, 1), &None, &seen(2 * n + 1, 1)), Verdict::Unsettled);
+    }
+}
+
+#[test]
 fn only_a_locked_row_decides_at_once() {
     assert_eq!(judge_locked(None, None), Verdict::Same);
     assert_eq!(judge_locked(seen(1, 1).as_ref(), seen(2, 1).as_ref()), Verdict::Same);
@@ -63,6 +71,8 @@ fn at(history: &[Option<i64>], index: usize, server: u32) -> Option<Seen> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
     /// A faithful subscriber is never accused, however the provider's history runs and however far it is ahead.
     #[test]
     fn a_faithful_subscriber_is_never_accused(history in history(), steps in prop::collection::vec((0usize..3, 0usize..3), 1..20)) {

@@ -220,3 +220,69 @@ impl Shape {
 fn list<T>(items: &[T], each: impl FnMut(&T) -> String) -> String {
     items.iter().map(each).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape(hash: Hash) -> Shape {
+        let key = |name: &str, type_name: &str| KeyColumn {
+            name: Ident::new(name),
+            type_name: QualifiedName::new("pg_catalog", type_name),
+            equals: "operator(pg_catalog.=)".into(),
+        };
+        Shape {
+            name: QualifiedName::new("s", "t\"x"),
+            columns: ["b", "a", "c"].map(Ident::from).to_vec(),
+            key: vec![key("a", "int4"), key("b", "text")],
+            hash,
+        }
+    }
+
+    fn range(after: bool, upto: bool) -> Range {
+        let key = |name: &str| Some(vec![name.to_owned(), name.to_owned()]);
+        Range { after: after.then(|| key("x")).flatten(), upto: upto.then(|| key("y")).flatten() }
+    }
+
+    #[test]
+    fn a_range_takes_as_many_parameters_as_it_has_values() {
+        for (after, upto) in [(false, false), (true, false), (false, true), (true, true)] {
+            let range = range(after, upto);
+            let values = range.values().count();
+            for sql in [
+                shape(Hash::Extended).digest(&range),
+                shape(Hash::Extended).rows(&range),
+                shape(Hash::Extended).boundary(&range, 7),
+            ] {
+                for place in 1..=values {
+                    assert!(sql.contains(&format!("${place}::")), "{sql}");
+                }
+                assert!(!sql.contains(&format!("${}::", values + 1)), "{sql}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_range_is_open_below_and_closed_above() {
+        let sql = shape(Hash::Extended).digest(&range(true, true));
+        let (first, second) =
+            ("$1::pg_catalog.text::\"pg_catalog\".\"int4\"", "$2::pg_catalog.text::\"pg_catalog\".\"text\"");
+        assert!(sql.contains(&format!("(t.\"a\", t.\"b\") > ({first}, {second})")), "{sql}");
+        assert!(sql.contains("(t.\"a\", t.\"b\") <= ($3::"), "{sql}");
+        assert!(sql.contains("from only \"s\".\"t\"\"x\" t where"), "{sql}");
+    }
+
+    #[test]
+    fn content_names_the_columns_in_the_given_order() {
+        let sql = shape(Hash::Extended).keys();
+        assert!(sql.contains("row(t.\"b\", t.\"a\", t.\"c\")::pg_catalog.text collate \"C\""), "{sql}");
+        assert!(sql.contains("t.\"a\" operator(pg_catalog.=) q.k1::pg_catalog.text::\"pg_catalog\".\"int4\""), "{sql}");
+    }
+
+    #[test]
+    fn the_two_halves_of_every_hash_differ() {
+        for hash in [Hash::Extended, Hash::ExtendedHex, Hash::Sha256] {
+            assert_ne!(hash.half("r.c", 0), hash.half("r.c", 1));
+        }
+    }
+}
