@@ -74,7 +74,7 @@ fn reached(status: &Status, stage: &str) -> bool {
 enum Shown {
     Bars(bars::Bars),
     Lines(lines::Lines),
-    Json(Option<Status>),
+    Json(Option<Box<Status>>),
 }
 
 impl Shown {
@@ -87,13 +87,12 @@ impl Shown {
                 }
             }
             Shown::Json(last) => {
-                let changed = last.as_ref().is_none_or(|last| {
-                    Status { updated_at: String::new(), ..last.clone() }
-                        != Status { updated_at: String::new(), ..status.clone() }
-                });
+                // The time at which it was asked is no change.
+                let timeless = |status: &Status| Status { updated_at: String::new(), ..status.clone() };
+                let changed = last.as_ref().is_none_or(|last| timeless(last) != timeless(status));
                 if changed {
                     ui.print_json_line(status)?;
-                    *last = Some(status.clone());
+                    *last = Some(Box::new(status.clone()));
                 }
             }
         }
