@@ -106,7 +106,9 @@ impl<'a> Scenario<'a> {
     /// Loads the sample, starts load and worker, writes the spec.
     pub async fn prepare(info: &'a StackInfo, options: &ScenarioOptions, loud: bool) -> Result<Self> {
         std::fs::create_dir_all(&options.directory)?;
-        sample::load(&sample::Access::master(info, Side::Source), options.size_mb).await.context("loading the sample")?;
+        sample::load(&sample::Access::master(info, Side::Source), options.size_mb)
+            .await
+            .context("loading the sample")?;
         let_the_logins_in(info).await?;
         let before = Pair::take(info).await?;
         let ledger = options.directory.join("ledger");

@@ -38,7 +38,11 @@ fn spec() -> Spec {
         name: "trial".into(),
         source: Some(endpoint("SOURCE")),
         target: Some(endpoint("TARGET")),
-        databases: databases.split(if databases.contains(";") { ";" } else { " " }).filter(|d| !d.is_empty()).map(database).collect(),
+        databases: databases
+            .split(if databases.contains(";") { ";" } else { " " })
+            .filter(|d| !d.is_empty())
+            .map(database)
+            .collect(),
         replication: Some(Replication {
             user: var("CHANGEOVER_REPLICATION_USER"),
             password: Some(SecretRef { from: Some(From::Env("CHANGEOVER_REPLICATION_PASSWORD".into())) }),

@@ -92,8 +92,7 @@ pub async fn open(address: &Address, database: &str, application_name: &str) -> 
         .keepalives_interval(Duration::from_secs(2))
         .keepalives_retries(3);
     let tls = tls(&address.ca_file)?;
-    let (client, connection) =
-        config.connect(tls).await.map_err(|e| error::failure(address.side, &what, &e))?;
+    let (client, connection) = config.connect(tls).await.map_err(|e| error::failure(address.side, &what, &e))?;
     let driver = tokio::spawn(async move {
         if let Err(error) = connection.await {
             // The text of a broken connection; statements see their own errors.

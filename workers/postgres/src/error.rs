@@ -31,15 +31,22 @@ pub fn is_connection_loss(error: &tokio_postgres::Error) -> bool {
 }
 
 fn connection_failure(side: Side, what: &str, error: &tokio_postgres::Error) -> Failure {
-    let cause = std::error::Error::source(error).map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
+    let cause =
+        std::error::Error::source(error).map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
     let tls = cause.contains("certificate") || cause.contains("tls") || cause.contains("TLS");
     if tls {
         let remedy = "check ca_file in the spec, and that the server's certificate carries the host's name";
         return Failure::refused("CO0203", format!("{what} on the {side}: {cause}"), remedy);
     }
     // A value that can't be read as the expected type is our mistake, not the network's.
-    let class = if cause.contains("deserializ") || cause.contains("serializ") { Class::NeedsHuman } else { Class::Transient };
-    Failure::new("CO0202", class, format!("{what} on the {side}: {cause}"), "check that the server runs and can be reached from the worker")
+    let class =
+        if cause.contains("deserializ") || cause.contains("serializ") { Class::NeedsHuman } else { Class::Transient };
+    Failure::new(
+        "CO0202",
+        class,
+        format!("{what} on the {side}: {cause}"),
+        "check that the server runs and can be reached from the worker",
+    )
 }
 
 /// The primary message of some errors quotes a value of the row; those are replaced.
@@ -71,7 +78,9 @@ fn remedy_of(code: &SqlState) -> &'static str {
         "53300" => "free connections or raise max_connections",
         "3D000" => "create the database, or correct its name in the spec",
         "55P03" | "40P01" => "another session holds a lock; it is tried again",
-        text if text.starts_with("08") || text.starts_with("57P") => "check that the server runs and can be reached from the worker",
+        text if text.starts_with("08") || text.starts_with("57P") => {
+            "check that the server runs and can be reached from the worker"
+        }
         _ => "look at the message and the server's log, mend the cause, then `changeover retry`",
     }
 }

@@ -13,7 +13,10 @@ pub async fn ensure(migration: &Migration, site: &Site) -> Result<(), Failure> {
     for database in migration.databases() {
         let session = site.open(&database.name, "home").await?;
         session.batch_execute(HOME_SQL).await.map_err(session.failed("making the home schema"))?;
-        let grant = format!("grant select on changeover.marker, changeover.canary to {}", changeover_domain::Ident::new(&*migration.replication_user));
+        let grant = format!(
+            "grant select on changeover.marker, changeover.canary to {}",
+            changeover_domain::Ident::new(&*migration.replication_user)
+        );
         session.batch_execute(&grant).await.map_err(session.failed("granting the marker to the replication login"))?;
         claim(migration, &session).await?;
     }
@@ -64,7 +67,12 @@ pub async fn exists(session: &Session) -> Result<bool, Failure> {
 
 /// Locks the epoch's row for the rest of the transaction and checks that the epoch is `epoch`: the guard against a zombie.
 /// Every transaction that changes something on a server during a switch begins with it.
-pub async fn lock_epoch(transaction: &Transaction<'_>, session_side: changeover_domain::Side, migration: &Migration, epoch: u64) -> Result<(), Failure> {
+pub async fn lock_epoch(
+    transaction: &Transaction<'_>,
+    session_side: changeover_domain::Side,
+    migration: &Migration,
+    epoch: u64,
+) -> Result<(), Failure> {
     let failed = |e| crate::error::failure(session_side, "locking the epoch", &e);
     let row = transaction
         .query_opt("select epoch from changeover.migration where id = $1 for update", &[&migration.id.as_str()])

@@ -103,8 +103,9 @@ fn site(id: &MigrationId, side: Side, endpoint: Option<&Endpoint>) -> Result<Sit
         Failure::refused("CO0101", format!("the spec has no [{side}]"), format!("add a [{side}] section"))
     })?;
     let port = |value: u32| {
-        u16::try_from(value)
-            .map_err(|_| Failure::refused("CO0101", format!("port {value} of the {side} is no TCP port"), "correct it in the spec"))
+        u16::try_from(value).map_err(|_| {
+            Failure::refused("CO0101", format!("port {value} of the {side} is no TCP port"), "correct it in the spec")
+        })
     };
     let worker_port = port(endpoint.port)?;
     Ok(Site {

@@ -1,5 +1,7 @@
 //! Verification on two real servers with replication and writers that don't rest: no false alarm, every planted difference named.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::{
     collections::BTreeSet,
     path::Path,

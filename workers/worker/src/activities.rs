@@ -5,7 +5,9 @@ use changeover_domain::{
     Failure, Side,
     proto::{PreflightReport, Spec, SwitchRecord, VerifyTotals},
 };
-use changeover_postgres::{Migration, ddl_guard, drift, membership, pglogical, preflight, roles, schema, switch, triggers, verify};
+use changeover_postgres::{
+    Migration, ddl_guard, drift, membership, pglogical, preflight, roles, schema, switch, triggers, verify,
+};
 use changeover_traffic::PgBouncer;
 use changeover_workflows::contract::{
     self, Directed, DriftLook, Evidence, FinalizeInput, HealthLook, RolesDone, SwitchInput, SyncLook, UndoInput,
@@ -78,7 +80,10 @@ impl Activities {
             // Before the dump: a change between the two would go unseen.
             drift::baseline(&migration).await?;
             let outcome = schema::ensure_before_data(&migration).await?;
-            Ok(evidence(&ctx, format!("{} objects restored, {} tables with their keys", outcome.objects, outcome.tables)))
+            Ok(evidence(
+                &ctx,
+                format!("{} objects restored, {} tables with their keys", outcome.objects, outcome.tables),
+            ))
         })
         .await
     }
@@ -161,7 +166,13 @@ impl Activities {
             verify::run(&migration, input.direction, resume, &tick).await
         };
         let _unused = &doing;
-        crate::beat::beating_with(&ctx, CALM, || cursor.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone(), work).await
+        crate::beat::beating_with(
+            &ctx,
+            CALM,
+            || cursor.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone(),
+            work,
+        )
+        .await
     }
 
     #[activity(definition = contract::EnsureReverse)]

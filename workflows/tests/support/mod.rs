@@ -1,5 +1,6 @@
 //! A real Temporal server and a worker whose activities are fakes that follow a script.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+// What is forbidden to workflow code is what its tests are made of.
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
 use std::{
     collections::BTreeMap,
