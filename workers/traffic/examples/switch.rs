@@ -1,6 +1,7 @@
 //! Drives switches by hand against a pair of clusters and a pooler: `switch SPEC.toml COMMAND…`, with
 //! `setup` (home, replication in both directions), `forward EPOCH`, `reverse EPOCH`, `measure forward|reverse`,
-//! `housekeep forward|reverse EPOCH`. Prints one JSON line per command.
+//! `housekeep forward|reverse EPOCH`. Prints one JSON line per command. With `KILL_AT=STEP` (a step of the switch, or `begin`) it
+//! signals itself (`KILL_WITH`, default KILL) `KILL_AFTER_US` microseconds after that step.
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::time::Duration;
@@ -47,8 +48,54 @@ async fn setup(m: &Migration) {
     pglogical::ensure_reverse(m).await.unwrap();
 }
 
+/// Kills this process some time after a step.
+struct Killer {
+    step: String,
+    after: Duration,
+}
+
+impl Killer {
+    fn strike(&self) {
+        let after = self.after;
+        std::thread::spawn(move || {
+            std::thread::sleep(after);
+            let signal = std::env::var("KILL_WITH").unwrap_or_else(|_| "KILL".into());
+            let _ = std::process::Command::new("kill").args(["-s", &signal]).arg(std::process::id().to_string()).status();
+        });
+    }
+}
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Killer {
+    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+        struct Find<'a>(&'a str, bool);
+        impl tracing::field::Visit for Find<'_> {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                self.1 |= field.name() == "step" && format!("{value:?}").trim_matches('"') == self.0;
+            }
+        }
+        let mut find = Find(&self.step, false);
+        event.record(&mut find);
+        if find.1 {
+            self.strike();
+        }
+    }
+}
+
+fn arm() {
+    if let Ok(step) = std::env::var("KILL_AT") {
+        let after = std::env::var("KILL_AFTER_US").map_or(0, |us| us.parse().unwrap());
+        let killer = Killer { step, after: Duration::from_micros(after) };
+        if killer.step == "begin" {
+            killer.strike();
+        }
+        use tracing_subscriber::prelude::*;
+        tracing_subscriber::registry().with(killer).init();
+    }
+}
+
 #[tokio::main]
 async fn main() {
+    arm();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let text = std::fs::read_to_string(&arguments[0]).unwrap();
     let spec = spec::parse(&text).unwrap_or_else(|errors| panic!("{errors:?}"));

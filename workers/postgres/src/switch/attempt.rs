@@ -18,8 +18,9 @@ use super::{
     login,
     marker::{self, Marker},
     record::Recorder,
+    turn,
 };
-use crate::{Migration, Session, note, sequences, traffic::Traffic, triggers};
+use crate::{Migration, Session, note, sequences, traffic::Traffic};
 
 /// Longest wait for a pooler to have no server login in progress.
 const LOGINS: Duration = Duration::from_secs(2);
@@ -296,13 +297,12 @@ impl<'a> Attempt<'a> {
 
     /// The closing side is at rest: what only can be done now on the opening side, before the first session is let in.
     async fn turn(&self, recorder: &mut Recorder, roles: &[String]) -> Result<(), Failure> {
-        let side = self.direction.to_side();
         let sequences = async {
             // Once more: a login that was half done when its role was closed has come to its end by now.
             login::evict(&self.guard, roles, EVICTION).await?;
             try_join_all(self.lanes.iter().map(Lane::settle_sequences)).await
         };
-        let triggers = try_join_all(self.lanes.iter().map(|lane| lane.turn_triggers(self.migration, side, self.epoch)));
+        let triggers = try_join_all(self.lanes.iter().map(|lane| lane.turn_triggers(self.migration, self.epoch)));
         futures::try_join!(sequences, triggers)?;
         recorder.step("turned");
         Ok(())
@@ -321,7 +321,7 @@ impl Lane {
         let margin = migration.spec.budgets.map_or(0, |budgets| budgets.sequence_margin);
         raise(migration, &mut watcher, epoch, &closing_sequences.read(&writer).await?, &opening_reader, margin).await?;
         let opening_sequences = opening_reader.read(&watcher).await?;
-        let turner = turner(migration, direction, database).await?;
+        let turner = turn::prepare(migration, direction, database).await?;
         // Last: from here on something is held.
         let fence = Fence::prepare(migration, closing, database, &mut writer, epoch).await?;
         Ok(Self { fence, writer, watcher, turner, closing_sequences, opening_sequences })
@@ -339,11 +339,11 @@ impl Lane {
         sequences::apply(&self.watcher, &moves).await
     }
 
-    async fn turn_triggers(&self, migration: &Migration, side: Side, epoch: u64) -> Result<(), Failure> {
-        let Some(turner) = &self.turner else { return Ok(()) };
-        epoch::hold(&**turner, side, migration, epoch).await?;
-        triggers::always_on(&**turner, side).await?;
-        turner.batch_execute("commit").await.map_err(turner.failed("turning triggers over"))
+    async fn turn_triggers(&self, migration: &Migration, epoch: u64) -> Result<(), Failure> {
+        match &self.turner {
+            Some(turner) => turn::serve(turner, migration, epoch).await,
+            None => Ok(()),
+        }
     }
 }
 
@@ -362,31 +362,6 @@ async fn raise(
     let moves = sequences::moves_ahead(watcher, closing, &reader.read(watcher).await?, margin)?;
     sequences::apply(watcher, &moves).await?;
     watcher.batch_execute("commit").await.map_err(&failed)
-}
-
-/// A transaction that keeps vacuum off the tables whose triggers are to be turned over; apply isn't touched by it. Its commit is
-/// flushed by the decision's.
-async fn turner(migration: &Migration, direction: Direction, database: &str) -> Result<Option<Session>, Failure> {
-    let session = migration.subscriber(direction).open(database, "switch-turner").await?;
-    let failed = session.failed("preparing triggers");
-    let sql = "select distinct n.nspname::text, c.relname::text from changeover.saved_trigger s \
-               join pg_catalog.pg_class c on c.oid = s.relation join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
-               where s.state = 'A'";
-    let rows = session.query(sql, &[]).await.map_err(&failed)?;
-    if rows.is_empty() {
-        return Ok(None);
-    }
-    let names: Vec<String> = rows
-        .iter()
-        .map(|r| changeover_domain::QualifiedName::new(r.get::<_, String>(0), r.get::<_, String>(1)).to_string())
-        .collect();
-    let sql = format!(
-        "begin isolation level read committed; set local lock_timeout = '5s'; lock table {} in share update exclusive mode; \
-         set local lock_timeout = '200ms'; set local synchronous_commit = off",
-        names.join(", ")
-    );
-    session.batch_execute(&sql).await.map_err(&failed)?;
-    Ok(Some(session))
 }
 
 /// The opening side is closed: no application role may log in there and none has a session.

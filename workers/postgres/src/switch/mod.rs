@@ -26,6 +26,7 @@ mod marker;
 mod measure;
 mod record;
 pub(crate) mod relations;
+mod turn;
 mod undo;
 
 use std::time::Duration;

@@ -12,8 +12,9 @@ use super::{
     decision::{self, Outcome},
     epoch, login, marker,
     record::Recorder,
+    turn::{self, Turn},
 };
-use crate::{Migration, Session, note, patience, traffic::Traffic, triggers};
+use crate::{Migration, Session, note, traffic::Traffic};
 
 /// The refusal in the record of an attempt that a later call has undone.
 pub(crate) const INTERRUPTED: &str = "the worker was interrupted; the attempt has been undone";
@@ -21,8 +22,6 @@ pub(crate) const INTERRUPTED: &str = "the worker was interrupted; the attempt ha
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Longest wait for clients after a resume.
 const SETTLING: Duration = Duration::from_secs(3);
-/// Tries for a lock that only apply or a vacuum can hold.
-const LOCK_TRIES: u32 = 10;
 
 /// Decides the epoch (`abort` unless it is open) and brings everything into the state that the decision asks for.
 pub(crate) async fn conclude(
@@ -106,11 +105,10 @@ async fn undo(migration: &Migration, direction: Direction, epoch: u64, traffic: 
     let (mut closings, mut openings) = futures::try_join!(sessions(migration, closing), sessions(migration, opening))?;
     // First of all nobody may act for this epoch any more, then what it did is taken back.
     try_join_all(closings.iter_mut().chain(&mut openings).map(|session| epoch::bar(session, migration, epoch))).await?;
-    let applies =
-        try_join_all(openings.iter_mut().map(|session| turn_triggers(session, migration, epoch, Turn::Applies)));
+    let applies = try_join_all(openings.iter_mut().map(|session| turn::back(session, migration, epoch, Turn::Applies)));
     let serves = try_join_all(closings.iter_mut().map(|session| async move {
-        turn_triggers(session, migration, epoch, Turn::Serves).await?;
-        acl::restore(session, migration, Hold::Undoing(epoch)).await
+        acl::restore(session, migration, Hold::Undoing(epoch)).await?;
+        turn::back(session, migration, epoch, Turn::Serves).await
     }));
     futures::try_join!(applies, serves)?;
     // The first database of the spec is the control database.
@@ -137,36 +135,6 @@ async fn move_back(
     traffic.move_to(to).await?;
     traffic.resume().await?;
     transaction.rollback().await.map_err(&failed)
-}
-
-#[derive(Clone, Copy)]
-enum Turn {
-    Applies,
-    Serves,
-}
-
-/// Turns the ALWAYS triggers over, waiting for locks only a moment at a time.
-async fn turn_triggers(session: &mut Session, migration: &Migration, epoch: u64, turn: Turn) -> Result<(), Failure> {
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        match turn_once(session, migration, epoch, turn).await {
-            Err(failure) if patience::is_lock(&failure) && tries < LOCK_TRIES => {}
-            outcome => return outcome,
-        }
-    }
-}
-
-async fn turn_once(session: &mut Session, migration: &Migration, epoch: u64, turn: Turn) -> Result<(), Failure> {
-    let (side, failed) = (session.side, session.failed("turning triggers back"));
-    let transaction = session.transaction().await.map_err(&failed)?;
-    transaction.batch_execute(&patience::bound()).await.map_err(&failed)?;
-    epoch::hold_to_undo(&transaction, side, migration, epoch).await?;
-    match turn {
-        Turn::Applies => triggers::always_off(&transaction, side).await?,
-        Turn::Serves => triggers::always_on(&transaction, side).await?,
-    };
-    transaction.commit().await.map_err(&failed)
 }
 
 /// Ends the sessions that a predecessor of this attempt may still have, so that none of its locks is waited for.
