@@ -18,6 +18,7 @@ use super::{
     login,
     marker::{self, Marker},
     record::Recorder,
+    route::RouteLock,
     turn,
 };
 use crate::{Migration, Session, note, sequences, traffic::Traffic};
@@ -64,8 +65,8 @@ pub(crate) struct Attempt<'a> {
     guard: Session,
     /// On the control database of the opening side: decides.
     arbiter: Session,
-    /// There as well: holds the epoch while the poolers' routes are changed.
-    router: Session,
+    /// There as well: the right to touch the poolers.
+    route: RouteLock,
     /// From here on the closing side is changed by commits, and only an undo can give it back.
     committing: AtomicBool,
 }
@@ -82,7 +83,6 @@ impl<'a> Attempt<'a> {
         // What it commits is flushed by the fences' commits, without which it counts for nothing.
         guard.batch_execute("set synchronous_commit = off").await.map_err(guard.failed("preparing the fence"))?;
         let arbiter = decision::arbiter(migration, direction, "switch-arbiter").await?;
-        let router = decision::arbiter(migration, direction, "switch-router").await?;
         prove_closed(&arbiter, migration).await?;
         prove_serving(&guard).await?;
         note::put(&*arbiter, arbiter.side, ATTEMPT, &Note { epoch, direction, pause_since_us: None }).await?;
@@ -90,6 +90,8 @@ impl<'a> Attempt<'a> {
         let lanes =
             try_join_all(migration.databases().iter().map(|d| Lane::prepare(migration, direction, epoch, &d.name)))
                 .await?;
+        let router = migration.subscriber(direction).open(migration.control_database(), "switch-router").await?;
+        let route = RouteLock::take(router, migration, epoch).await?;
         let budgets = migration.spec.budgets.unwrap_or_default();
         let attempt = Self {
             migration,
@@ -100,7 +102,7 @@ impl<'a> Attempt<'a> {
             lanes,
             guard,
             arbiter,
-            router,
+            route,
             committing: AtomicBool::new(false),
         };
         attempt.rehearse().await?;
@@ -118,14 +120,7 @@ impl<'a> Attempt<'a> {
             login::applications(&*self.guard, self.guard.side, self.migration).await?;
             login::evict(&self.guard, &[], EVICTION).await
         };
-        let holds = try_join_all(
-            [&self.guard, &self.arbiter, &self.router]
-                .map(|session| under_epoch(session, self.migration, self.epoch, async { Ok(()) })),
-        );
-        // One after the other: two of them lock the same row.
-        futures::try_join!(markers, fences)?;
-        guard.await?;
-        holds.await.map(drop)
+        futures::try_join!(markers, fences, guard).map(drop)
     }
 
     /// From the pause to the open other side. After an error the outcome isn't known before `decision::settle` has told it.
@@ -135,25 +130,6 @@ impl<'a> Attempt<'a> {
             self.abandon(recorder).await;
         }
         outcome
-    }
-
-    /// Lets go of everything that is open, so that an undo finds no lock of ours. While nothing has been committed on the closing
-    /// side clients may go on there at once: the epoch can't be decided `open` any more, since only we could have written it.
-    async fn abandon(self, recorder: &mut Recorder) {
-        let untouched = !self.committing.load(Ordering::Relaxed);
-        for lane in self.lanes {
-            lane.fence.roll_back().await;
-        }
-        if untouched {
-            let back = async {
-                self.traffic.move_to(self.direction.from_side()).await?;
-                self.traffic.resume().await
-            };
-            match back.await {
-                Ok(()) => recorder.end_pause(),
-                Err(failure) => tracing::warn!(%failure, "letting clients go on; the undo tries it again"),
-            }
-        }
     }
 
     async fn switch(&self, recorder: &mut Recorder) -> Result<(), Failure> {
@@ -167,25 +143,40 @@ impl<'a> Attempt<'a> {
                 let message = format!(
                     "the switch did not come to its decision within {most:?}: a server or the network stands still"
                 );
-                return Err(Failure::transient(
-                    "CO0727",
-                    message,
-                    "it is undone and tried again; look at both servers",
-                ));
+                let remedy = "it is undone and tried again; look at both servers";
+                return Err(Failure::transient("CO0727", message, remedy));
             }
         }
-        move_traffic(&self.arbiter, self.migration, self.direction, self.epoch, self.traffic).await?;
+        self.traffic.resume().await?;
         recorder.end_pause();
         recorder.step("resumed");
         Ok(())
+    }
+
+    /// Lets go of everything that is open, so that an undo finds no lock of ours. While nothing has been committed on the closing
+    /// side clients may go on there at once: the epoch can't be decided `open` any more, since only we could have written it.
+    async fn abandon(self, recorder: &mut Recorder) {
+        let untouched = !self.committing.load(Ordering::Relaxed);
+        for lane in self.lanes {
+            lane.fence.roll_back().await;
+        }
+        if untouched && self.route.is_held().await {
+            let back = async {
+                self.traffic.move_to(self.direction.from_side()).await?;
+                self.traffic.resume().await
+            };
+            match back.await {
+                Ok(()) => recorder.end_pause(),
+                Err(failure) => tracing::warn!(%failure, "letting clients go on; the undo tries it again"),
+            }
+        }
     }
 
     /// The pause, up to the commit that opens the other side.
     async fn decide(&self, recorder: &mut Recorder) -> Result<(), Failure> {
         self.lock(recorder).await?;
         // Clients are held back, so their new route may be laid before it is decided that they take it: it takes some time.
-        let route =
-            under_epoch(&self.router, self.migration, self.epoch, self.traffic.move_to(self.direction.to_side()));
+        let route = self.traffic.move_to(self.direction.to_side());
         let fence = async {
             self.drain(recorder).await?;
             let roles = self.close(recorder).await?;
@@ -393,41 +384,6 @@ async fn prove_serving(guard: &Session) -> Result<(), Failure> {
         message,
         "an earlier attempt has closed it: see its decision, then `changeover retry`",
     ))
-}
-
-/// Sends clients to the side that serves now, and lets them go on, while the epoch's row is locked: a late attempt, overtaken by
-/// another switch, finds another epoch and leaves the poolers alone.
-pub(crate) async fn move_traffic(
-    arbiter: &Session,
-    migration: &Migration,
-    direction: Direction,
-    epoch: u64,
-    traffic: &dyn Traffic,
-) -> Result<(), Failure> {
-    let moved = async {
-        traffic.move_to(direction.to_side()).await?;
-        traffic.resume().await
-    };
-    under_epoch(arbiter, migration, epoch, moved).await
-}
-
-/// Does something while the epoch's row is locked.
-async fn under_epoch<T>(
-    session: &Session,
-    migration: &Migration,
-    epoch: u64,
-    act: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
-    let failed = session.failed("holding the epoch");
-    let (begun, held) = futures::join!(
-        session.batch_execute("begin isolation level read committed"),
-        epoch::hold(&**session, session.side, migration, epoch)
-    );
-    begun.map_err(&failed)?;
-    held?;
-    let outcome = act.await;
-    session.batch_execute("rollback").await.map_err(&failed)?;
-    outcome
 }
 
 /// Reads the note that an attempt left.

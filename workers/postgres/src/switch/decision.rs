@@ -53,14 +53,14 @@ pub(crate) async fn open(arbiter: &Session, migration: &Migration, epoch: u64) -
     let side = arbiter.side;
     let failed = arbiter.failed("writing the decision");
     let begin = arbiter.batch_execute("begin isolation level read committed");
-    let hold = epoch::hold_alone(&**arbiter, side, migration, epoch);
+    let hold = epoch::hold(&**arbiter, side, migration, epoch);
     let roles = login::saved(&**arbiter, side);
     let (begun, held, roles) = futures::join!(begin, hold, roles);
     begun.map_err(&failed)?;
     held?;
     let roles: Vec<Ident> = roles?.into_iter().map(Ident::new).collect();
     let logins: String = roles.iter().map(|role| format!("alter role {role} login; ")).collect();
-    // A plain insert: under the lock nobody else can have written it, and if it were there everything else must not happen.
+    // A plain insert: whoever writes `abort` waits for our lock, and if a decision were there everything else must not happen.
     let sql = format!(
         "insert into changeover.decision (epoch, outcome) values ({epoch}, 'open'); {logins}delete from changeover.saved_login; commit"
     );

@@ -98,33 +98,13 @@ pub(crate) async fn hold(
     migration: &Migration,
     epoch: u64,
 ) -> Result<(), Failure> {
-    lock(client, side, migration, epoch, "select epoch from changeover.migration where id = $1 for share").await
-}
-
-/// As [`hold`], and alone: for the decision.
-pub(crate) async fn hold_alone(
-    client: &impl GenericClient,
-    side: Side,
-    migration: &Migration,
-    epoch: u64,
-) -> Result<(), Failure> {
-    lock(client, side, migration, epoch, "select epoch from changeover.migration where id = $1 for update").await
-}
-
-async fn lock(
-    client: &impl GenericClient,
-    side: Side,
-    migration: &Migration,
-    epoch: u64,
-    sql: &str,
-) -> Result<(), Failure> {
     let failed = |e| error::failure(side, "locking the epoch", &e);
     let (id, number) = (migration.id.as_str(), number(epoch)?);
     let by_id: [Parameter<'_>; 1] = [(&id, Type::TEXT)];
     let by_epoch: [Parameter<'_>; 1] = [(&number, Type::INT8)];
     // Two statements, sent at once: the second one's snapshot is taken when the lock has been got.
     let (row, abort) = futures::join!(
-        client.query_typed(sql, &by_id),
+        client.query_typed("select epoch from changeover.migration where id = $1 for share", &by_id),
         client.query_typed("select from changeover.decision where epoch = $1 and outcome = 'abort'", &by_epoch),
     );
     let found =

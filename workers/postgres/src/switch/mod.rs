@@ -26,6 +26,7 @@ mod marker;
 mod measure;
 mod record;
 pub(crate) mod relations;
+mod route;
 mod turn;
 mod undo;
 
@@ -87,11 +88,14 @@ pub async fn run(
     }
     match attempt(migration, direction, epoch, traffic, &mut recorder).await {
         Ok(()) => Ok(recorder.finish(Outcome::Open, String::new())),
-        Err(failure) if failure.code == "CO0211" => Err(failure),
         Err(failure) => {
             tracing::warn!(%failure, epoch, "the attempt is undone");
-            let cause = format!("{failure}");
-            undo::conclude(migration, direction, epoch, traffic, recorder, cause).await
+            let (cause, paused) = (failure.to_string(), recorder.has_paused());
+            let concluded = undo::conclude(migration, direction, epoch, traffic, recorder, cause).await;
+            if paused && concluded.as_ref().is_err_and(|failure| failure.code == "CO0211") {
+                route::let_go(migration, traffic).await?;
+            }
+            concluded
         }
     }
 }

@@ -12,6 +12,7 @@ use super::{
     decision::{self, Outcome},
     epoch, login, marker,
     record::Recorder,
+    route,
     turn::{self, Turn},
 };
 use crate::{Migration, Session, note, traffic::Traffic};
@@ -93,7 +94,7 @@ async fn finish(
 ) -> Result<(), Failure> {
     let arbiter = decision::arbiter(migration, direction, "recover").await?;
     let note = attempt::read_note(&*arbiter, arbiter.side, epoch).await?;
-    attempt::move_traffic(&arbiter, migration, direction, epoch, traffic).await?;
+    route::open(arbiter, migration, direction, epoch, traffic).await?;
     recorder.pause_was(note.and_then(|note| note.pause_since_us));
     recorder.step("resumed");
     Ok(())
@@ -114,27 +115,12 @@ async fn undo(migration: &Migration, direction: Direction, epoch: u64, traffic: 
     // The first database of the spec is the control database.
     let (Some(control), Some(arbiter)) = (closings.first_mut(), openings.first_mut()) else { return Ok(()) };
     login::reopen(control, migration, epoch).await?;
-    move_back(arbiter, migration, closing, epoch, traffic).await?;
+    route::back(arbiter, migration, closing, epoch, traffic).await?;
     note::forget(&**arbiter, opening, attempt::ATTEMPT).await
 }
 
 async fn sessions(migration: &Migration, side: Side) -> Result<Vec<Session>, Failure> {
     try_join_all(migration.databases().iter().map(|d| migration.site(side).open(&d.name, "recover"))).await
-}
-
-async fn move_back(
-    arbiter: &mut Session,
-    migration: &Migration,
-    to: Side,
-    epoch: u64,
-    traffic: &dyn Traffic,
-) -> Result<(), Failure> {
-    let (side, failed) = (arbiter.side, arbiter.failed("holding the epoch while traffic moves back"));
-    let transaction = arbiter.transaction().await.map_err(&failed)?;
-    epoch::hold_to_undo(&transaction, side, migration, epoch).await?;
-    traffic.move_to(to).await?;
-    traffic.resume().await?;
-    transaction.rollback().await.map_err(&failed)
 }
 
 /// Ends the sessions that a predecessor of this attempt may still have, so that none of its locks is waited for.

@@ -1,0 +1,78 @@
+//! Poolers know no epoch. So whoever touches them holds the epoch's row on the side that opens, from before the pause until after
+//! the resume: a new attempt can't claim its epoch meanwhile, and a late one finds that it isn't its turn any more.
+
+use changeover_domain::{Direction, Failure, Side};
+
+use super::epoch;
+use crate::{Migration, Session, traffic::Traffic};
+
+/// The right to touch the poolers, held by a transaction of its session.
+pub(crate) struct RouteLock {
+    session: Session,
+}
+
+impl RouteLock {
+    /// Takes it for an attempt that may still act.
+    pub(crate) async fn take(session: Session, migration: &Migration, epoch: u64) -> Result<Self, Failure> {
+        let (begun, held) = futures::join!(
+            session.batch_execute("begin isolation level read committed"),
+            epoch::hold(&*session, session.side, migration, epoch)
+        );
+        begun.map_err(session.failed("locking the epoch"))?;
+        held?;
+        Ok(Self { session })
+    }
+
+    /// Whether it is still held: the session lives, and with it its transaction.
+    pub(crate) async fn is_held(&self) -> bool {
+        self.session.batch_execute("select").await.is_ok()
+    }
+
+    /// Lets go of it.
+    pub(crate) async fn release(self) -> Result<(), Failure> {
+        self.session.batch_execute("rollback").await.map_err(self.session.failed("letting go of the epoch"))
+    }
+}
+
+/// The epoch is decided `open`: clients are sent to the side that serves and go on.
+pub(crate) async fn open(
+    session: Session,
+    migration: &Migration,
+    direction: Direction,
+    epoch: u64,
+    traffic: &dyn Traffic,
+) -> Result<(), Failure> {
+    let lock = RouteLock::take(session, migration, epoch).await?;
+    traffic.move_to(direction.to_side()).await?;
+    traffic.resume().await?;
+    lock.release().await
+}
+
+/// The epoch is decided `abort`: clients are sent where they were and go on.
+pub(crate) async fn back(
+    arbiter: &mut Session,
+    migration: &Migration,
+    to: Side,
+    epoch: u64,
+    traffic: &dyn Traffic,
+) -> Result<(), Failure> {
+    let (side, failed) = (arbiter.side, arbiter.failed("holding the epoch while traffic moves back"));
+    let transaction = arbiter.transaction().await.map_err(&failed)?;
+    epoch::hold_to_undo(&transaction, side, migration, epoch).await?;
+    traffic.move_to(to).await?;
+    traffic.resume().await?;
+    transaction.rollback().await.map_err(&failed)
+}
+
+/// A late attempt has found that it was overtaken, and may have paused poolers after that: lets clients go on, wherever they
+/// are sent now. With both sides' rows locked no other attempt is between its pause and its resume.
+pub(crate) async fn let_go(migration: &Migration, traffic: &dyn Traffic) -> Result<(), Failure> {
+    let lock = "begin isolation level read committed; select from changeover.migration for update";
+    let mut held = Vec::new();
+    for side in [Side::Source, Side::Target] {
+        let session = migration.site(side).open(migration.control_database(), "recover").await?;
+        session.batch_execute(lock).await.map_err(session.failed("locking the epoch"))?;
+        held.push(session);
+    }
+    traffic.resume().await
+}
