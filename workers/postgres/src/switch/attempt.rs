@@ -147,6 +147,9 @@ impl<'a> Attempt<'a> {
                 return Err(Failure::transient("CO0727", message, remedy));
             }
         }
+        if !self.route.is_held().await {
+            return Err(epoch::overtaken(self.epoch));
+        }
         self.traffic.resume().await?;
         recorder.end_pause();
         recorder.step("resumed");

@@ -115,6 +115,12 @@ pub(crate) async fn hold(
     if abort.map_err(failed)?.is_empty() { Ok(()) } else { Err(aborted(epoch)) }
 }
 
+/// An attempt that had come to its decision lost its hold before it let clients go on: somebody else may be at work.
+pub(crate) fn overtaken(epoch: u64) -> Failure {
+    let message = format!("the attempt of epoch {epoch} has been decided and then lost its hold on the epoch");
+    Failure::transient("CO0711", message, "nothing: whoever holds it now finishes it, or it is looked at again")
+}
+
 pub(crate) fn aborted(epoch: u64) -> Failure {
     Failure::refused(
         "CO0711",
