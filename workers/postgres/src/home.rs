@@ -41,11 +41,11 @@ async fn claim(migration: &Migration, session: &Session) -> Result<(), Failure> 
     Err(Failure::refused("CO0210", message, format!("finish or abort {owner} first")))
 }
 
-/// Makes sure that the home is gone.
+/// Makes sure that the home is gone. Another migration's stays: the refusal of a second migration must not harm the first.
 pub async fn remove(migration: &Migration, site: &Site) -> Result<(), Failure> {
     for database in migration.databases() {
         let session = site.open(&database.name, "home").await?;
-        if !exists(&session).await? {
+        if !is_ours(migration, &session).await? {
             continue;
         }
         session
@@ -54,6 +54,18 @@ pub async fn remove(migration: &Migration, site: &Site) -> Result<(), Failure> {
             .map_err(session.failed("dropping the home schema"))?;
     }
     Ok(())
+}
+
+/// Whether this database has a home schema of this migration, or one that nobody has claimed.
+pub async fn is_ours(migration: &Migration, session: &Session) -> Result<bool, Failure> {
+    if !exists(session).await? {
+        return Ok(false);
+    }
+    let row = session
+        .query_one("select not exists (select from changeover.migration where id <> $1)", &[&migration.id.as_str()])
+        .await
+        .map_err(session.failed("reading the home schema"))?;
+    Ok(row.get(0))
 }
 
 /// Whether this database has a home schema.

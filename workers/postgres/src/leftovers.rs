@@ -6,7 +6,7 @@ use changeover_domain::{Direction, Failure, Side};
 
 use tokio::time::{Instant, sleep};
 
-use crate::{Migration, Session, pglogical};
+use crate::{Migration, Session, home, pglogical};
 
 /// How long a closed session may still be listed.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -29,6 +29,10 @@ async fn look(migration: &Migration, side: Side) -> Result<Vec<String>, Failure>
     let mut left = Vec::new();
     for database in migration.databases() {
         let session = site.open(&database.name, "leftovers").await?;
+        if home::exists(&session).await? && !home::is_ours(migration, &session).await? {
+            // Another migration's: what is in there is not ours.
+            continue;
+        }
         instance(migration, &session, &mut left).await?;
         inside(migration, &session, &mut left).await?;
     }

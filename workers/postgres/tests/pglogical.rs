@@ -181,6 +181,7 @@ async fn both_directions_run_and_leave_nothing() {
     trial.expect_equal().await;
     assert_eq!(drift::check(m).await.unwrap(), []);
 
+    a_second_migration_harms_nothing(&trial).await;
     the_guard_refuses_ddl(&trial).await;
 
     let left = leftovers::prove_clean(m, Side::Source).await.unwrap();
@@ -201,6 +202,22 @@ async fn both_directions_run_and_leave_nothing() {
         assert_eq!(left, Vec::<String>::new());
     }
     no_password_is_logged(&trial);
+}
+
+/// It is refused, and what it then undoes is its own, which is nothing.
+async fn a_second_migration_harms_nothing(trial: &Trial) {
+    let secrets = tempfile::tempdir().unwrap();
+    let spec = Spec { name: "other".into(), ..spec(&trial.stack, secrets.path()) };
+    let other = Migration::resolve(&spec).unwrap();
+    assert_eq!(home::ensure(&other, &other.source).await.unwrap_err().code, "CO0210");
+    pglogical::remove_all(&other).await.unwrap();
+    for side in [Side::Source, Side::Target] {
+        ddl_guard::remove(&other, side).await.unwrap();
+        home::remove(&other, other.site(side)).await.unwrap();
+        assert_eq!(leftovers::prove_clean(&other, side).await.unwrap(), Vec::<String>::new());
+    }
+    trial.expect_healthy(Direction::Forward).await;
+    trial.expect_healthy(Direction::Reverse).await;
 }
 
 async fn the_guard_refuses_ddl(trial: &Trial) {

@@ -93,13 +93,17 @@ impl Activities {
         let doing = Doing::default();
         beating(&ctx, CALM, &doing, async {
             let migration = Migration::resolve(&spec)?;
+            let mut warnings = Vec::new();
             for side in [Side::Source, Side::Target] {
                 doing.now(format!("DDL guard on the {side}"));
-                ddl_guard::ensure(&migration, side).await?;
+                warnings.extend(ddl_guard::ensure(&migration, side).await?.warnings);
             }
             doing.now("nodes, sets and subscriptions");
-            pglogical::ensure_forward(&migration).await?;
-            Ok(evidence(&ctx, "replication source to target has begun; DDL is refused until the end"))
+            let outcome = pglogical::ensure_forward(&migration).await?;
+            warnings.extend(outcome.warnings);
+            let refused = if warnings.iter().any(|w| w.starts_with("CO0517")) { "" } else { "; DDL is refused until the end" };
+            let rest = if warnings.is_empty() { String::new() } else { format!("; {}", warnings.join("; ")) };
+            Ok(evidence(&ctx, format!("replication of {} tables to the target has begun{refused}{rest}", outcome.tables)))
         })
         .await
     }

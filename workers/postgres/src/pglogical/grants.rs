@@ -41,7 +41,7 @@ pub(super) async fn ensure(migration: &Migration) -> Result<(), Failure> {
 /// Makes sure that the replication login is a member of nothing that we made it a member of.
 pub(super) async fn remove(migration: &Migration) -> Result<(), Failure> {
     let control = migration.source.open(migration.control_database(), "grants").await?;
-    if !crate::home::exists(&control).await? {
+    if !crate::home::is_ours(migration, &control).await? {
         return Ok(());
     }
     let user = Ident::new(migration.replication_user.as_str());

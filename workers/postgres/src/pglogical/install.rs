@@ -21,16 +21,16 @@ pub(super) async fn exists(session: &Session) -> Result<bool, Failure> {
 }
 
 /// Whether the note says that we made the extension. False when nothing is known.
-pub(super) async fn ours(session: &Session) -> Result<bool, Failure> {
-    if !crate::home::exists(session).await? {
+pub(super) async fn ours(migration: &Migration, session: &Session) -> Result<bool, Failure> {
+    if !crate::home::is_ours(migration, session).await? {
         return Ok(false);
     }
     Ok(note::get(&**session, session.side, NOTE).await? == Some(false))
 }
 
 /// Makes sure that the extension isn't there, if it's ours.
-pub(super) async fn remove(site: &Site, session: &Session) -> Result<(), Failure> {
-    if !ours(session).await? {
+pub(super) async fn remove(migration: &Migration, site: &Site, session: &Session) -> Result<(), Failure> {
+    if !ours(migration, session).await? {
         return Ok(());
     }
     // It locks pglogical's own tables only: the triggers on others are gone by now. A worker that just ends may hold them.

@@ -34,7 +34,7 @@ pub(crate) async fn nodes_left(
         .await
         .map_err(session.failed("looking for leftovers of pglogical"))?;
     left.extend(rows.iter().map(|r| format!("{} in database {}", r.get::<_, String>(0), session.database)));
-    if install::ours(session).await? {
+    if install::ours(migration, session).await? {
         left.push(format!("extension pglogical in database {}", session.database));
     }
     Ok(())
@@ -44,7 +44,7 @@ pub(crate) async fn nodes_left(
 /// once that is gone, `remove_all` has proved it.
 pub(crate) async fn memberships_left(migration: &Migration, left: &mut Vec<String>) -> Result<(), Failure> {
     let control = migration.source.open(migration.control_database(), "leftovers").await?;
-    if !crate::home::exists(&control).await? {
+    if !crate::home::is_ours(migration, &control).await? {
         return Ok(());
     }
     for role in grants::given(&control).await? {

@@ -19,6 +19,7 @@ mod progress;
 mod remove;
 mod reset;
 mod sets;
+mod slots;
 mod status;
 mod subscription;
 mod unstick;

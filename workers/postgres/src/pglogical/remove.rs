@@ -1,20 +1,20 @@
 //! Taking replication down, so that nothing is left. Every step means "make sure it isn't there".
 //!
-//! Order: disable, end the sessions that the worker waits on, drop the subscription, then its origins and its slot, by name,
+//! Order: disable, end the sessions that the worker waits on, drop the subscription, then its slot and its origins, by name,
 //! because `drop_subscription` only warns when it can't reach the provider. After both directions: sets, truncate triggers,
 //! node, memberships, extension.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use changeover_domain::{Direction, Failure, Ident, QualifiedName};
 use futures::future::join_all;
 use tokio::time::{Instant, sleep};
 
-use super::{grants, install, node, sets, status, subscription::slot_note};
+use super::{grants, install, node, sets, slots, status, subscription::slot_note};
 use crate::{Migration, Session, Site, home, note};
 
 /// How long workers and walsenders may take to end.
-const END_DEADLINE: Duration = Duration::from_secs(20);
+pub(super) const END_DEADLINE: Duration = Duration::from_secs(20);
 
 /// How long each try to drop a trigger may wait for its lock, milliseconds; readers and writers wait as long.
 const LOCK_TRIES_MS: [u32; 6] = [100, 100, 250, 500, 1_500, 2_500];
@@ -53,11 +53,20 @@ pub(super) async fn one(migration: &Migration, direction: Direction, database: &
         migration.subscriber(direction).open(database, "remove").await.map_err(|e| left(direction, database, &e))?;
     let provider = migration.provider(direction).open(database, "remove").await;
     let slot = remove_subscription(migration, direction, &subscriber, provider.as_ref().ok()).await?;
+    let mut slots: BTreeSet<String> = slot.into_iter().collect();
+    for session in [Some(&subscriber), provider.as_ref().ok()].into_iter().flatten() {
+        slots.extend(remembered(migration, session, direction).await?);
+    }
+    for slot in &slots {
+        if let Ok(provider) = &provider {
+            slots::remove(provider, slot, &migration.id.subscription(direction)).await?;
+        }
+        slots::remove_origins(&subscriber, slot).await?;
+    }
     let provider = provider.map_err(|e| left(direction, database, &e))?;
-    remove_slots(direction, &provider, slot).await?;
     // Only now: until here the names were needed.
     for session in [&provider, &subscriber] {
-        if home::exists(session).await? {
+        if home::is_ours(migration, session).await? {
             note::forget(&**session, session.side, &slot_note(direction)).await?;
         }
     }
@@ -72,7 +81,7 @@ fn left(direction: Direction, database: &str, failure: &Failure) -> Failure {
     Failure::transient("CO0515", message, "bring that side back: it is tried again until nothing is left")
 }
 
-/// Drops the subscription and its origins. Returns the slot's name if the subscriber knew it.
+/// Drops the subscription. Returns its slot's name if there was one.
 async fn remove_subscription(
     migration: &Migration,
     direction: Direction,
@@ -82,7 +91,9 @@ async fn remove_subscription(
     let found = status::subscription(migration, direction, subscriber).await?;
     if let Some(found) = &found {
         // The name must outlive the subscription: its slot is dropped after it.
-        note::put(&**subscriber, subscriber.side, &slot_note(direction), &found.slot).await?;
+        if home::is_ours(migration, subscriber).await? {
+            note::put(&**subscriber, subscriber.side, &slot_note(direction), &found.slot).await?;
+        }
         let name = migration.id.subscription(direction);
         subscriber
             .execute("select pglogical.alter_subscription_disable($1::text::name, true)", &[&name.raw()])
@@ -94,11 +105,7 @@ async fn remove_subscription(
             .await
             .map_err(subscriber.failed("dropping the subscription"))?;
     }
-    let slot = remembered(subscriber, direction).await?;
-    if let Some(slot) = &slot {
-        remove_origins(subscriber, slot).await?;
-    }
-    Ok(slot)
+    Ok(found.map(|f| f.slot))
 }
 
 /// Waits until the apply worker has ended. While it copies, or waits for its slot, it doesn't listen to signals: then the
@@ -147,83 +154,19 @@ async fn end_sessions(session: &Session, name: &Ident) -> Result<(), Failure> {
         .map_err(session.failed("ending sessions of the copy"))
 }
 
-async fn remembered(session: &Session, direction: Direction) -> Result<Option<String>, Failure> {
-    if !home::exists(session).await? {
+async fn remembered(migration: &Migration, session: &Session, direction: Direction) -> Result<Option<String>, Failure> {
+    if !home::is_ours(migration, session).await? {
         return Ok(None);
     }
     note::get(&**session, session.side, &slot_note(direction)).await
 }
 
-/// Origins are named like the slot; those of single tables have a suffix.
-async fn remove_origins(session: &Session, slot: &str) -> Result<(), Failure> {
-    session
-        .execute(
-            "select pg_replication_origin_drop(roname) from pg_catalog.pg_replication_origin
-              where roname = $1 or (left(roname, length($1) + 1) = $1 || '_' and length(roname) = length($1) + 9)",
-            &[&slot],
-        )
-        .await
-        .map(drop)
-        .map_err(session.failed("dropping replication origins"))
-}
-
-async fn remove_slots(direction: Direction, provider: &Session, slot: Option<String>) -> Result<(), Failure> {
-    let mut slots: Vec<String> = slot.into_iter().chain(remembered(provider, direction).await?).collect();
-    slots.dedup();
-    for slot in &slots {
-        remove_slot(provider, slot).await?;
-    }
-    Ok(())
-}
-
-/// Drops a slot, and those of single tables of the same subscription, once its walsender has let go of it.
-async fn remove_slot(provider: &Session, slot: &str) -> Result<(), Failure> {
-    let begun = Instant::now();
-    loop {
-        let rows = provider
-            .query(
-                "select slot_name::text, active_pid from pg_catalog.pg_replication_slots
-                  where plugin = 'pglogical_output' and database = current_database()
-                    and (slot_name = $1 or (left(slot_name, length($1) + 1) = $1 || '_' and length(slot_name) = length($1) + 9))",
-                &[&slot],
-            )
-            .await
-            .map_err(provider.failed("looking at slots"))?;
-        if rows.is_empty() {
-            return Ok(());
-        }
-        for row in &rows {
-            let (name, active): (String, Option<i32>) = (row.get(0), row.get(1));
-            match active {
-                Some(pid) if begun.elapsed() > END_DEADLINE => {
-                    let message = format!("slot {name} on the {} is still read by process {pid}", provider.side);
-                    return Err(Failure::transient(
-                        "CO0516",
-                        message,
-                        "it is tried again; pg_terminate_backend ends the reader",
-                    ));
-                }
-                Some(_) => {}
-                None => drop_slot(provider, &name).await?,
-            }
-        }
-        sleep(Duration::from_millis(50)).await;
-    }
-}
-
-async fn drop_slot(provider: &Session, name: &str) -> Result<(), Failure> {
-    match provider.execute("select pg_drop_replication_slot($1::text::name)", &[&name]).await {
-        Ok(_) => Ok(()),
-        // in use again, or gone: the loop looks again
-        Err(e) if e.code().is_some_and(|c| matches!(c.code(), "55006" | "42704")) => Ok(()),
-        Err(e) => Err(provider.failed("dropping a slot")(e)),
-    }
-}
-
 /// Sets, truncate triggers, node and extension of one database.
 async fn remove_node(migration: &Migration, site: &Site, database: &str) -> Result<(), Failure> {
     let session = site.open(database, "remove").await?;
-    if !home::exists(&session).await? || !install::exists(&session).await? {
+    if !install::exists(&session).await?
+        || (home::exists(&session).await? && !home::is_ours(migration, &session).await?)
+    {
         return Ok(());
     }
     if node::local(&session).await?.is_some_and(|n| n == migration.id.node(site.side()).raw()) {
@@ -243,7 +186,7 @@ async fn remove_node(migration: &Migration, site: &Site, database: &str) -> Resu
         return Ok(());
     }
     remove_triggers(&session).await?;
-    install::remove(site, &session).await
+    install::remove(migration, site, &session).await
 }
 
 /// pglogical puts an internal trigger on each table of a set and leaves it there until the extension goes; then all of them
