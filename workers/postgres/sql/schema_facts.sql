@@ -59,5 +59,14 @@ select pg_catalog.jsonb_build_object(
           join pg_catalog.pg_class c on c.oid = t.tgrelid
           join place p on p.oid = c.relnamespace
          where not u.tgisinternal and t.tgenabled <> u.tgenabled),
+    -- multirange types and their owners, which a dump doesn't name: before version 17 they don't follow the range type's owner.
+    -- (The column exists from version 14 on.)
+    'multiranges', (
+        select coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('schema', p.nspname, 'name', t.typname, 'owner', o.rolname)
+                    order by p.nspname, t.typname), '[]')
+          from pg_catalog.pg_range g
+          join pg_catalog.pg_type t on t.oid = (pg_catalog.to_jsonb(g) ->> 'rngmultitypid')::oid
+          join place p on p.oid = t.typnamespace
+          join pg_catalog.pg_roles o on o.oid = t.typowner and o.oid in (select oid from own)),
     'has_public', exists (select from pg_catalog.pg_namespace where nspname = 'public')
 );

@@ -24,6 +24,8 @@ pub struct Facts {
     pub populated: Vec<(String, String)>,
     /// Partitions' copies of triggers whose state isn't their parent's.
     pub clones: Vec<TriggerState>,
+    /// Multirange types, whose owners a dump doesn't name.
+    pub multiranges: Vec<Owned>,
     /// Whether there is a schema `public`.
     pub has_public: bool,
 }
@@ -54,6 +56,17 @@ pub struct TriggerState {
     pub name: String,
     /// As in `pg_trigger.tgenabled`.
     pub state: String,
+}
+
+/// A type and its owner.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Owned {
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// Its owner.
+    pub owner: String,
 }
 
 /// An extension of the source.

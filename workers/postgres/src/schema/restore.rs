@@ -13,7 +13,7 @@ use tokio_postgres::Transaction;
 
 use super::{
     classify,
-    facts::{Facts, TriggerState},
+    facts::{Facts, Owned, TriggerState},
     toc::Entry,
 };
 use crate::{Migration, Session, error, note, patience, triggers, unlogged};
@@ -124,6 +124,9 @@ impl<'a> Restore<'a> {
             reports.extend(report);
             note::put(&transaction, Side::Target, &format!("{prefix}{}", named.name), &entry.title()).await?;
         }
+        if batch.iter().any(|named| named.entry.kind == "TYPE") {
+            set_owners(&transaction, &self.facts.multiranges).await?;
+        }
         if batch.iter().any(|named| named.entry.kind == "TRIGGER" || named.entry.kind == "CONSTRAINT TRIGGER") {
             set_clones(&transaction, &self.facts.clones).await?;
             triggers::quiet(&transaction, Side::Target).await?;
@@ -196,6 +199,22 @@ async fn set_clones(transaction: &Transaction<'_>, clones: &[TriggerState]) -> R
         if row.is_some_and(|row| row.get::<_, String>(0) != clone.state) {
             let sql = triggers::alter(&table, &clone.name, &clone.state);
             transaction.batch_execute(&sql).await.map_err(failed("setting a partition's trigger"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives multirange types that are there the owners that they have on the source: before version 17, `ALTER TYPE … OWNER` of
+/// their range type leaves them behind.
+async fn set_owners(transaction: &Transaction<'_>, multiranges: &[Owned]) -> Result<(), Failure> {
+    let doing = "setting a multirange type's owner";
+    for multirange in multiranges {
+        let name = QualifiedName::new(&*multirange.schema, &*multirange.name);
+        let owner = "select pg_catalog.pg_get_userbyid(typowner)::text from pg_catalog.pg_type where oid = pg_catalog.to_regtype($1)";
+        let row = transaction.query_opt(owner, &[&name.to_string()]).await.map_err(failed(doing))?;
+        if row.is_some_and(|row| row.get::<_, String>(0) != multirange.owner) {
+            let sql = format!("alter type {name} owner to {}", Ident::new(&*multirange.owner));
+            transaction.batch_execute(&sql).await.map_err(failed(doing))?;
         }
     }
     Ok(())
