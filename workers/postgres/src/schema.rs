@@ -106,6 +106,10 @@ pub async fn ensure_after_data(
     }
     let differences = compare::run(migration).await?;
     outcome.reported.extend(differences.server_rights);
+    if let Some(first) = differences.reworded.first() {
+        let count = differences.reworded.len();
+        outcome.reported.push(format!("{count} objects are worded otherwise by the target's server, made by the same statements (as {first})"));
+    }
     outcome.reported.truncate(MOST_NAMED);
     if let Some(first) = differences.objects.first() {
         let message =

@@ -1,14 +1,23 @@
 //! Whether both sides have the same schema, by comparing their dumps entry by entry.
+//!
+//! A server doesn't always word an expression as the dump did that it was made from: a check of a varchar column against a list
+//! (`… = ANY ((ARRAY['a'::character varying])::text[])`) comes back with a cast at each element. So an object that holds
+//! expressions is also the same when it was made on the target by the very statements that the source's dump has now.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use changeover_domain::{Failure, Ident, Side};
 
 use super::{dump, facts, phase, toc::Entry};
-use crate::{Migration, membership};
+use crate::{Migration, membership, note};
 
 /// At most so many differences are named.
 const MOST: usize = 50;
+/// Kinds of entries that hold expressions, and of which no statement passes over something that is there already.
+const EXPRESSIVE: &[&str] = &[
+    "TABLE", "VIEW", "MATERIALIZED VIEW", "RULE", "DEFAULT", "INDEX", "CONSTRAINT", "CHECK CONSTRAINT", "POLICY", "TRIGGER",
+    "CONSTRAINT TRIGGER", "DOMAIN", "FUNCTION", "PROCEDURE", "STATISTICS", "FOREIGN TABLE",
+];
 
 /// In what the sides differ.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +26,8 @@ pub struct Differences {
     pub objects: Vec<String>,
     /// Rights on the server's own objects, which only a superuser may give: for a person to read.
     pub server_rights: Vec<String>,
+    /// Objects made by the source's own statements, which the target's server words in another way.
+    pub reworded: Vec<String>,
 }
 
 /// The objects in which the sides differ, apart from what is meant to: states of triggers that fire on apply, what Changeover
@@ -32,8 +43,12 @@ pub async fn run(migration: &Migration) -> Result<Differences, Failure> {
         let keys = phase::Keys::new(&facts::read(&source).await?);
         let repl = Ident::new(&*migration.replication_user).to_string();
         let mut sides = Vec::new();
+        let mut made = BTreeSet::new();
         for side in [Side::Source, Side::Target] {
             let mut entries = dump::schema(migration, side, &database.name).await?.entries;
+            if side == Side::Source {
+                made = made_on_target(&target, &entries, &migration.replication_user, &repl).await?;
+            }
             entries.retain(|entry| is_restored(entry, &keys));
             let (server, own): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(is_server_right);
             let user = &migration.replication_user;
@@ -42,12 +57,30 @@ pub async fn run(migration: &Migration) -> Result<Differences, Failure> {
         let [(own, server), (own_target, server_target)] = &sides[..] else { continue };
         let named =
             |texts: Vec<String>| texts.into_iter().map(|text| format!("{}: {text}", database.name)).collect::<Vec<_>>();
-        all.objects.extend(named(compare(own, own_target)));
-        all.server_rights.extend(named(compare(server, server_target)));
+        let mut found = compare(own, own_target);
+        all.reworded.extend(named(take_reworded(&mut found, own, own_target, &made)));
+        all.objects.extend(named(found.into_iter().map(|difference| difference.text).collect()));
+        all.server_rights.extend(named(compare(server, server_target).into_iter().map(|d| d.text).collect()));
     }
     all.objects.truncate(MOST);
     all.server_rights.truncate(MOST);
     Ok(all)
+}
+
+/// The entries of the source's dump as it is now that were run on the target word for word: their names in an index, and texts.
+async fn made_on_target(
+    target: &crate::Session,
+    entries: &[Entry],
+    repl: &str,
+    quoted: &str,
+) -> Result<BTreeSet<(String, String)>, Failure> {
+    let mut done = BTreeSet::new();
+    for prefix in [super::BEFORE, super::AFTER] {
+        done.extend(note::keys(&**target, Side::Target, prefix).await?);
+    }
+    let made = entries.iter().zip(phase::names(entries)).filter(|(_, name)| done.contains(name));
+    let made = made.filter(|(entry, _)| EXPRESSIVE.contains(&entry.kind.as_str()));
+    Ok(made.map(|(entry, _)| (index_name(entry), normal(entry, repl, quoted))).collect())
 }
 
 async fn major(session: &crate::Session) -> Result<i32, Failure> {
@@ -63,10 +96,13 @@ fn index(entries: &[Entry], repl: &str, quoted: &str, by_name: bool) -> Index {
         if text.is_empty() {
             continue;
         }
-        let name = format!("{} (owner {})", entry.title(), entry.owner.as_deref().unwrap_or("none"));
-        index.entry(name).or_default().insert(if by_name { String::new() } else { text });
+        index.entry(index_name(entry)).or_default().insert(if by_name { String::new() } else { text });
     }
     index
+}
+
+fn index_name(entry: &Entry) -> String {
+    format!("{} (owner {})", entry.title(), entry.owner.as_deref().unwrap_or("none"))
 }
 
 /// Not Changeover's own, and not what the restore may have passed over, which its report says.
@@ -100,19 +136,46 @@ fn normal(entry: &Entry, repl: &str, quoted: &str) -> String {
     lines.join("\n")
 }
 
-fn compare(source: &Index, target: &Index) -> Vec<String> {
+/// A name in an index, and what is to be said of it.
+#[derive(Debug, PartialEq, Eq)]
+struct Difference {
+    name: String,
+    text: String,
+}
+
+fn compare(source: &Index, target: &Index) -> Vec<Difference> {
     let mut differences = Vec::new();
+    let mut add = |name: &String, what: &str| {
+        differences.push(Difference { name: name.clone(), text: format!("{name} is {what}") });
+    };
     for (name, texts) in source {
         match target.get(name) {
-            None => differences.push(format!("{name} is not on the target")),
-            Some(found) if found != texts => differences.push(format!("{name} is another on the target")),
+            None => add(name, "not on the target"),
+            Some(found) if found != texts => add(name, "another on the target"),
             Some(_) => {}
         }
     }
-    differences.extend(
-        target.keys().filter(|name| !source.contains_key(*name)).map(|name| format!("{name} is not on the source")),
-    );
+    target.keys().filter(|name| !source.contains_key(*name)).for_each(|name| add(name, "not on the source"));
     differences
+}
+
+/// Takes those out that are on both sides, as often, where each text that the target doesn't have was run on it.
+fn take_reworded(
+    differences: &mut Vec<Difference>,
+    source: &Index,
+    target: &Index,
+    made: &BTreeSet<(String, String)>,
+) -> Vec<String> {
+    let is_reworded = |name: &String| match (source.get(name), target.get(name)) {
+        (Some(texts), Some(found)) => {
+            texts.len() == found.len() && texts.difference(found).all(|text| made.contains(&(name.clone(), text.clone())))
+        }
+        _ => false,
+    };
+    let (reworded, kept): (Vec<Difference>, Vec<Difference>) =
+        differences.drain(..).partition(|difference| is_reworded(&difference.name));
+    *differences = kept;
+    reworded.into_iter().map(|difference| difference.name).collect()
 }
 
 #[cfg(test)]
@@ -134,7 +197,29 @@ mod tests {
     }
 
     fn differences(source: &[Entry], target: &[Entry]) -> Vec<String> {
-        compare(&index(source, "repl", "\"repl\"", false), &index(target, "repl", "\"repl\"", false))
+        texts(compare(&index_of(source), &index_of(target)))
+    }
+
+    fn index_of(entries: &[Entry]) -> Index {
+        index(entries, "repl", "\"repl\"", false)
+    }
+
+    fn texts(differences: Vec<Difference>) -> Vec<String> {
+        differences.into_iter().map(|difference| difference.text).collect()
+    }
+
+    #[test]
+    fn an_object_made_by_the_same_statements_may_be_worded_otherwise() {
+        let source = [entry("TABLE", "a", "check (x in 1)"), entry("TABLE", "b", "1"), entry("TABLE", "c", "1")];
+        let target = [entry("TABLE", "a", "check (x in (1))"), entry("TABLE", "b", "2")];
+        let (source, target) = (index_of(&source), index_of(&target));
+        let name = "TABLE s.a (owner o)".to_owned();
+        let gone = "TABLE s.c (owner o)".to_owned();
+        let made = BTreeSet::from([(name.clone(), "check (x in 1)".to_owned()), (gone, "1".to_owned())]);
+        let mut found = compare(&source, &target);
+        assert_eq!(take_reworded(&mut found, &source, &target, &made), [name]);
+        let expected = ["TABLE s.b (owner o) is another on the target", "TABLE s.c (owner o) is not on the target"];
+        assert_eq!(texts(found), expected);
     }
 
     #[test]

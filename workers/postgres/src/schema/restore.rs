@@ -293,19 +293,14 @@ fn may_hold_secret(entry: &Entry) -> bool {
     matches!(entry.kind.as_str(), "USER MAPPING" | "SERVER" | "FOREIGN SERVER")
 }
 
-/// Who has to make an entry, where ownership can't be handed over afterwards: extensions have no such statement, and a range's
-/// multirange doesn't follow its range (15).
-fn maker<'a>(facts: &'a Facts, entry: &'a Entry) -> Option<&'a str> {
-    match entry.kind.as_str() {
-        "EXTENSION" => facts.extensions.get(&entry.tag)?.owner.as_deref(),
-        "TYPE" if entry.sql.contains(" AS RANGE (") => entry.owner.as_deref(),
-        _ => None,
-    }
+/// Who has to make an extension: there is no statement that hands it over afterwards.
+fn maker<'a>(facts: &'a Facts, entry: &Entry) -> Option<&'a str> {
+    (entry.kind == "EXTENSION").then(|| facts.extensions.get(&entry.tag)?.owner.as_deref())?
 }
 
 /// Runs statements as another role; false when he may not.
 async fn run_as(transaction: &Transaction<'_>, role: &str, sql: &str) -> Result<bool, Failure> {
-    let doing = "making something as its owner";
+    let doing = "creating an extension as its owner";
     transaction.batch_execute("savepoint other").await.map_err(failed(doing))?;
     let text = format!("set local role {}; {sql}; reset role; release savepoint other", Ident::new(role));
     match transaction.batch_execute(&text).await {
