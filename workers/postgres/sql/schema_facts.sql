@@ -68,5 +68,9 @@ select pg_catalog.jsonb_build_object(
           join pg_catalog.pg_type t on t.oid = (pg_catalog.to_jsonb(g) ->> 'rngmultitypid')::oid
           join place p on p.oid = t.typnamespace
           join pg_catalog.pg_roles o on o.oid = t.typowner and o.oid in (select oid from own)),
+    -- on a server upgraded from before version 15 the schema public belongs to a superuser; to nobody, it can be given on the target
+    'public_owner_stays', exists (
+        select from pg_catalog.pg_namespace n join pg_catalog.pg_roles r on r.oid = n.nspowner
+         where n.nspname = 'public' and r.oid not in (select oid from own) and r.rolname <> 'pg_database_owner'),
     'has_public', exists (select from pg_catalog.pg_namespace where nspname = 'public')
 );

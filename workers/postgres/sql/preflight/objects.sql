@@ -34,16 +34,34 @@ select pg_catalog.jsonb_build_object(
         -- functions whose power comes from a superuser, or whose code isn't in the database
         select coalesce(pg_catalog.jsonb_agg(x order by x.name), '[]') from (
             select n.nspname || '.' || p.proname as name, r.rolname::text as owner, l.lanname::text as language,
-                   p.prosecdef and r.rolsuper as definer, not l.lanpltrusted and l.lanname <> 'internal' as untrusted
+                   p.prosecdef and r.rolsuper as definer, l.lanname <> 'internal' and not l.lanpltrusted or p.prokind <> 'a' and l.lanname = 'internal' or p.proleakproof as untrusted, p.proleakproof as leakproof
               from pg_catalog.pg_proc p
               join pg_catalog.pg_namespace n on n.oid = p.pronamespace
               join pg_catalog.pg_roles r on r.oid = p.proowner
               join pg_catalog.pg_language l on l.oid = p.prolang
-             where ((p.prosecdef and r.rolsuper) or (not l.lanpltrusted and l.lanname <> 'internal'))
+             where ((p.prosecdef and r.rolsuper) or l.lanname <> 'internal' and not l.lanpltrusted or p.prokind <> 'a' and l.lanname = 'internal' or p.proleakproof)
                and n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and n.nspname <> all ($1::text[])
                and not exists (
                    select from pg_catalog.pg_depend d
-                    where d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass and d.objid = p.oid and d.deptype = 'e')) x),
+                    where d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass and d.objid = p.oid and d.deptype in ('e', 'i'))) x),
+    'superuser_only', (
+        -- what only a superuser can create, besides functions, and no extension has made
+        select coalesce(pg_catalog.jsonb_agg(x order by x.kind, x.name), '[]') from (
+            select o.kind, coalesce(n.nspname || '.', '') || o.name as name
+              from (select 'operator class' as kind, 'pg_catalog.pg_opclass'::pg_catalog.regclass as class, oid, opcname::text as name, opcnamespace as namespace from pg_catalog.pg_opclass
+                    union all select 'operator family', 'pg_catalog.pg_opfamily'::pg_catalog.regclass, oid, opfname, opfnamespace from pg_catalog.pg_opfamily
+                    union all select 'base type', 'pg_catalog.pg_type'::pg_catalog.regclass, oid, typname, typnamespace from pg_catalog.pg_type
+                               where typtype = 'b' and typcategory <> 'A'
+                    union all select 'cast', 'pg_catalog.pg_cast'::pg_catalog.regclass, oid, pg_catalog.format_type(castsource, null) || ' as ' || pg_catalog.format_type(casttarget, null), 0
+                                from pg_catalog.pg_cast where castmethod = 'b' and oid >= 16384
+                    union all select 'text search parser', 'pg_catalog.pg_ts_parser'::pg_catalog.regclass, oid, prsname, prsnamespace from pg_catalog.pg_ts_parser
+                    union all select 'text search template', 'pg_catalog.pg_ts_template'::pg_catalog.regclass, oid, tmplname, tmplnamespace from pg_catalog.pg_ts_template
+                    union all select 'access method', 'pg_catalog.pg_am'::pg_catalog.regclass, oid, amname, 0 from pg_catalog.pg_am where oid >= 16384
+                    union all select 'foreign-data wrapper', 'pg_catalog.pg_foreign_data_wrapper'::pg_catalog.regclass, oid, fdwname, 0 from pg_catalog.pg_foreign_data_wrapper) o
+              left join pg_catalog.pg_namespace n on n.oid = o.namespace
+             where (o.namespace = 0 or n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and n.nspname <> all ($1::text[]))
+               and not exists (
+                   select from pg_catalog.pg_depend d where d.classid = o.class and d.objid = o.oid and d.deptype = 'e')) x),
     'collations', (
         -- collations with a version that differs from the one the library has now
         select coalesce(pg_catalog.jsonb_agg(c.collname order by c.collname), '[]')

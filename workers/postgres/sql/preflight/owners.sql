@@ -17,7 +17,9 @@ with schemas as (
            n.nspname || '.' || c.relname as name, c.relowner as role
       from relations c join schemas n on n.oid = c.relnamespace
     union all
-    select 'schema', n.nspname::text, n.nspowner from schemas n
+    -- the schema public of a server that was upgraded from before version 15 belongs to the bootstrap superuser: the target has its own
+    select 'schema', n.nspname::text, n.nspowner from schemas n join pg_catalog.pg_roles r on r.oid = n.nspowner
+     where not (n.nspname = 'public' and r.rolsuper)
     union all
     select 'function', n.nspname || '.' || p.proname, p.proowner
       from pg_catalog.pg_proc p join schemas n on n.oid = p.pronamespace
@@ -32,6 +34,20 @@ with schemas as (
        and not exists (
            select from pg_catalog.pg_depend d
             where d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass and d.objid = t.oid and d.deptype = 'e')
+    union all
+    select o.kind, n.nspname || '.' || o.name, o.owner
+      from (select 'collation' as kind, 'pg_catalog.pg_collation'::pg_catalog.regclass as class, oid, collname as name, collnamespace as namespace, collowner as owner from pg_catalog.pg_collation
+            union all select 'conversion', 'pg_catalog.pg_conversion'::pg_catalog.regclass, oid, conname, connamespace, conowner from pg_catalog.pg_conversion
+            union all select 'operator', 'pg_catalog.pg_operator'::pg_catalog.regclass, oid, oprname, oprnamespace, oprowner from pg_catalog.pg_operator
+            union all select 'text search configuration', 'pg_catalog.pg_ts_config'::pg_catalog.regclass, oid, cfgname, cfgnamespace, cfgowner from pg_catalog.pg_ts_config
+            union all select 'text search dictionary', 'pg_catalog.pg_ts_dict'::pg_catalog.regclass, oid, dictname, dictnamespace, dictowner from pg_catalog.pg_ts_dict
+            union all select 'statistics', 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass, oid, stxname, stxnamespace, stxowner from pg_catalog.pg_statistic_ext) o
+      join schemas n on n.oid = o.namespace
+     where not exists (
+         select from pg_catalog.pg_depend d where d.classid = o.class and d.objid = o.oid and d.deptype = 'e')
+    union all
+    select 'foreign server', s.srvname::text, s.srvowner
+      from pg_catalog.pg_foreign_server s
     union all
     select 'grant', n.nspname || '.' || c.relname, x.grantor
       from relations c join schemas n on n.oid = c.relnamespace

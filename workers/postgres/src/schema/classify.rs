@@ -50,7 +50,7 @@ pub(super) fn failure(entry: &Entry, database: &str, mut failure: Failure) -> Fa
         ("42501", _) => (
             "CO0425",
             Class::Refused,
-            "it takes a right that the migration's login doesn't have on the target: have an administrator make it there, or drop it on the source".to_owned(),
+            "it takes a right that the migration's login doesn't have on the target: `changeover abort`; drop it on the source, or give it to a role that is no superuser; start anew".to_owned(),
         ),
         ("23503" | "23505" | "23514" | "23P01" | "23502", _) => (
             "CO0427",

@@ -40,7 +40,8 @@ pub async fn run(migration: &Migration) -> Result<Differences, Failure> {
         let source = migration.source.open(&database.name, "compare").await?;
         let target = migration.target.open(&database.name, "compare").await?;
         let by_name = major(&source).await? != major(&target).await?;
-        let keys = phase::Keys::new(&facts::read(&source).await?);
+        let facts = facts::read(&source).await?;
+        let keys = phase::Keys::new(&facts);
         let repl = Ident::new(&*migration.replication_user).to_string();
         let mut sides = Vec::new();
         let mut made = BTreeSet::new();
@@ -50,6 +51,9 @@ pub async fn run(migration: &Migration) -> Result<Differences, Failure> {
                 made = made_on_target(&target, &entries, &migration.replication_user, &repl).await?;
             }
             entries.retain(|entry| is_restored(entry, &keys));
+            if facts.public_owner_stays {
+                forget_owner_of_public(&mut entries);
+            }
             let (server, own): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(is_server_right);
             let user = &migration.replication_user;
             sides.push((index(&own, user, &repl, by_name), index(&server, user, &repl, by_name)));
@@ -111,6 +115,12 @@ fn is_restored(entry: &Entry, keys: &phase::Keys) -> bool {
         || entry.kind == "EVENT TRIGGER"
         || ["EXTENSION ", "EVENT TRIGGER ", "PUBLICATION "].iter().any(|kind| entry.tag.starts_with(kind));
     !passed_over && matches!(phase::phase(entry, keys), phase::Phase::BeforeData | phase::Phase::AfterData)
+}
+
+/// Who owns the schema `public` doesn't count, neither there nor as who gave the rights on it.
+fn forget_owner_of_public(entries: &mut Vec<Entry>) {
+    entries.retain(|entry| !entry.is_public());
+    entries.iter_mut().filter(|entry| entry.is_acl() && entry.tag == "SCHEMA public").for_each(|entry| entry.owner = None);
 }
 
 fn is_server_right(entry: &Entry) -> bool {

@@ -26,6 +26,8 @@ pub struct Facts {
     pub clones: Vec<TriggerState>,
     /// Multirange types, whose owners a dump doesn't name.
     pub multiranges: Vec<Owned>,
+    /// Whether the schema `public` belongs to a superuser of the source: the target's keeps the owner that it has.
+    pub public_owner_stays: bool,
     /// Whether there is a schema `public`.
     pub has_public: bool,
 }

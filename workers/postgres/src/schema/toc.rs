@@ -67,6 +67,10 @@ impl Entry {
             None => format!("{} {}", self.kind, self.tag),
         }
     }
+    /// Whether it's the schema `public` itself, of which a dump names the owner alone.
+    pub fn is_public(&self) -> bool {
+        self.kind == "SCHEMA" && self.tag == "public"
+    }
     /// Whether it's about rights: applied after all objects are there.
     pub fn is_acl(&self) -> bool {
         matches!(self.kind.as_str(), "ACL" | "DEFAULT ACL" | "ACL LANGUAGE")

@@ -13,7 +13,10 @@ pub(super) fn check(facts: &Facts, database: &Database, out: &mut Findings) {
     for extension in source.extensions.iter().filter(|e| e.name != "pglogical" && e.name != "plpgsql") {
         let installed = database.target.as_ref().and_then(|t| t.extensions.iter().find(|e| e.name == extension.name));
         match installed {
-            Some(there) => versions(extension, &there.version, &place, out),
+            Some(there) => {
+                versions(extension, &there.version, &place, out);
+                schemas(extension, &there.schema, &place, out);
+            }
             None => creatable(facts, catalog, extension, &place, out),
         }
     }
@@ -46,7 +49,7 @@ fn creatable(facts: &Facts, catalog: &Catalog, extension: &Extension, place: &Pl
     if !available.anyone && !privileged {
         let message = format!("{} isn't a trusted extension: only a superuser can create it", extension.name);
         let remedy = format!(
-            "as a superuser, in {} of the target: create extension {} schema {}; (the database still counts as empty)",
+            "as a superuser, in {} of the target: create extension {} schema {} cascade; (the database still counts as empty)",
             place.database_name(),
             Ident::new(&*extension.name),
             Ident::new(&*extension.schema)
@@ -74,5 +77,15 @@ fn versions(extension: &Extension, there: &str, place: &Place, out: &mut Finding
             Ident::new(&*extension.name)
         );
         out.warning("CO0351", &place.object(&*extension.name), message, remedy);
+    }
+}
+
+/// `CREATE EXTENSION IF NOT EXISTS` of the dump would leave it where it is.
+fn schemas(extension: &Extension, there: &str, place: &Place, out: &mut Findings) {
+    if extension.schema != there {
+        let message = format!("it is in the schema {} on the source, and in {there} on the target", extension.schema);
+        let (name, schema) = (Ident::new(&*extension.name), Ident::new(&*extension.schema));
+        let remedy = format!("in {} of the target: alter extension {name} set schema {schema};", place.database_name());
+        out.blocker("CO0351", &place.object(&*extension.name), message, remedy);
     }
 }

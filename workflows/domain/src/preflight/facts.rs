@@ -510,6 +510,8 @@ pub struct Objects {
     pub triggers: Vec<Trigger>,
     /// Functions that need a superuser to create, or run as one.
     pub functions: Vec<Function>,
+    /// What else only a superuser can create, and no extension has made.
+    pub superuser_only: Vec<Named>,
     /// Collations whose recorded version isn't the library's.
     pub collations: Vec<String>,
     /// There is a schema `changeover`.
@@ -584,8 +586,19 @@ pub struct Function {
     pub language: String,
     /// SECURITY DEFINER, owned by a superuser.
     pub definer: bool,
-    /// In C or another untrusted language.
+    /// In C or another untrusted language, or leakproof.
     pub untrusted: bool,
+    /// Leakproof.
+    pub leakproof: bool,
+}
+
+/// An object by kind and name.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Named {
+    /// Such as `operator class`.
+    pub kind: String,
+    /// `schema.name`, or the name alone where the kind has no schema.
+    pub name: String,
 }
 
 /// The escalation function.
@@ -604,7 +617,7 @@ pub struct Owner {
     pub role: String,
     /// It is a superuser.
     pub superuser: bool,
-    /// table, sequence, view, schema, function, type, grant.
+    /// table, sequence, view, schema, function, type, grant …
     pub kind: String,
     /// How many.
     pub count: i64,

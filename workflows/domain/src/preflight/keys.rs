@@ -84,7 +84,10 @@ fn without_key(table: &Table, at: &Place, out: &mut Findings) {
     let message = "it has neither a primary key nor a replica identity index: updates and deletes can't be replicated";
     let other = match table.candidates.first() {
         Some(index) => format!("alter table {} replica identity using index {};", table.sql(), Ident::new(&**index)),
-        None => format!("alter table {} add primary key (…);", table.sql()),
+        None => format!(
+            "alter table {0} add primary key (…); or, if no columns are unique, alter table {0} add column … bigint generated always as identity primary key;",
+            table.sql()
+        ),
     };
     let remedy =
         format!("{other} or, if rows are only ever inserted, list `{}` in insert_only_tables of the spec", table.raw());

@@ -14,6 +14,7 @@ pub(super) fn check(facts: &Facts, database: &Database, out: &mut Findings) {
         carried(objects, &place, out);
         triggers(objects, &place, out);
         functions(facts, objects, &place, out);
+        superuser_only(facts, objects, &place, out);
         writers(objects, &place, out);
     }
     for side in [Side::Source, Side::Target] {
@@ -125,15 +126,29 @@ fn functions(facts: &Facts, objects: &Objects, place: &Place, out: &mut Findings
             );
         }
         if function.untrusted && !facts.target.server.as_ref().is_some_and(|s| s.login.superuser) {
-            let message =
-                format!("it is written in {}: only a superuser can create it on the target", function.language);
+            let message = if function.leakproof {
+                "it is leakproof: only a superuser can create it on the target".to_owned()
+            } else {
+                format!("it is written in {}: only a superuser can create it on the target", function.language)
+            };
             out.blocker(
                 "CO0348",
                 &at,
                 message,
-                "drop it on the source, or replace it by an extension that the target has",
+                "drop or change it on the source, or replace it by an extension that the target has",
             );
         }
+    }
+}
+
+fn superuser_only(facts: &Facts, objects: &Objects, place: &Place, out: &mut Findings) {
+    if facts.target.server.as_ref().is_some_and(|s| s.login.superuser) {
+        return;
+    }
+    for object in &objects.superuser_only {
+        let message = format!("only a superuser can create this {} on the target", object.kind);
+        let remedy = "drop it on the source, or replace it by an extension that the target has";
+        out.blocker("CO0348", &place.object(&*object.name), message, remedy);
     }
 }
 

@@ -263,23 +263,18 @@ fn described(owner: &Owner) -> String {
     }
 }
 
-/// A superuser's tables can't be locked or fenced by a login that is none; other things are only copied.
+/// A superuser's tables can't be locked or fenced by a login that is none, and nothing can be given to a superuser on the target.
 fn of_superuser(place: &Place, role: &str, of: &[&Owner], what: &[String], out: &mut Findings) {
-    let fenced = of.iter().find(|o| matches!(o.kind.as_str(), "table" | "sequence" | "grant"));
-    let message = format!("the superuser {role} owns {}", list(what));
-    match fenced {
-        Some(one) => {
-            let remedy = format!(
-                "give them to a role that is no superuser, e.g. alter {} {} owner to …;",
-                one.kind.replace("grant", "table"),
-                one.example
-            );
-            out.blocker("CO0329", &place.object(role), format!("{message}, which can't be locked and fenced"), remedy);
-        }
-        None => {
-            let remedy =
-                "give them to a role that is no superuser; on the target they will belong to whoever may create them";
-            out.warning("CO0329", &place.object(role), message, remedy);
-        }
-    }
+    let message = format!(
+        "the superuser {role} owns {}: the migration's login can't lock and fence it on the source, nor give it to a superuser on the target",
+        list(what)
+    );
+    let statements: Vec<String> = of
+        .iter()
+        .filter(|o| o.kind != "grant")
+        .map(|o| format!("alter {} {} owner to …;", o.kind, o.example))
+        .chain(of.iter().find(|o| o.kind == "grant").map(|o| format!("as {role}: revoke … on {} from …; and grant it as its owner", o.example)))
+        .collect();
+    let remedy = format!("give them to a role that is no superuser, e.g. {}", statements.join(" "));
+    out.blocker("CO0329", &place.object(role), message, remedy);
 }

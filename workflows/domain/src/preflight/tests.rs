@@ -158,7 +158,7 @@ fn owner(kind: &str, superuser: bool) -> Owner {
 #[case::rds("CO0326", Blocker, |_: &mut Spec, f: &mut Facts| { f.server(Source).is_rds = true; f.login(Source).rds_superuser = false })]
 #[case::owner("CO0323", Info, |_: &mut Spec, f: &mut Facts| { f.shop().source_owners = Some(vec![owner("table", false)]) })]
 #[case::superusers_table("CO0329", Blocker, |_: &mut Spec, f: &mut Facts| { f.shop().source_owners = Some(vec![owner("table", true)]) })]
-#[case::superusers_function("CO0329", Warning, |_: &mut Spec, f: &mut Facts| { f.shop().source_owners = Some(vec![owner("function", true)]) })]
+#[case::superusers_function("CO0329", Blocker, |_: &mut Spec, f: &mut Facts| { f.shop().source_owners = Some(vec![owner("function", true)]) })]
 #[case::database_owner("CO0323", Info, |_: &mut Spec, f: &mut Facts| f.catalog(Target).databases[1].owner_member = false)]
 #[case::database_of_superuser("CO0324", Blocker, |_: &mut Spec, f: &mut Facts| { let d = &mut f.catalog(Target).databases[1]; d.owner_member = false; d.owner_superuser = true })]
 fn rights(#[case] code: &str, #[case] severity: Severity, #[case] spoil: Spoil) {
@@ -352,7 +352,7 @@ fn trigger(enabled: &str, name: &str) -> EventTrigger {
 }
 
 fn function(definer: bool) -> Function {
-    Function { name: "app.f".into(), owner: "su".into(), language: "c".into(), definer, untrusted: !definer }
+    Function { name: "app.f".into(), owner: "su".into(), language: "c".into(), definer, untrusted: !definer, leakproof: false }
 }
 
 #[rstest]
@@ -362,6 +362,9 @@ fn function(definer: bool) -> Function {
 #[case::old_guard("CO0360", Blocker, |_: &mut Spec, f: &mut Facts| f.objects_of(Source).event_triggers = vec![trigger("O", "changeover_old")])]
 #[case::definer("CO0347", Warning, |_: &mut Spec, f: &mut Facts| f.objects_of(Source).functions = vec![function(true)])]
 #[case::untrusted("CO0348", Blocker, |_: &mut Spec, f: &mut Facts| f.objects_of(Source).functions = vec![function(false)])]
+#[case::leakproof("CO0348", Blocker, |_: &mut Spec, f: &mut Facts| f.objects_of(Source).functions = vec![Function { leakproof: true, ..function(false) }])]
+#[case::operator_class("CO0348", Blocker, |_: &mut Spec, f: &mut Facts| f.objects_of(Source).superuser_only = vec![Named { kind: "operator class".into(), name: "app.o".into() }])]
+#[case::other_schema("CO0351", Blocker, |_: &mut Spec, f: &mut Facts| { f.objects_of(Source).extensions.push(extension("pg_trgm", "1.6")); f.objects_of(Target).extensions.push(Extension { schema: "x".into(), ..extension("pg_trgm", "1.6") }) })]
 #[case::not_offered("CO0350", Blocker, |_: &mut Spec, f: &mut Facts| f.objects_of(Source).extensions.push(extension("postgis", "3.3")))]
 #[case::untrusted_extension("CO0350", Blocker, |_: &mut Spec, f: &mut Facts| { f.objects_of(Source).extensions.push(extension("pg_trgm", "1.6")); f.catalog(Target).available_extensions[1].anyone = false })]
 #[case::language("CO0350", Blocker, |_: &mut Spec, f: &mut Facts| f.objects_of(Source).languages.push("plfoo".into()))]
