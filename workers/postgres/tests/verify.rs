@@ -30,13 +30,15 @@ const OWNERS: &str = "create role fault_owner; create role fault_other; grant fa
 const INSERT_ONLY: [&str; 3] = ["fault.bag", "fault.log", "fault.nothing"];
 
 /// Statements that run against the source without rest, each in its own session. `$1` is a counter.
-const WRITERS: [&str; 7] = [
+const WRITERS: [&str; 8] = [
     "update fault.hot set n = n + 1 where id = 1 and $1 >= 0",
     "update fault.hot set n = n + $1 where id % 50 = $1 % 50",
     "insert into fault.flip values (1, $1) on conflict (id) do update set n = excluded.n",
     "delete from fault.flip where id = 1 and $1 >= 0",
     "update fault.mover set id = id + 1 where who % 20 = $1 % 20",
     "insert into fault.log (who) values ($1 % 3)",
+    // Rows that are there already, many times, and without a key to tell them apart.
+    "insert into fault.bag select '2024-01-01Z'::timestamptz + ($1 % 100) * interval '1 s', 'w' || $1 % 10, 1.0",
     // Away from the rows that the faults are planted in.
     "update fault.big set a = a + 1 where id = 2 + $1 * 7919 % 70000",
 ];

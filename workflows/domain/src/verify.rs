@@ -214,16 +214,28 @@ impl Unmatched {
     }
 }
 
-/// What is wrong with the number of equal rows in a table without a key whose rows are only ever added: the provider had
-/// `before` of them, later the subscriber had `subscriber`, later still the provider had `after`.
-/// Positive: as many too few on the subscriber; negative: as many too many; 0: all is well.
-pub fn sandwich(before: i64, subscriber: i64, after: i64) -> i64 {
-    if subscriber < before {
-        before - subscriber
-    } else if subscriber > after {
-        after - subscriber
+/// What is known of the number of equal rows in a table without a key, whose rows are only ever added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// Equal, and nothing came or went that could hide a difference.
+    Same,
+    /// As many too few on the subscriber (positive) or too many (negative). Never 0.
+    Off(i64),
+    /// Such rows were added at the very moment of reading: read again.
+    Unsettled,
+}
+
+/// Compares numbers of equal rows. The provider had `provider` of them at a moment between the commits of two markers; of the
+/// rows that the subscriber has, `first` were applied before the first marker and `second` before the second one.
+pub fn sandwich(first: i64, provider: i64, second: i64) -> Count {
+    if provider < first {
+        Count::Off(provider - first)
+    } else if provider > second {
+        Count::Off(provider - second)
+    } else if first == second {
+        Count::Same
     } else {
-        0
+        Count::Unsettled
     }
 }
 

@@ -148,12 +148,24 @@ proptest! {
         prop_assert_eq!(unmatched.suspects(), expected);
     }
 
-    /// A subscriber between the two readings of a growing table is never accused; one outside always.
+    /// A faithful subscriber is never accused, whatever was added around the reading; and when nothing was, it is found the same.
     #[test]
-    fn the_sandwich_holds(before in 0i64..100, grown in 0i64..100, subscriber in 0i64..300) {
-        let after = before + grown;
-        let between = (before..=after).contains(&subscriber);
-        prop_assert_eq!(sandwich(before, subscriber, after) == 0, between);
+    fn a_growing_table_is_no_difference(first in 0i64..100, till_reading in 0i64..5, till_second in 0i64..5) {
+        let provider = first + till_reading;
+        let second = provider + till_second;
+        let count = sandwich(first, provider, second);
+        prop_assert_eq!(count, if first == second { Count::Same } else { Count::Unsettled });
+    }
+
+    /// A lost or doubled row is never called the same, and named exactly when nothing was added around the reading.
+    #[test]
+    fn a_lost_or_doubled_row_never_passes(first in 10i64..100, grown in 0i64..3, off in -5i64..=5) {
+        prop_assume!(off != 0);
+        let count = sandwich(first - off, first, first + grown - off);
+        prop_assert!(count != Count::Same || grown != 0);
+        if grown == 0 {
+            prop_assert_eq!(count, Count::Off(off));
+        }
     }
 }
 

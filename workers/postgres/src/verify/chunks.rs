@@ -8,7 +8,7 @@ use changeover_domain::{
     verify::{ChunkSizer, Key, RowHash, Unmatched},
 };
 use futures::StreamExt;
-use tokio_postgres::Row;
+use tokio_postgres::{Row, types::ToSql};
 
 use super::{
     facts::Table,
@@ -139,8 +139,9 @@ async fn list(
 async fn unmatched(pair: &Pair<'_>, table: &Table, range: &Range) -> Result<Option<Vec<Key>>, Failure> {
     let sql = table.shape.rows(range);
     let what = format!("listing a chunk of {}", table.shape.name.raw());
+    let values: Vec<&(dyn ToSql + Sync)> = range.values().map(|v| v as &(dyn ToSql + Sync)).collect();
     let (ours, theirs) =
-        tokio::try_join!(pair.provider.stream(&sql, range, &what), pair.subscriber.stream(&sql, range, &what))?;
+        tokio::try_join!(pair.provider.stream(&sql, &values, &what), pair.subscriber.stream(&sql, &values, &what))?;
     let (mut ours, mut theirs) = (std::pin::pin!(ours.fuse()), std::pin::pin!(theirs.fuse()));
     let mut unmatched = Unmatched::default();
     let columns = table.shape.key.len();

@@ -8,7 +8,7 @@ use changeover_domain::{
 use futures::StreamExt;
 use tokio_postgres::Row;
 
-use super::{chunks::report, facts::Table, pair::Pair, progress::Progress, recheck::BATCH, statements::Range};
+use super::{chunks::report, facts::Table, pair::Pair, progress::Progress, recheck::BATCH};
 
 struct Item {
     order: String,
@@ -31,9 +31,9 @@ impl Item {
 /// Compares a table in one pass.
 pub(super) async fn compare(pair: &mut Pair<'_>, table: &Table, progress: &mut Progress<'_>) -> Result<(), Failure> {
     let (ours, theirs) = tokio::try_join!(pair.another_provider(), pair.another_subscriber())?;
-    let (sql, all) = (table.shape.ordered_rows(), Range::default());
+    let sql = table.shape.ordered_rows();
     let what = format!("sorting {} by its key", table.shape.name.raw());
-    let (ours, theirs) = tokio::try_join!(ours.stream(&sql, &all, &what), theirs.stream(&sql, &all, &what))?;
+    let (ours, theirs) = tokio::try_join!(ours.stream(&sql, &[], &what), theirs.stream(&sql, &[], &what))?;
     let (mut ours, mut theirs) = (std::pin::pin!(ours.fuse()), std::pin::pin!(theirs.fuse()));
     let columns = table.shape.key.len();
     let item = |row: Option<Result<Row, Failure>>| row.transpose().map(|row| row.map(|r| Item::read(&r, columns)));

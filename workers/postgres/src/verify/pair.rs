@@ -86,6 +86,14 @@ impl<'a> Pair<'a> {
     pub(super) async fn pass_marker_within(&mut self, limit: Duration) -> Result<bool, Failure> {
         self.markers.pass_within(&self.provider.session, &self.subscriber.session, limit).await
     }
+    /// Commits a marker on the provider; [`Pair::wait_for_marker`] waits for it.
+    pub(super) async fn send_marker(&mut self) -> Result<String, Failure> {
+        self.markers.send(&self.provider.session).await
+    }
+    /// Waits until the subscriber has a marker.
+    pub(super) async fn wait_for_marker(&self, token: &str) -> Result<(), Failure> {
+        self.markers.wait(&self.provider.session, &self.subscriber.session, token).await
+    }
     /// Removes the run's markers.
     pub(super) async fn remove_markers(&self) -> Result<(), Failure> {
         self.markers.remove(&self.provider.session).await

@@ -88,11 +88,10 @@ impl Reader {
     pub(super) async fn stream<'a>(
         &'a self,
         sql: &str,
-        range: &Range,
+        values: &[&(dyn ToSql + Sync)],
         what: &'a str,
     ) -> Result<impl Stream<Item = Result<Row, Failure>> + use<'a>, Failure> {
-        let values: Vec<&String> = range.values().collect();
-        let stream = self.session.query_raw(sql, values).await.map_err(self.session.failed(what))?;
+        let stream = self.session.query_raw(sql, values.iter().copied()).await.map_err(self.session.failed(what))?;
         Ok(stream.map_err(self.session.failed(what)))
     }
     /// Reads keys again, in one snapshot. Absent keys are `None`.

@@ -88,7 +88,7 @@ async fn read_provider(
 
 /// A difference could still be a commit that is decoded already and not yet visible: its transaction waits for a
 /// synchronous standby. Such transactions are waited for, and a moment passes in any case.
-async fn settle(pair: &Pair<'_>) -> Result<(), Failure> {
+pub(super) async fn settle(pair: &Pair<'_>) -> Result<(), Failure> {
     let session = &pair.provider.session;
     let began = Instant::now();
     tokio::time::sleep(Duration::from_millis(250)).await;

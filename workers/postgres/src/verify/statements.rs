@@ -168,23 +168,38 @@ impl Shape {
             self.name,
         )
     }
-    /// Hash, number and bytes of equal rows, ordered by hash: what is left to compare where there is no key.
-    pub(super) fn multiset(&self) -> String {
+    /// Hash, number and bytes of equal rows, ordered by hash: what is left to compare where there is no key. The number is that of
+    /// all rows twice; or with `aged` of the rows older than each of two transactions, `$1` and `$2` of those before `$3`, the
+    /// next one to come (transaction numbers wrap around). With `some` only of rows whose first half is in the last
+    /// parameter, and with the place of one of them, for a person to look at.
+    pub(super) fn multiset(&self, aged: bool, some: bool) -> String {
+        let older = |first: &str| {
+            format!(
+                "pg_catalog.count(*) filter (where ((x.age - {first}::pg_catalog.int8) & 4294967295) \
+                 >= (($3::pg_catalog.int8 - {first}::pg_catalog.int8) & 4294967295))"
+            )
+        };
+        let counts = if aged {
+            format!("{}, {}", older("$1"), older("$2"))
+        } else {
+            "pg_catalog.count(*), pg_catalog.count(*)".into()
+        };
+        let age = if aged { "t.xmin::pg_catalog.text::pg_catalog.int8" } else { "0" };
+        let parameter = if aged { 4 } else { 1 };
+        let (place, chosen, least) = if some {
+            (
+                "t.ctid::pg_catalog.text",
+                format!(" where x.h0 = any (${parameter}::pg_catalog.int8[])"),
+                "pg_catalog.min(x.place)",
+            )
+        } else {
+            ("null::pg_catalog.text", String::new(), "null::pg_catalog.text")
+        };
         format!(
-            "select x.h0, x.h1, pg_catalog.count(*), pg_catalog.sum(x.bytes)::pg_catalog.int8 from \
-             (select {}, pg_catalog.octet_length(r.c) as bytes from (select {} as c from only {} t offset 0) r offset 0) x \
+            "select x.h0, x.h1, {counts}, pg_catalog.sum(x.bytes)::pg_catalog.int8, {least} from \
+             (select {}, pg_catalog.octet_length(r.c) as bytes, r.age, r.place from \
+             (select {} as c, {age} as age, {place} as place from only {} t offset 0) r offset 0) x{chosen} \
              group by x.h0, x.h1 order by x.h0, x.h1",
-            self.hash.both("r.c"),
-            self.content(),
-            self.name,
-        )
-    }
-    /// The same for the hashes whose first half is in `$1`, with the place of one such row, to be found by a person.
-    pub(super) fn multiset_of(&self) -> String {
-        format!(
-            "select x.h0, x.h1, pg_catalog.count(*), pg_catalog.min(x.place) from \
-             (select {}, r.place from (select {} as c, t.ctid::pg_catalog.text as place from only {} t offset 0) r offset 0) x \
-             where x.h0 = any ($1::pg_catalog.int8[]) group by x.h0, x.h1",
             self.hash.both("r.c"),
             self.content(),
             self.name,
@@ -206,6 +221,10 @@ impl Shape {
     /// Locks one row against change: one text parameter per key column.
     pub(super) fn lock(&self) -> String {
         format!("select 1 from only {} t where {} for share", self.name, self.matching(|n| format!("${n}")))
+    }
+    /// Keeps writers out of the table.
+    pub(super) fn lock_table(&self) -> String {
+        format!("lock table only {} in share mode", self.name)
     }
     fn matching(&self, value: impl Fn(usize) -> String) -> String {
         let conditions = self
