@@ -77,6 +77,9 @@ pub struct SwitchInput {
     pub direction: Direction,
     /// The attempt's own epoch, never used before.
     pub epoch: u64,
+    /// Begin nothing: only bring an attempt of this epoch to its end, whose outcome isn't known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub settle: bool,
 }
 
 /// One undo.

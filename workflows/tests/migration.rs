@@ -128,6 +128,41 @@ async fn each_attempt_to_switch_has_an_epoch_and_after_the_last_a_new_approval_i
     run.record("switch_refused_then_done").await;
 }
 
+/// Parked with a switch whose outcome nobody knows.
+async fn in_doubt() -> Run {
+    let script = Script::default();
+    script.fail("switch", Failure::needs_human("CO0713", "the target can't be reached", "bring it back"));
+    let run = Run::start(script).await;
+    run.until_waiting("approval").await;
+    run.approve(ApprovalKind::Cutover).await.unwrap();
+    run.cutover().await.unwrap();
+    assert_eq!(run.until_parked().await.failure.unwrap().code, "CO0713");
+    run
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_abort_of_a_switch_in_doubt_undoes_nothing_when_the_target_had_been_opened() {
+    let run = in_doubt().await;
+    run.abort().await.unwrap();
+    let soaking = run.until_waiting("soak").await;
+    assert_eq!(soaking.serving, "target");
+    assert_eq!(run.script.called("switch"), ["switch forward 1", "switch forward 1 settle"]);
+    assert!(run.script.called("undo").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_switch_in_doubt_is_settled_before_anything_else_and_again_when_that_fails() {
+    let run = in_doubt().await;
+    run.script.fail("switch", Failure::needs_human("CO0713", "still not", "bring it back"));
+    run.retry().await.unwrap();
+    run.until("parked again", |s| s.state() == State::Parked && run.script.called("switch").len() == 2).await;
+    run.script.next_switch("abort");
+    run.abort().await.unwrap();
+    assert_eq!(run.end().await.state(), State::Aborted);
+    assert_eq!(run.script.called("switch").last().unwrap(), "switch forward 1 settle");
+    assert!(!run.script.called("undo").is_empty());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn differences_and_drift_park() {
     let run = Run::start(Script { differences: 1.into(), ..Script::default() }).await;

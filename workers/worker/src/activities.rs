@@ -233,5 +233,8 @@ async fn switch_once(input: &SwitchInput) -> Result<SwitchRecord, Failure> {
     let migration = Migration::resolve(&input.spec)?;
     let traffic = PgBouncer::new(&migration)?;
     let request = switch::SwitchRequest { direction: input.direction, epoch: input.epoch };
+    if input.settle {
+        return switch::settle(&migration, &request, &traffic).await;
+    }
     switch::run(&migration, &request, &traffic).await
 }

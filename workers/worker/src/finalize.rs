@@ -1,7 +1,8 @@
 //! Finalize: everything of the migration goes, the data stays, the source stays closed.
 
 use changeover_domain::{Direction, Failure, Side};
-use changeover_postgres::{Migration, ddl_guard, home, leftovers, membership, pglogical, triggers};
+use changeover_postgres::{Migration, ddl_guard, home, leftovers, membership, pglogical, switch, triggers};
+use changeover_traffic::PgBouncer;
 use changeover_workflows::contract::FinalizeStep;
 
 const SIDES: [Side; 2] = [Side::Source, Side::Target];
@@ -10,10 +11,12 @@ const SIDES: [Side; 2] = [Side::Source, Side::Target];
 pub(crate) async fn run(migration: &Migration, step: FinalizeStep) -> Result<String, Failure> {
     match step {
         FinalizeStep::RemoveReplication => {
+            switch::close_for_good(migration, Side::Target, &PgBouncer::new(migration)?).await?;
+            let behind = switch::drain_back(migration).await;
             for direction in [Direction::Forward, Direction::Reverse] {
                 pglogical::remove(migration, direction).await?;
             }
-            Ok("replication removed in both directions".to_owned())
+            Ok(format!("replication removed in both directions; {}", told(&behind)))
         }
         FinalizeStep::RestoreTriggers => {
             let mut restored = 0;
@@ -40,6 +43,15 @@ pub(crate) async fn run(migration: &Migration, step: FinalizeStep) -> Result<Str
             Ok("the schema changeover removed from both sides".to_owned())
         }
         FinalizeStep::ProveClean => prove_clean(migration).await,
+    }
+}
+
+/// What became of the last writes on their way to the source, in words. A link that is down doesn't hold finalize up: the source
+/// is given up, and the target holds everything.
+fn told(drained: &Result<(), Failure>) -> String {
+    match drained {
+        Ok(()) => "the source holds the last write".to_owned(),
+        Err(failure) => format!("the source was left behind: {failure}"),
     }
 }
 

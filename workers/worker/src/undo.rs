@@ -1,10 +1,12 @@
 //! Undo: each means "make sure that it isn't there".
 
-use changeover_domain::{Failure, undo::Undo};
-use changeover_postgres::{Migration, ddl_guard, home, membership, pglogical, roles, schema, triggers};
+use changeover_domain::{Failure, Side, undo::Undo};
+use changeover_postgres::{Migration, ddl_guard, home, membership, pglogical, roles, schema, switch, triggers};
+use changeover_traffic::PgBouncer;
 
-/// Undoes one thing and says what was found.
+/// Undoes one thing and says what was found. Never while the target serves, or while that isn't known.
 pub(crate) async fn run(migration: &Migration, undo: Undo) -> Result<String, Failure> {
+    switch::close_for_good(migration, Side::Source, &PgBouncer::new(migration)?).await?;
     match undo {
         Undo::RemoveHome { side } => home::remove(migration, migration.site(side)).await?,
         Undo::TakeBackMemberships { side } => membership::undo(migration, side).await?,

@@ -123,6 +123,14 @@ pub(super) async fn park(ctx: &WorkflowContext<Migration>, failure: &Failure) ->
         m.state.park(failure);
     });
     until(ctx, |s| s.asked.retry.is_some() || stop_wanted(s)).await;
+    match serving::settle(ctx).await {
+        Ok(None) => {}
+        Ok(Some(step)) => return step,
+        Err(failure) => {
+            ctx.state_mut(|m| m.state.forget_what_was_asked("it isn't known which side serves"));
+            return Box::pin(park(ctx, &failure)).await;
+        }
+    }
     if ctx.state(|m| m.state.asked.abort.is_some()) {
         return Box::pin(unwind::unwind(ctx)).await;
     }

@@ -81,9 +81,15 @@ async fn attempts(ctx: &WorkflowContext<Migration>, direction: Direction) -> Res
             m.state.status.doing = format!("switching {direction}, attempt {attempt} of {most}");
             m.state.epoch
         });
-        let input = SwitchInput { spec: spec(ctx), direction, epoch };
-        let mut record =
-            call_through(ctx, Switch, input, Limits::switch(StageName::Switch.row().timeout_seconds)).await?;
+        let input = SwitchInput { spec: spec(ctx), direction, epoch, settle: false };
+        let limits = Limits::switch(StageName::Switch.row().timeout_seconds);
+        let mut record = match call_through(ctx, Switch, input, limits).await {
+            Ok(record) => record,
+            Err(failure) => {
+                ctx.state_mut(|m| m.state.unsettled = Some((direction, epoch)));
+                return Err(failure);
+            }
+        };
         record.attempts = attempt;
         let opened = record.outcome == "open";
         refusal.clone_from(&record.refusal);
@@ -98,6 +104,33 @@ async fn attempts(ctx: &WorkflowContext<Migration>, direction: Direction) -> Res
     let message = format!("no attempt of {most} could switch; the last: {refusal}");
     let remedy = "writes go on where they were; mend what it names, approve for the new epoch, then `changeover retry`";
     Err(Failure::needs_human("CO0818", message, remedy))
+}
+
+/// Brings an attempt whose end isn't known to it: until then neither an undo nor a new attempt may begin. Where it has opened a
+/// side after all, the way goes on from there, whatever was asked for.
+pub(super) async fn settle(ctx: &WorkflowContext<Migration>) -> Result<Option<Step>, Failure> {
+    let Some((direction, epoch)) = ctx.state(|m| m.state.unsettled) else { return Ok(None) };
+    let input = SwitchInput { spec: spec(ctx), direction, epoch, settle: true };
+    let record = call_through(ctx, Switch, input, Limits::switch(StageName::Switch.row().timeout_seconds)).await?;
+    let opened = record.outcome == "open";
+    Ok(ctx.state_mut(|m| {
+        m.state.unsettled = None;
+        m.state.switched(direction, record.clone());
+        if !opened {
+            return None;
+        }
+        m.state.forget_what_was_asked("the attempt in doubt has switched");
+        Some(match direction {
+            Direction::Forward => {
+                m.state.done(StageName::Switch, told(&record));
+                Step::To(StageName::Soak)
+            }
+            Direction::Reverse => {
+                m.state.reopen_from(StageName::CatchUp);
+                Step::To(StageName::CatchUp)
+            }
+        })
+    }))
 }
 
 /// Where `retry` goes on: a switch that was not done needs a new approval, since the epoch has moved.

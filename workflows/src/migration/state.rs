@@ -45,6 +45,9 @@ pub struct State {
     pub soak_until: Option<SystemTime>,
     /// The soak has compared every row.
     pub soak_verified: bool,
+    /// An attempt to switch whose activity failed: nobody knows yet which side serves. Settled before anything else is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsettled: Option<(Direction, u64)>,
     /// Where a rollback that was asked for is to begin.
     pub ended: bool,
 }
@@ -97,6 +100,7 @@ impl State {
             asked: Asked::default(),
             soak_until: None,
             soak_verified: false,
+            unsettled: None,
             ended: false,
         }
     }
@@ -207,6 +211,16 @@ impl State {
         self.soak_verified = false;
         self.status.approvals.clear();
         self.asked = Asked { abort: self.asked.abort.take(), ..Asked::default() };
+    }
+
+    /// Lets go of what people asked for before it was known which side serves; an abort or a rollback is noted as refused.
+    pub fn forget_what_was_asked(&mut self, why: &str) {
+        let asked = std::mem::take(&mut self.asked);
+        for (verb, control) in [("abort", asked.abort), ("rollback", asked.rollback)] {
+            if let Some(control) = control {
+                self.record(&control.actor, "refused", format!("{verb}: {why}"));
+            }
+        }
     }
 
     /// Keeps an approval.

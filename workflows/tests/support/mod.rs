@@ -228,7 +228,8 @@ impl Fakes {
         _ctx: ActivityContext,
         input: SwitchInput,
     ) -> Result<SwitchRecord, ActivityError> {
-        self.0.enter("switch", &format!("{} {}", input.direction, input.epoch))?;
+        let settle = if input.settle { " settle" } else { "" };
+        self.0.enter("switch", &format!("{} {}{settle}", input.direction, input.epoch))?;
         let mut queued = self.0.switches.lock().unwrap();
         let outcome = if queued.is_empty() { "open".to_owned() } else { queued.remove(0) };
         Ok(SwitchRecord { epoch: input.epoch, outcome, refusal: "a fake one".into(), ..SwitchRecord::default() })

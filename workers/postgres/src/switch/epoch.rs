@@ -78,11 +78,20 @@ pub(crate) async fn claim(migration: &Migration, direction: Direction, epoch: u6
                 .await
                 .map_err(session.failed("claiming the epoch"))?;
             if claimed == 0 {
-                return Err(taken(side, read(&session, migration).await?, epoch));
+                return Err(match read(&session, migration).await? {
+                    found if found == epoch => twin(side, epoch),
+                    found => taken(side, found, epoch),
+                });
             }
         }
     }
     Ok(())
+}
+
+/// Another run of the same attempt is at work or has been: whoever comes next finds its traces and concludes it.
+fn twin(side: Side, epoch: u64) -> Failure {
+    let message = format!("the {side} is at epoch {epoch} already: another run of this attempt has begun");
+    Failure::transient("CO0211", message, "nothing: the next run brings it to its end")
 }
 
 fn taken(side: Side, found: u64, epoch: u64) -> Failure {

@@ -18,6 +18,7 @@
 mod acl;
 mod attempt;
 mod canary;
+mod close;
 mod decision;
 mod epoch;
 mod fence;
@@ -39,6 +40,7 @@ use changeover_domain::{
 };
 use tokio::time::{Instant, sleep};
 
+pub use close::{close_for_good, drain_back};
 pub use decision::Outcome;
 pub use measure::measure;
 pub use undo::housekeeping;
@@ -128,6 +130,25 @@ async fn pass_gate(
                 sleep(GATE_PAUSE).await
             }
             Err(reasons) => return Ok(Err(reasons)),
+        }
+    }
+}
+
+/// Brings an attempt whose end isn't known to it, and begins nothing. The record's outcome says which.
+///
+/// # Errors
+/// As [`run`].
+pub async fn settle(
+    migration: &Migration,
+    request: &SwitchRequest,
+    traffic: &dyn Traffic,
+) -> Result<SwitchRecord, Failure> {
+    let SwitchRequest { direction, epoch } = *request;
+    match recover(migration, direction, epoch, traffic).await? {
+        Some(record) => Ok(record),
+        None => {
+            let refusal = "the attempt had changed nothing yet".to_owned();
+            Ok(Recorder::new(direction, epoch).finish(Outcome::Abort, refusal))
         }
     }
 }

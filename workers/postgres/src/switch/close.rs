@@ -1,0 +1,116 @@
+//! Before anything is taken down for good, at abort or finalize: every attempt to switch has come to its end, none can begin any
+//! more, and the side that is believed to serve does. What is taken down then can't be brought back: the target's rows at an
+//! abort, the closed side's remembered rights at either.
+
+use std::time::Duration;
+
+use changeover_domain::{Failure, Side};
+
+use super::{acl, canary, login, undo};
+use crate::{Migration, Session, home, note, traffic::Traffic};
+
+/// The epoch after all others: an attempt that wakes up late finds it and stops.
+const LAST: i64 = i64::MAX;
+/// Longest wait for the last write of the target on the source.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// Concludes whatever attempt is left, bars all others, and proves that `serving` is open. Safe to run again; where the home
+/// schema is gone there is nothing left to look at.
+///
+/// # Errors
+/// CO0729 when the other side serves, or this one is still closed; `Transient` when a side that was switched to can't be reached.
+pub async fn close_for_good(migration: &Migration, serving: Side, traffic: &dyn Traffic) -> Result<(), Failure> {
+    let here = migration.site(serving).open(migration.control_database(), "close").await?;
+    if !home::exists(&here).await? {
+        return Ok(());
+    }
+    let attempted = epoch(&here).await? > 0;
+    let there = match migration.site(serving.other()).open(migration.control_database(), "close").await {
+        Ok(there) => there,
+        // No attempt has ever come as far as this side: it is as it always was.
+        Err(failure) if !attempted => {
+            tracing::warn!(%failure, "the {} can't be reached; no switch was ever tried", serving.other());
+            return Ok(());
+        }
+        Err(failure) => return Err(failure),
+    };
+    if !home::exists(&there).await? {
+        return prove_open(migration, &here).await;
+    }
+    undo::conclude_earlier(migration, LAST.unsigned_abs(), traffic).await?;
+    bar_all(migration).await?;
+    if opened(&there).await? > opened(&here).await? {
+        let message = format!("the {} serves, not the {serving}", there.side);
+        return Err(Failure::needs_human("CO0729", message, "see `changeover explain CO0729`; nothing was taken down"));
+    }
+    prove_open(migration, &here).await
+}
+
+async fn epoch(session: &Session) -> Result<i64, Failure> {
+    let row = session
+        .query_one("select coalesce(max(epoch), 0) from changeover.migration", &[])
+        .await
+        .map_err(session.failed("reading the epoch"))?;
+    Ok(row.get(0))
+}
+
+/// The last epoch that opened this side; 0 for none. Both sides begin at 0, and then the source serves.
+async fn opened(session: &Session) -> Result<i64, Failure> {
+    let row = session
+        .query_one("select coalesce(max(epoch), 0) from changeover.decision where outcome = 'open'", &[])
+        .await
+        .map_err(session.failed("reading the decisions"))?;
+    Ok(row.get(0))
+}
+
+/// Takes the last epoch in every database that still has a home.
+async fn bar_all(migration: &Migration) -> Result<(), Failure> {
+    for side in [Side::Target, Side::Source] {
+        for database in migration.databases() {
+            let session = migration.site(side).open(&database.name, "close").await?;
+            if home::exists(&session).await? {
+                session
+                    .execute("update changeover.migration set epoch = $1 where epoch < $1", &[&LAST])
+                    .await
+                    .map_err(session.failed("claiming the last epoch"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// No fence and no taken login is left on the side that serves.
+async fn prove_open(migration: &Migration, control: &Session) -> Result<(), Failure> {
+    let side = control.side;
+    let closed = login::saved(&**control, side).await?.len();
+    let mut fenced = Vec::new();
+    for database in migration.databases() {
+        let session = migration.site(side).open(&database.name, "close").await?;
+        if home::exists(&session).await? && note::get::<u64>(&*session, side, acl::FENCE).await?.is_some() {
+            fenced.push(database.name.clone());
+        }
+    }
+    if closed == 0 && fenced.is_empty() {
+        return Ok(());
+    }
+    let message =
+        format!("the {side} should serve and is closed: {closed} roles wait for their login, fenced: {}", fenced.join(", "));
+    Err(Failure::needs_human("CO0729", message, "see `changeover explain CO0729`; nothing was taken down"))
+}
+
+/// Waits until the source holds what the target has committed so far.
+///
+/// # Errors
+/// CO0726 when a link doesn't carry it in time.
+pub async fn drain_back(migration: &Migration) -> Result<(), Failure> {
+    for database in migration.databases() {
+        let from = migration.target.open(&database.name, "drain").await?;
+        let to = migration.source.open(&database.name, "drain").await?;
+        let took = canary::beat(&from, &to, DRAIN).await?;
+        if u128::from(took) >= DRAIN.as_millis() {
+            let message = format!("the last writes of {} did not reach the source within {DRAIN:?}", database.name);
+            return Err(Failure::transient("CO0726", message, "look at the health of the link"));
+        }
+    }
+    Ok(())
+}
