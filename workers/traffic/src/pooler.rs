@@ -286,7 +286,20 @@ impl Pooler {
                 Err(trouble) => return Err(self.trouble(&command, trouble)),
             }
         }
+        self.remove_staged();
         Ok(())
+    }
+
+    /// What was staged and not used; the next attempt writes its own. Clients go on already: a file that stays is no failure.
+    fn remove_staged(&self) {
+        for path in [self.staged(Side::Source), self.staged(Side::Target)] {
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    tracing::warn!(%error, path = %path.display(), "a staged configuration stays; remove it by hand");
+                }
+                _ => {}
+            }
+        }
     }
 
     pub(crate) async fn settle(&self, budget: Duration) -> Result<(), Failure> {
