@@ -113,10 +113,13 @@ async fn join(book: &Session, session: &Session, role: &str, login: &str) -> Res
     }
     let options = if server_version(&**session, side).await? >= 160_000 { " with inherit true, set true" } else { "" };
     note::put(&**book, book.side, &key(side, role), &()).await?;
-    session
-        .batch_execute(&format!("grant {} to {}{options}", Ident::new(role), Ident::new(login)))
-        .await
-        .map_err(|e| refused(session.failed("becoming a member of an owner")(e), side, role, login))
+    let granted = session.batch_execute(&format!("grant {} to {}{options}", Ident::new(role), Ident::new(login))).await;
+    let Err(error) = granted else { return Ok(()) };
+    // Refused for certain, so the note goes: an administrator may grant it now, and that one isn't ours to take back.
+    if error.as_db_error().is_some() && !crate::error::is_connection_loss(&error) {
+        note::forget(&**book, book.side, &key(side, role)).await?;
+    }
+    Err(refused(session.failed("becoming a member of an owner")(error), side, role, login))
 }
 
 fn refused(mut failure: Failure, side: Side, role: &str, login: &str) -> Failure {
