@@ -58,7 +58,9 @@ fn safe_message(code: &SqlState, message: &str) -> String {
     }
     // RAISE of a function or trigger of the application says whatever it likes.
     if text.starts_with("P0") {
-        return format!("an error of a function of the database (its text may quote a row and is left out), SQLSTATE {text}");
+        return format!(
+            "an error of a function of the database (its text may quote a row and is left out), SQLSTATE {text}"
+        );
     }
     message.to_owned()
 }

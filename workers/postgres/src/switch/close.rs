@@ -15,13 +15,13 @@ const LAST: i64 = i64::MAX;
 const DRAIN: Duration = Duration::from_secs(30);
 
 /// Concludes whatever attempt is left, bars all others, and proves that `serving` is open. Safe to run again; where the home
-/// schema is gone there is nothing left to look at.
+/// schema is gone, or another migration's, there is nothing to look at.
 ///
 /// # Errors
 /// CO0729 when the other side serves, or this one is still closed; `Transient` when a side that was switched to can't be reached.
 pub async fn close_for_good(migration: &Migration, serving: Side, traffic: &dyn Traffic) -> Result<(), Failure> {
     let here = migration.site(serving).open(migration.control_database(), "close").await?;
-    if !home::exists(&here).await? {
+    if !home::is_ours(migration, &here).await? {
         return Ok(());
     }
     let attempted = epoch(&here).await? > 0;
@@ -34,7 +34,7 @@ pub async fn close_for_good(migration: &Migration, serving: Side, traffic: &dyn 
         }
         Err(failure) => return Err(failure),
     };
-    if !home::exists(&there).await? {
+    if !home::is_ours(migration, &there).await? {
         return prove_open(migration, &here).await;
     }
     undo::conclude_earlier(migration, LAST.unsigned_abs(), traffic).await?;
@@ -65,12 +65,13 @@ async fn opened(session: &Session) -> Result<i64, Failure> {
 
 /// Takes the last epoch in every database that still has a home.
 async fn bar_all(migration: &Migration) -> Result<(), Failure> {
+    let id = migration.id.as_str();
     for side in [Side::Target, Side::Source] {
         for database in migration.databases() {
             let session = migration.site(side).open(&database.name, "close").await?;
-            if home::exists(&session).await? {
+            if home::is_ours(migration, &session).await? {
                 session
-                    .execute("update changeover.migration set epoch = $1 where epoch < $1", &[&LAST])
+                    .execute("update changeover.migration set epoch = $2 where id = $1 and epoch < $2", &[&id, &LAST])
                     .await
                     .map_err(session.failed("claiming the last epoch"))?;
             }
@@ -86,15 +87,17 @@ async fn prove_open(migration: &Migration, control: &Session) -> Result<(), Fail
     let mut fenced = Vec::new();
     for database in migration.databases() {
         let session = migration.site(side).open(&database.name, "close").await?;
-        if home::exists(&session).await? && note::get::<u64>(&*session, side, acl::FENCE).await?.is_some() {
+        if home::is_ours(migration, &session).await? && note::get::<u64>(&*session, side, acl::FENCE).await?.is_some() {
             fenced.push(database.name.clone());
         }
     }
     if closed == 0 && fenced.is_empty() {
         return Ok(());
     }
-    let message =
-        format!("the {side} should serve and is closed: {closed} roles wait for their login, fenced: {}", fenced.join(", "));
+    let message = format!(
+        "the {side} should serve and is closed: {closed} roles wait for their login, fenced: {}",
+        fenced.join(", ")
+    );
     Err(Failure::needs_human("CO0729", message, "see `changeover explain CO0729`; nothing was taken down"))
 }
 
