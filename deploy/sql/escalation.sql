@@ -81,6 +81,11 @@ begin
     if action = 'create_extension_pglogical' then
         -- RDS lets rds_superuser do it: Amazon RDS User Guide, "Setting up the pglogical extension".
         create extension if not exists pglogical;
+        -- Whoever drops anything, a temporary table too, is asked for USAGE by pglogical's hook on drops. Its functions are for
+        -- the two logins alone: most don't ask for rights, and everybody may call them by default.
+        grant usage on schema pglogical to public;
+        revoke execute on all functions in schema pglogical from public;
+        execute pg_catalog.format('grant execute on all functions in schema pglogical to %I, %I', session_user, reader);
         execute pg_catalog.format('grant usage on schema pglogical to %I', session_user);
         execute pg_catalog.format('grant select on all tables in schema pglogical to %I', session_user);
         -- No more than the list of tables: node_interface holds the passwords of connection strings.

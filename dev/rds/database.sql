@@ -69,12 +69,18 @@ begin
         -- Amazon RDS User Guide, "Setting up the pglogical extension": a login with rds_superuser runs
         -- CREATE EXTENSION pglogical, and its nodes, sets and subscriptions.
         create extension if not exists pglogical;
+        -- Whoever drops anything, a temporary table too, is asked for USAGE by pglogical's hook on drops. Its functions are for
+        -- the two logins alone: most don't ask for rights, and everybody may call them by default.
+        grant usage on schema pglogical to public;
+        revoke execute on all functions in schema pglogical from public;
+        execute pg_catalog.format('grant execute on all functions in schema pglogical to %I', session_user);
         execute pg_catalog.format('grant usage on schema pglogical to %I', session_user);
         execute pg_catalog.format('grant select on all tables in schema pglogical to %I', session_user);
         if exists (select from pg_catalog.pg_roles where rolname = 'changeover_repl') then
             -- No more than the list of tables: node_interface holds the passwords of connection strings.
             grant usage on schema pglogical to changeover_repl;
             grant select on pglogical.tables to changeover_repl;
+            grant execute on all functions in schema pglogical to changeover_repl;
         end if;
     elsif action = 'drop_extension_pglogical' then
         -- Amazon RDS User Guide, "Managing logical replication slots for RDS for PostgreSQL" (tearing pglogical down).

@@ -98,6 +98,7 @@ pub struct Scenario<'a> {
     /// Switches so far.
     pub switches: Vec<SwitchSeen>,
     ledger: PathBuf,
+    writers: usize,
     /// Show each command and its output.
     pub loud: bool,
 }
@@ -117,12 +118,13 @@ impl<'a> Scenario<'a> {
         }
         let workload = match options.writers {
             0 => None,
-            writers => Some(start_load(info, &ledger, writers, options.rate).await?),
+            writers => Some(start_load(info, &ledger, writers, options.rate, Side::Source).await?),
         };
         let product = Product::new(info, &options.directory)?;
         let spec = write_spec(info, &options.directory, &options.soak).await?;
         let worker = Some(product.worker("worker").await?);
-        Ok(Self { info, product, workload, worker, spec, before, switches: Vec::new(), ledger, loud })
+        let writers = options.writers;
+        Ok(Self { info, product, workload, worker, spec, before, switches: Vec::new(), ledger, writers, loud })
     }
 
     /// Runs a command: shown with its output, or silent.
@@ -191,7 +193,7 @@ impl<'a> Scenario<'a> {
 
     /// Aborts and waits for the end.
     pub async fn abort(&self) -> Result<Status> {
-        self.say(&["abort", NAME, "--yes", "--actor", "ada", "--reason", "test"]).await?;
+        self.say(&["abort", NAME, "--actor", "ada", "--reason", "test"]).await?;
         self.product.wait_for(NAME, "its abort", SHORT, |s| s.state() == "ABORTED").await
     }
 
@@ -206,6 +208,23 @@ impl<'a> Scenario<'a> {
             );
         }
         self.switches.push(SwitchSeen { direction: direction.to_owned(), clients });
+        Ok(())
+    }
+
+    /// Ends the load and starts another one with the same clients at `rate` transactions per second each, 0 for as fast as it
+    /// goes. Direct writers begin at the side that serves.
+    pub async fn change_load(&mut self, serving: Side, rate: f64) -> Result<()> {
+        self.end_load().await?;
+        self.workload = Some(start_load(self.info, &self.ledger, self.writers, rate, serving).await?);
+        Ok(())
+    }
+
+    async fn end_load(&mut self) -> Result<()> {
+        let workload = self.workload.take().context("there is no load")?;
+        let summary = workload.stop().await?;
+        if !summary.anomalies.is_empty() {
+            bail!("clients read what contradicts their acknowledged writes: {:?}", summary.anomalies);
+        }
         Ok(())
     }
 
@@ -229,11 +248,7 @@ impl<'a> Scenario<'a> {
 
     /// Stops the load and lets the checker judge the side that serves.
     pub async fn judge(&mut self, serving: Side) -> Result<crate::ledger::CheckReport> {
-        let workload = self.workload.take().context("there is no load to judge")?;
-        let summary = workload.stop().await?;
-        if !summary.anomalies.is_empty() {
-            bail!("clients read what contradicts their acknowledged writes: {:?}", summary.anomalies);
-        }
+        self.end_load().await?;
         crate::ledger::check(&self.ledger, &sample::Access::superuser(self.info.cluster(serving))).await
     }
 
@@ -260,8 +275,15 @@ impl<'a> Scenario<'a> {
     }
 }
 
-async fn start_load(info: &StackInfo, ledger: &Path, writers: usize, rate: f64) -> Result<WorkloadHandle> {
+async fn start_load(
+    info: &StackInfo,
+    ledger: &Path,
+    writers: usize,
+    rate: f64,
+    serving: Side,
+) -> Result<WorkloadHandle> {
     let mut load = WorkloadOptions::on_stack(info, ledger.to_owned());
+    load.direct.sort_by_key(|address| address.port != info.cluster(serving).port);
     let defaults =
         WorkloadOptions::new(ledger.to_owned(), load.ca.clone(), load.bouncer.clone(), load.direct.clone(), writers);
     load.groups = defaults.groups;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::stack::StackInfo;
+use crate::stack::{StackInfo, temporal};
 
 /// Figures of a workflow's history.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -22,10 +22,10 @@ pub struct HistorySize {
 
 /// The whole history as Temporal's command line prints it.
 pub async fn show(info: &StackInfo, migration: &str) -> Result<String> {
-    let temporal = info.temporal.as_ref().context("the stack has no Temporal")?;
+    let server = info.temporal.as_ref().context("the stack has no Temporal")?;
     let id = format!("changeover/migration/{migration}");
-    let mut command = Command::new("temporal");
-    command.args(["workflow", "show", "--workflow-id", &id, "--output", "json", "--address", &temporal.address()]);
+    let mut command = Command::new(temporal::find_cli()?);
+    command.args(["workflow", "show", "--workflow-id", &id, "--output", "json", "--address", &server.address()]);
     let output = tokio::time::timeout(Duration::from_secs(60), command.kill_on_drop(true).output()).await??;
     if !output.status.success() {
         bail!("`temporal workflow show` failed: {}", String::from_utf8_lossy(&output.stderr));

@@ -5,6 +5,8 @@ mod status;
 mod worker;
 
 use std::{
+    fs::OpenOptions,
+    io::Write as _,
     path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
@@ -72,11 +74,21 @@ impl Product {
             .await
             .with_context(|| format!("`{told}` didn't end within {COMMAND_DEADLINE:?}"))?
             .with_context(|| format!("starting `{told}`"))?;
-        Ok(Finished {
+        let finished = Finished {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
+        };
+        self.note(&told, &finished)?;
+        Ok(finished)
+    }
+
+    /// Keeps what a command said in `<directory>/transcript.log`: to be read after a failure, and searched for secrets.
+    fn note(&self, told: &str, finished: &Finished) -> Result<()> {
+        let path = self.directory.join("transcript.log");
+        let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
+        let Finished { code, stdout, stderr } = finished;
+        write!(file, "$ {told}\n{stdout}{stderr}[{code}]\n").with_context(|| format!("writing {}", path.display()))
     }
 
     /// Runs a command that has to succeed and returns its stdout.

@@ -108,7 +108,9 @@ pub async fn ensure_after_data(
     outcome.reported.extend(differences.server_rights);
     if let Some(first) = differences.reworded.first() {
         let count = differences.reworded.len();
-        outcome.reported.push(format!("{count} objects are worded otherwise by the target's server, made by the same statements (as {first})"));
+        outcome.reported.push(format!(
+            "{count} objects are worded otherwise by the target's server, made by the same statements (as {first})"
+        ));
     }
     outcome.reported.truncate(MOST_NAMED);
     if let Some(first) = differences.objects.first() {

@@ -60,7 +60,8 @@ impl Killer {
         std::thread::spawn(move || {
             std::thread::sleep(after);
             let signal = std::env::var("KILL_WITH").unwrap_or_else(|_| "KILL".into());
-            let _ = std::process::Command::new("kill").args(["-s", &signal]).arg(std::process::id().to_string()).status();
+            let _ =
+                std::process::Command::new("kill").args(["-s", &signal]).arg(std::process::id().to_string()).status();
         });
     }
 }

@@ -101,9 +101,13 @@ impl Activities {
             doing.now("nodes, sets and subscriptions");
             let outcome = pglogical::ensure_forward(&migration).await?;
             warnings.extend(outcome.warnings);
-            let refused = if warnings.iter().any(|w| w.starts_with("CO0517")) { "" } else { "; DDL is refused until the end" };
+            let refused =
+                if warnings.iter().any(|w| w.starts_with("CO0517")) { "" } else { "; DDL is refused until the end" };
             let rest = if warnings.is_empty() { String::new() } else { format!("; {}", warnings.join("; ")) };
-            Ok(evidence(&ctx, format!("replication of {} tables to the target has begun{refused}{rest}", outcome.tables)))
+            Ok(evidence(
+                &ctx,
+                format!("replication of {} tables to the target has begun{refused}{rest}", outcome.tables),
+            ))
         })
         .await
     }

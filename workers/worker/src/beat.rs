@@ -25,8 +25,8 @@ impl Doing {
     }
 }
 
-/// How often an activity beats. Its timeout is 30 s, the switch's 2 s.
-pub(crate) const CALM: Duration = Duration::from_secs(5);
+/// How often an activity beats. Its timeout is 10 s, the switch's 2 s.
+pub(crate) const CALM: Duration = Duration::from_secs(2);
 pub(crate) const FAST: Duration = Duration::from_millis(400);
 
 /// Runs work with a beat; a cancel from Temporal drops the work where it awaits, which every activity has to bear.

@@ -40,6 +40,10 @@ pub async fn run(client: Client, settings: WorkerSettings, stop: impl Future<Out
         .context("registering the workflow")?
         .register_activities(Activities)
         .graceful_shutdown_period(settings.grace)
+        // By default a beat waits for up to four fifths of its timeout: too near to it when the machine is busy.
+        .max_heartbeat_throttle_interval(beat::FAST)
+        // When a worker dies, another one goes on with its workflows after this.
+        .sticky_queue_schedule_to_start_timeout(Duration::from_secs(5))
         .build();
     let mut worker = Worker::new(&runtime, client, options).context("starting the worker")?;
     let shut_down = worker.shutdown_handle();

@@ -29,6 +29,9 @@ impl From<Failure> for Stop {
     }
 }
 
+/// How long an activity may be silent. Its worker beats every 2 s.
+const SILENCE: Duration = Duration::from_secs(10);
+
 /// How an activity is called.
 #[derive(Clone, Copy)]
 pub(super) struct Limits {
@@ -43,11 +46,11 @@ pub(super) struct Limits {
 impl Limits {
     /// For what takes seconds.
     pub(super) fn short() -> Self {
-        Self { timeout: Duration::from_secs(300), heartbeat: Duration::from_secs(30), attempts: 60 }
+        Self { timeout: Duration::from_secs(300), heartbeat: SILENCE, attempts: 60 }
     }
     /// For what may take as long as its stage says.
     pub(super) fn stage(seconds: u64) -> Self {
-        Self { timeout: Duration::from_secs(seconds), heartbeat: Duration::from_secs(30), attempts: 60 }
+        Self { timeout: Duration::from_secs(seconds), heartbeat: SILENCE, attempts: 60 }
     }
     /// For the switch: a dead worker is noticed within two seconds.
     pub(super) fn switch(seconds: u64) -> Self {

@@ -1,6 +1,7 @@
 //! The extension in one database, and who may use it.
 
 use changeover_domain::{Failure, Ident, names::HOME};
+use tokio_postgres::error::SqlState;
 
 use crate::{
     Migration, Session, Site,
@@ -56,6 +57,7 @@ pub(super) async fn ensure(migration: &Migration, site: &Site, session: &Session
     }
     let_replication_in(migration, session).await?;
     let mut warnings = exposed(migration, site, session).await?;
+    warnings.extend(let_everybody_drop(migration, site, session).await?);
     warnings.extend(talkative(session).await?);
     Ok(warnings)
 }
@@ -74,6 +76,55 @@ async fn talkative(session: &Session) -> Result<Option<String>, Failure> {
             session.side
         )
     }))
+}
+
+/// pglogical's hook on drops opens its schema as whoever drops something: without USAGE an application can't drop even its own
+/// temporary table. Everybody may call pglogical's functions by default, so those are closed first. The escalation has done
+/// all this already; on RDS the login does it, if it may.
+async fn let_everybody_drop(migration: &Migration, site: &Site, session: &Session) -> Result<Option<String>, Failure> {
+    let failed = session.failed("looking at the rights on pglogical");
+    if everybody_may(session).await.map_err(&failed)? {
+        return Ok(None);
+    }
+    let user = Ident::new(site.address.user.as_str());
+    let replication = Ident::new(migration.replication_user.as_str());
+    let granted = session
+        .batch_execute(&format!(
+            "begin;
+             revoke execute on all functions in schema pglogical from public;
+             grant execute on all functions in schema pglogical to {user}, {replication};
+             grant usage on schema pglogical to public;
+             do $$ begin
+                 if exists (select from pg_catalog.pg_proc p
+                             cross join lateral pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a
+                             where p.pronamespace = 'pglogical'::pg_catalog.regnamespace and a.grantee = 0) then
+                     raise exception 'functions of pglogical are open to everybody' using errcode = '42501';
+                 end if;
+             end $$;
+             commit"
+        ))
+        .await;
+    let refused = match granted {
+        Ok(()) => !everybody_may(session).await.map_err(&failed)?,
+        Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+            session.batch_execute("rollback").await.map_err(&failed)?;
+            true
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    Ok(refused.then(|| {
+        format!(
+            "CO0520 database {} on the {}: until the end, whoever drops a temporary table needs USAGE on the schema pglogical",
+            session.database, session.side
+        )
+    }))
+}
+
+async fn everybody_may(session: &Session) -> Result<bool, tokio_postgres::Error> {
+    let usage = "select exists (
+        select from pg_catalog.pg_namespace n cross join lateral pg_catalog.aclexplode(n.nspacl) a
+         where n.nspname = 'pglogical' and a.grantee = 0 and a.privilege_type = 'USAGE')";
+    Ok(session.query_one(usage, &[]).await?.get(0))
 }
 
 fn uninstallable(failure: Failure) -> Failure {

@@ -15,8 +15,22 @@ use crate::{Migration, membership, note};
 const MOST: usize = 50;
 /// Kinds of entries that hold expressions, and of which no statement passes over something that is there already.
 const EXPRESSIVE: &[&str] = &[
-    "TABLE", "VIEW", "MATERIALIZED VIEW", "RULE", "DEFAULT", "INDEX", "CONSTRAINT", "CHECK CONSTRAINT", "POLICY", "TRIGGER",
-    "CONSTRAINT TRIGGER", "DOMAIN", "FUNCTION", "PROCEDURE", "STATISTICS", "FOREIGN TABLE",
+    "TABLE",
+    "VIEW",
+    "MATERIALIZED VIEW",
+    "RULE",
+    "DEFAULT",
+    "INDEX",
+    "CONSTRAINT",
+    "CHECK CONSTRAINT",
+    "POLICY",
+    "TRIGGER",
+    "CONSTRAINT TRIGGER",
+    "DOMAIN",
+    "FUNCTION",
+    "PROCEDURE",
+    "STATISTICS",
+    "FOREIGN TABLE",
 ];
 
 /// In what the sides differ.
@@ -120,7 +134,10 @@ fn is_restored(entry: &Entry, keys: &phase::Keys) -> bool {
 /// Who owns the schema `public` doesn't count, neither there nor as who gave the rights on it.
 fn forget_owner_of_public(entries: &mut Vec<Entry>) {
     entries.retain(|entry| !entry.is_public());
-    entries.iter_mut().filter(|entry| entry.is_acl() && entry.tag == "SCHEMA public").for_each(|entry| entry.owner = None);
+    entries
+        .iter_mut()
+        .filter(|entry| entry.is_acl() && entry.tag == "SCHEMA public")
+        .for_each(|entry| entry.owner = None);
 }
 
 fn is_server_right(entry: &Entry) -> bool {
@@ -178,7 +195,8 @@ fn take_reworded(
 ) -> Vec<String> {
     let is_reworded = |name: &String| match (source.get(name), target.get(name)) {
         (Some(texts), Some(found)) => {
-            texts.len() == found.len() && texts.difference(found).all(|text| made.contains(&(name.clone(), text.clone())))
+            texts.len() == found.len()
+                && texts.difference(found).all(|text| made.contains(&(name.clone(), text.clone())))
         }
         _ => false,
     };

@@ -235,7 +235,9 @@ async fn run_entry(
         return Ok(None);
     }
     if entry.is_public() && facts.public_owner_stays {
-        return Ok(Some(format!("{database}: the schema public belongs to a superuser of the source; the target's keeps its owner")));
+        return Ok(Some(format!(
+            "{database}: the schema public belongs to a superuser of the source; the target's keeps its owner"
+        )));
     }
     if entry.kind == "TRIGGER" && !entry.sql.starts_with("CREATE ") {
         // the state of a partition's copy, which `set_clones` sets

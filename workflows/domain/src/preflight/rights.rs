@@ -273,7 +273,11 @@ fn of_superuser(place: &Place, role: &str, of: &[&Owner], what: &[String], out: 
         .iter()
         .filter(|o| o.kind != "grant")
         .map(|o| format!("alter {} {} owner to …;", o.kind, o.example))
-        .chain(of.iter().find(|o| o.kind == "grant").map(|o| format!("as {role}: revoke … on {} from …; and grant it as its owner", o.example)))
+        .chain(
+            of.iter()
+                .find(|o| o.kind == "grant")
+                .map(|o| format!("as {role}: revoke … on {} from …; and grant it as its owner", o.example)),
+        )
         .collect();
     let remedy = format!("give them to a role that is no superuser, e.g. {}", statements.join(" "));
     out.blocker("CO0329", &place.object(role), message, remedy);

@@ -352,7 +352,14 @@ fn trigger(enabled: &str, name: &str) -> EventTrigger {
 }
 
 fn function(definer: bool) -> Function {
-    Function { name: "app.f".into(), owner: "su".into(), language: "c".into(), definer, untrusted: !definer, leakproof: false }
+    Function {
+        name: "app.f".into(),
+        owner: "su".into(),
+        language: "c".into(),
+        definer,
+        untrusted: !definer,
+        leakproof: false,
+    }
 }
 
 #[rstest]
