@@ -87,10 +87,12 @@ impl<'a> Attempt<'a> {
         prove_serving(&guard).await?;
         note::put(&*arbiter, arbiter.side, ATTEMPT, &Note { epoch, direction, pause_since_us: None }).await?;
         traffic.stage(direction.to_side()).await?;
-        let lanes =
-            try_join_all(migration.databases().iter().map(|d| Lane::prepare(migration, direction, epoch, &d.name)))
-                .await?;
         let router = migration.subscriber(direction).open(migration.control_database(), "switch-router").await?;
+        let drafts =
+            try_join_all(migration.databases().iter().map(|d| Draft::prepare(migration, direction, epoch, &d.name)))
+                .await?;
+        // Every session is open by now: logging in takes a while, in which the fences' beats might be late.
+        let lanes = try_join_all(drafts.into_iter().map(|draft| draft.arm(migration, epoch))).await?;
         let route = RouteLock::take(router, migration, epoch).await?;
         let budgets = migration.spec.budgets.unwrap_or_default();
         let attempt = Self {
@@ -303,10 +305,22 @@ impl<'a> Attempt<'a> {
     }
 }
 
-impl Lane {
+/// A lane whose fence doesn't hold anything yet.
+struct Draft {
+    /// On the closing side: the fence's.
+    locker: Session,
+    writer: Session,
+    watcher: Session,
+    turner: Option<Session>,
+    closing_sequences: sequences::Reader,
+    opening_sequences: sequences::States,
+}
+
+impl Draft {
     async fn prepare(migration: &Migration, direction: Direction, epoch: u64, database: &str) -> Result<Self, Failure> {
         let (closing, opening) = (migration.provider(direction), migration.subscriber(direction));
-        let mut writer = closing.open(database, "switch-writer").await?;
+        let locker = closing.open(database, "switch-fence").await?;
+        let writer = closing.open(database, "switch-writer").await?;
         let mut watcher = opening.open(database, "switch-watcher").await?;
         writer.batch_execute("set synchronous_commit = on").await.map_err(writer.failed("preparing the fence"))?;
         acl::restore(&mut watcher, migration, Hold::Acting(epoch)).await?;
@@ -316,11 +330,18 @@ impl Lane {
         raise(migration, &mut watcher, epoch, &closing_sequences.read(&writer).await?, &opening_reader, margin).await?;
         let opening_sequences = opening_reader.read(&watcher).await?;
         let turner = turn::prepare(migration, direction, database).await?;
-        // Last: from here on something is held.
-        let fence = Fence::prepare(migration, closing, database, &mut writer, epoch).await?;
-        Ok(Self { fence, writer, watcher, turner, closing_sequences, opening_sequences })
+        Ok(Self { locker, writer, watcher, turner, closing_sequences, opening_sequences })
     }
 
+    /// From here on vacuum and DDL are kept out.
+    async fn arm(mut self, migration: &Migration, epoch: u64) -> Result<Lane, Failure> {
+        let fence = Fence::prepare(migration, self.locker, &mut self.writer, epoch).await?;
+        let Draft { writer, watcher, turner, closing_sequences, opening_sequences, .. } = self;
+        Ok(Lane { fence, writer, watcher, turner, closing_sequences, opening_sequences })
+    }
+}
+
+impl Lane {
     async fn send_marker(&self, direction: Direction, epoch: u64, budget: Duration) -> Result<(), Failure> {
         let marker = Marker::new(direction.from_side(), epoch)?;
         marker.write(&self.writer).await?;

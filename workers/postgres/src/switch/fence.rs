@@ -20,7 +20,7 @@ use super::{
     acl, epoch,
     relations::{self, Relation},
 };
-use crate::{Migration, Session, Site, triggers};
+use crate::{Migration, Session, triggers};
 
 /// How often the session says something.
 const BEAT: Duration = Duration::from_millis(50);
@@ -58,12 +58,11 @@ impl Fence {
     /// (committed, by `keeper`, a second session) and takes the catalog's fingerprint.
     pub(crate) async fn prepare(
         migration: &Migration,
-        site: &Site,
-        database: &str,
+        session: Session,
         keeper: &mut Session,
         epoch: u64,
     ) -> Result<Self, Failure> {
-        let session = site.open(database, "switch-fence").await?;
+        let side = session.side;
         let failed = session.failed("preparing the fence");
         session.batch_execute(DEAD_MAN).await.map_err(&failed)?;
         let relations = relations::list(migration, &session).await?;
@@ -89,12 +88,12 @@ impl Fence {
             fence.batch("keeping vacuum and DDL out", &gentle).await?;
         }
         // Under this lock no trigger comes or goes.
-        fence.has_triggers = triggers::any_always(&**fence.session, site.side()).await?;
+        fence.has_triggers = triggers::any_always(&**fence.session, side).await?;
         // Before the rights are read: whatever changes in between is found under the lock.
         fence.fingerprint = relations::fingerprint(migration, &fence.session).await?;
         acl::save(keeper, migration, epoch, &fence.relations).await?;
         let rights = acl::read(&**keeper, keeper.side).await?;
-        fence.revoke = acl::revoke_sql(&fence.relations, &rights, &site.address.user);
+        fence.revoke = acl::revoke_sql(&fence.relations, &rights, &migration.site(side).address.user);
         Ok(fence)
     }
 

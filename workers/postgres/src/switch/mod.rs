@@ -88,6 +88,11 @@ pub async fn run(
         let refusal = reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         return Ok(recorder.finish(Outcome::Abort, refusal));
     }
+    // Whoever can't claim the epoch has done nothing, and somebody else is at work.
+    match epoch::claim(migration, direction, epoch).await {
+        Err(failure) if failure.code == "CO0211" => return Err(failure),
+        claimed => claimed?,
+    }
     match attempt(migration, direction, epoch, traffic, &mut recorder).await {
         Ok(()) => Ok(recorder.finish(Outcome::Open, String::new())),
         Err(failure) => {
@@ -109,7 +114,6 @@ async fn attempt(
     traffic: &dyn Traffic,
     recorder: &mut Recorder,
 ) -> Result<(), Failure> {
-    epoch::claim(migration, direction, epoch).await?;
     Attempt::prepare(migration, direction, epoch, traffic).await?.run(recorder).await
 }
 
