@@ -33,7 +33,7 @@ pub fn is_connection_loss(error: &tokio_postgres::Error) -> bool {
 fn connection_failure(side: Side, what: &str, error: &tokio_postgres::Error) -> Failure {
     let cause =
         std::error::Error::source(error).map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
-    let tls = cause.contains("certificate") || cause.contains("tls") || cause.contains("TLS");
+    let tls = is_tls_refusal(&cause);
     if tls {
         let remedy = "check ca_file in the spec, and that the server's certificate carries the host's name";
         return Failure::refused("CO0203", format!("{what} on the {side}: {cause}"), remedy);
@@ -47,6 +47,13 @@ fn connection_failure(side: Side, what: &str, error: &tokio_postgres::Error) -> 
         format!("{what} on the {side}: {cause}"),
         "check that the server runs and can be reached from the worker",
     )
+}
+
+/// TLS that can't be had as it is set up; not a connection that was cut while TLS was spoken, as by a server that restarts.
+fn is_tls_refusal(cause: &str) -> bool {
+    let cut = ["close_notify", "eof", "end of file", "reset by peer", "broken pipe", "timed out"];
+    let cause = cause.to_lowercase();
+    cause.contains("certificate") || (cause.contains("tls") && !cut.iter().any(|word| cause.contains(word)))
 }
 
 /// The primary message of some errors quotes a value of the row; those are replaced.
@@ -88,5 +95,22 @@ fn remedy_of(code: &SqlState) -> &'static str {
             "check that the server runs and can be reached from the worker"
         }
         _ => "look at the message and the server's log, mend the cause, then `changeover retry`",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("error performing TLS handshake: invalid peer certificate: UnknownIssuer", true)]
+    #[case("error performing TLS handshake: server does not support TLS", true)]
+    #[case("error performing TLS handshake: tls handshake eof", false)]
+    #[case("error performing TLS handshake: Connection reset by peer (os error 104)", false)]
+    #[case("error communicating with the server: peer closed connection without sending TLS close_notify", false)]
+    #[case("connection closed", false)]
+    fn only_a_setup_that_is_wrong_is_refused(#[case] cause: &str, #[case] refused: bool) {
+        assert_eq!(is_tls_refusal(cause), refused);
     }
 }
