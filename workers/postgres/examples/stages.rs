@@ -7,7 +7,7 @@ use changeover_domain::Side;
 use changeover_domain::proto::{
     Database, Endpoint, Replication, RolePassword, Roles, SecretRef, Spec, secret_ref::From,
 };
-use changeover_postgres::{Migration, home, roles, schema, triggers};
+use changeover_postgres::{Migration, home, pglogical, roles, schema, triggers};
 
 fn env(name: &str) -> Option<SecretRef> {
     Some(SecretRef { from: Some(From::Env(name.to_owned())) })
@@ -27,6 +27,12 @@ fn endpoint(side: &str) -> Result<Endpoint, Box<dyn Error>> {
     })
 }
 
+fn database(name: &str) -> Database {
+    let tables = std::env::var("CHANGEOVER_INSERT_ONLY").unwrap_or_default();
+    let insert_only_tables = tables.split(',').filter(|table| !table.is_empty()).map(str::to_owned).collect();
+    Database { name: name.to_owned(), insert_only_tables }
+}
+
 fn spec() -> Result<Spec, Box<dyn Error>> {
     let databases = std::env::var("CHANGEOVER_DATABASES").unwrap_or_else(|_| "shop,billing".to_owned());
     let keep_login = std::env::var("CHANGEOVER_KEEP_LOGIN")
@@ -38,10 +44,11 @@ fn spec() -> Result<Spec, Box<dyn Error>> {
         name: "pair".to_owned(),
         source: Some(endpoint("SOURCE")?),
         target: Some(endpoint("TARGET")?),
-        databases: databases.split(',').map(|name| Database { name: name.to_owned(), ..Database::default() }).collect(),
+        databases: databases.split(',').map(database).collect(),
         replication: Some(Replication {
             user: std::env::var("CHANGEOVER_REPLICATION_USER")?,
             password: env("CHANGEOVER_REPLICATION_PASSWORD"),
+            server_ca_file: std::env::var("CHANGEOVER_CA")?,
             ..Replication::default()
         }),
         roles: Some(Roles {
@@ -54,6 +61,19 @@ fn spec() -> Result<Spec, Box<dyn Error>> {
     })
 }
 
+/// Replication to the target, until every table is ready.
+async fn forward(migration: &Migration) -> Result<String, changeover_domain::Failure> {
+    pglogical::ensure_forward(migration).await?;
+    loop {
+        let progress = pglogical::sync_progress(migration).await?;
+        if progress.ready {
+            return Ok(format!("{:?}", progress.progress));
+        }
+        eprintln!("waiting: {:?} {:?}", progress.progress, progress.problems);
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let migration = Migration::resolve(&spec()?)?;
@@ -62,6 +82,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let outcome = match stage.as_str() {
             "roles" => roles::ensure(&migration).await.map(|o| format!("{o:?}")),
             "before" => schema::ensure_before_data(&migration).await.map(|o| format!("{o:?}")),
+            "forward" => forward(&migration).await,
+            "engine-undo" => pglogical::remove_all(&migration).await.map(|_| String::new()),
             "after" => schema::ensure_after_data(&migration, &|_| {}).await.map(|o| format!("{o:?}")),
             "compare" => schema::compare::run(&migration).await.map(|o| format!("{o:?}")),
             "triggers-restore" => triggers::restore(&migration, Side::Target).await.map(|o| format!("{o:?}")),

@@ -146,21 +146,36 @@ fn is_server_right(entry: &Entry) -> bool {
 
 /// An entry's statements without what is meant to differ.
 fn normal(entry: &Entry, repl: &str, quoted: &str) -> String {
-    let meant = |line: &str| match entry.kind.as_str() {
-        "TRIGGER" | "CONSTRAINT TRIGGER" => line.starts_with("ALTER TABLE ") && line.contains(" TRIGGER "),
-        "ACL" => {
-            let rest = line.strip_suffix(';').unwrap_or(line);
-            rest.ends_with(&format!(" TO {repl}")) || rest.ends_with(&format!(" TO {quoted}"))
+    let lines = entry.sql.lines().filter(|line| !line.is_empty());
+    match entry.kind.as_str() {
+        "TRIGGER" => {
+            let is_state = |line: &str| line.starts_with("ALTER TABLE ") && line.contains(" TRIGGER ");
+            lines.filter(|line| !is_state(line)).collect::<Vec<_>>().join("\n")
         }
-        _ => false,
-    };
-    let lines: Vec<&str> = entry.sql.lines().filter(|line| !meant(line)).collect();
-    let mut lines: Vec<&str> = lines.into_iter().filter(|line| !line.is_empty()).collect();
-    if entry.is_acl() {
-        // pg_dump writes the grants in the order in which they were made
-        lines.sort_unstable();
+        "ACL" => {
+            let to_repl = [format!(" TO {repl};"), format!(" TO {quoted};")];
+            let mut grants = by_grantor(lines);
+            grants.retain(|grant| !to_repl.iter().any(|end| grant.ends_with(end)));
+            // pg_dump writes the grants in the order in which they were made
+            grants.sort_unstable();
+            grants.join("\n")
+        }
+        _ => lines.collect::<Vec<_>>().join("\n"),
     }
-    lines.join("\n")
+}
+
+/// Each statement about rights with the one who makes it, so that the lines in between don't count.
+fn by_grantor<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut grantor = "";
+    let mut grants = Vec::new();
+    for line in lines {
+        match line.strip_prefix("SET SESSION AUTHORIZATION ") {
+            Some(role) => grantor = role,
+            None if line == "RESET SESSION AUTHORIZATION;" => grantor = "",
+            None => grants.push(format!("{grantor} {line}")),
+        }
+    }
+    grants
 }
 
 /// A name in an index, and what is to be said of it.
@@ -254,11 +269,24 @@ mod tests {
     fn what_is_meant_to_differ_does_not_count() {
         let source = [
             entry("TRIGGER", "t x", "CREATE TRIGGER x;\n\nALTER TABLE s.t ENABLE ALWAYS TRIGGER x;"),
-            entry("ACL", "TABLE t", "GRANT SELECT ON TABLE s.t TO a;\nGRANT SELECT ON TABLE s.t TO repl;"),
+            entry(
+                "ACL",
+                "TABLE t",
+                "GRANT SELECT ON TABLE s.t TO a;\nSET SESSION AUTHORIZATION b;\nGRANT SELECT ON TABLE s.t TO repl;\nRESET SESSION AUTHORIZATION;",
+            ),
         ];
         let target =
             [entry("TRIGGER", "t x", "CREATE TRIGGER x;"), entry("ACL", "TABLE t", "GRANT SELECT ON TABLE s.t TO a;")];
         assert!(differences(&source, &target).is_empty());
+    }
+
+    #[test]
+    fn who_granted_counts() {
+        let by = |role: &str| {
+            format!("SET SESSION AUTHORIZATION {role};\nGRANT SELECT ON TABLE s.t TO a;\nRESET SESSION AUTHORIZATION;")
+        };
+        let (source, target) = ([entry("ACL", "TABLE t", &by("x"))], [entry("ACL", "TABLE t", &by("y"))]);
+        assert_eq!(differences(&source, &target), ["ACL s.TABLE t (owner o) is another on the target"]);
     }
 
     #[test]
