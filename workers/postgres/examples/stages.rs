@@ -18,7 +18,7 @@ fn endpoint(side: &str) -> Result<Endpoint, Box<dyn Error>> {
     Ok(Endpoint {
         host: var(&format!("{side}_HOST"))?,
         port: var(&format!("{side}_PORT"))?.parse()?,
-        user: var("USER")?,
+        user: var(&format!("{side}_USER")).or_else(|_| var("USER"))?,
         password: env(&format!("CHANGEOVER_{side}_PASSWORD")),
         maintenance_database: "postgres".to_owned(),
         ca_file: var("CA")?,

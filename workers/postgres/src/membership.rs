@@ -14,7 +14,8 @@ use crate::{Migration, Session, home, note};
 
 const NEEDED: &str = include_str!("../sql/needed_roles.sql");
 
-/// Roles that own or grant something in the migration's databases on the source, in order. The source's login isn't among them.
+/// Roles that own or grant something in the migration's databases on the source, in order. The source's login is one
+/// of them when it does.
 pub async fn needed(migration: &Migration) -> Result<BTreeSet<String>, Failure> {
     let mut roles = BTreeSet::new();
     for database in migration.databases() {
@@ -35,6 +36,7 @@ pub async fn ensure(migration: &Migration, side: Side) -> Result<(), Failure> {
     let site = migration.site(side);
     let book = migration.target.open(migration.control_database(), "membership").await?;
     let session = site.open_maintenance("membership").await?;
+    inherits(&session).await?;
     for role in needed(migration).await? {
         if role != site.address.user {
             join(&book, &session, &role, &site.address.user).await?;
@@ -120,6 +122,25 @@ async fn join(book: &Session, session: &Session, role: &str, login: &str) -> Res
         note::forget(&**book, book.side, &key(side, role)).await?;
     }
     Err(refused(session.failed("becoming a member of an owner")(error), side, role, login))
+}
+
+/// A login that doesn't inherit has the rights of its roles only after SET ROLE.
+async fn inherits(session: &Session) -> Result<(), Failure> {
+    let row = session
+        .query_one("select rolinherit, rolname::text from pg_catalog.pg_roles where rolname = current_user", &[])
+        .await
+        .map_err(session.failed("looking at the login"))?;
+    if row.get(0) {
+        return Ok(());
+    }
+    let login: String = row.get(1);
+    let message =
+        format!("{login} on the {} is NOINHERIT: memberships don't give it the rights of its roles", session.side);
+    Err(Failure::refused(
+        "CO0411",
+        message,
+        format!("have an administrator run there: alter role {} inherit", Ident::new(login)),
+    ))
 }
 
 fn refused(mut failure: Failure, side: Side, role: &str, login: &str) -> Failure {

@@ -189,7 +189,7 @@ async fn carry_role(
     };
     let comment = steps::comment("role", &want.name, want.comment.as_deref(), have.and_then(|h| h.comment.as_deref()));
     for step in step.into_iter().chain(comment) {
-        reports.extend(run_step(transaction, &step).await?);
+        reports.extend(run_step(transaction, &step).await.map_err(|e| not_closed(e, &want.name))?);
     }
     if want.login && !view.keeps_login(&want.name) {
         remember_login(transaction, &want.name).await?;
@@ -206,11 +206,24 @@ async fn close_others(view: &View<'_>, transaction: &Transaction<'_>, have: &Sna
             && !view.keeps_login(&role.name)
             && !view.is_carried(&role.name)
         {
-            run_step(transaction, &Step::new(format!("alter role {} nologin", Ident::new(&*role.name)))).await?;
+            let step = Step::new(format!("alter role {} nologin", Ident::new(&*role.name)));
+            run_step(transaction, &step).await.map_err(|e| not_closed(e, &role.name))?;
             remember_login(transaction, &role.name).await?;
         }
     }
     Ok(())
+}
+
+/// A role that is on the target already and that the login may not alter (it has REPLICATION, or belongs to somebody else).
+fn not_closed(mut failure: Failure, role: &str) -> Failure {
+    if failure.sqlstate.as_deref() == Some("42501") {
+        failure.code = "CO0416".to_owned();
+        failure.remedy = format!(
+            "if {role} is no application's login, list it in keep_login; else have an administrator drop it on the target"
+        );
+        return failure.during(&format!("closing the role {role}"));
+    }
+    failure
 }
 
 async fn remember_login(transaction: &Transaction<'_>, role: &str) -> Result<(), Failure> {
