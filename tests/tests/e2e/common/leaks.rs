@@ -146,6 +146,8 @@ fn passwords(info: &StackInfo) -> Vec<String> {
         all.extend([passwords.master.clone(), passwords.replication.clone()]);
     }
     all.push(info.pooler.admin_password.clone());
+    // What a password can be tried against.
+    all.push("SCRAM-SHA-256$".to_owned());
     all
 }
 
