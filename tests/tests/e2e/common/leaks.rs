@@ -8,7 +8,8 @@ use changeover_tests::{
 };
 use serde_json::Value;
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -20,34 +21,34 @@ const SAID: &str = "ada";
 /// Looks at processes and sessions while a test runs.
 pub struct Watch {
     stop: watch::Sender<bool>,
-    task: JoinHandle<Result<Seen>>,
+    processes: std::thread::JoinHandle<BTreeSet<String>>,
+    sessions: JoinHandle<Result<BTreeSet<String>>>,
     directory: PathBuf,
-}
-
-/// What was seen, each once.
-#[derive(Default)]
-struct Seen {
-    arguments: BTreeSet<String>,
-    statements: BTreeSet<String>,
 }
 
 impl Watch {
     /// Begins to look.
     pub fn start(info: &StackInfo, directory: &Path) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(look(info.clone(), stopped));
-        Self { stop, task, directory: directory.to_owned() }
+        let processes = stopped.clone();
+        // A thread of its own, because some commands live for milliseconds.
+        let processes = std::thread::spawn(move || look_at_processes(&processes));
+        let sessions = tokio::spawn(look_at_sessions(info.clone(), stopped));
+        Self { stop, processes, sessions, directory: directory.to_owned() }
     }
 
     /// Ends it, and searches everything.
     pub async fn end(self, info: &StackInfo, canaries: &[&str]) -> Result<()> {
         self.stop.send_replace(true);
-        let seen = self.task.await.context("watching processes and sessions")??;
-        ensure!(seen.arguments.iter().any(|a| a.contains("changeover")), "no process of ours was seen");
-        ensure!(seen.statements.iter().any(|s| s.contains("pg_catalog.")), "no statement of ours was seen");
+        let statements = self.sessions.await.context("watching sessions")??;
+        let Ok(arguments) = self.processes.join() else { bail!("watching processes failed") };
+        for command in ["changeover worker", "changeover start"] {
+            ensure!(arguments.iter().any(|a| a.contains(command)), "`{command}` wasn't seen among the processes");
+        }
+        ensure!(statements.iter().any(|s| s.contains("pg_catalog.")), "no statement of ours was seen");
         let directory = &self.directory;
-        write_all(&directory.join("seen-arguments.txt"), &seen.arguments)?;
-        write_all(&directory.join("seen-statements.txt"), &seen.statements)?;
+        write_all(&directory.join("seen-arguments.txt"), &arguments)?;
+        write_all(&directory.join("seen-statements.txt"), &statements)?;
         if let Some(history) = history(info).await? {
             std::fs::write(directory.join("temporal-history.txt"), history)?;
         }
@@ -109,35 +110,49 @@ fn nothing(hits: &str) -> Result<()> {
     Ok(())
 }
 
-async fn look(info: StackInfo, mut stopped: watch::Receiver<bool>) -> Result<Seen> {
-    let mut seen = Seen::default();
+/// The statements of all sessions but the harness's, which plants rows, and the workload's, which is the application.
+async fn look_at_sessions(info: StackInfo, mut stopped: watch::Receiver<bool>) -> Result<BTreeSet<String>> {
     let sides = [
         connect::as_superuser(&info.source, "postgres").await?,
         connect::as_superuser(&info.target, "postgres").await?,
     ];
+    let sessions = "select query from pg_catalog.pg_stat_activity
+        where query is not null and application_name not in ($1, 'changeover-workload')";
+    let mut seen = BTreeSet::new();
     while !*stopped.borrow() {
-        seen.arguments.extend(arguments());
         for side in &sides {
-            // The harness plants rows by statements of its own; the workload's are the application's business.
-            let sessions = "select query from pg_catalog.pg_stat_activity
-                where query is not null and application_name not in ($1, 'changeover-workload')";
-            for row in side.query(sessions, &[&connect::HARNESS]).await? {
-                seen.statements.insert(row.get(0));
-            }
+            seen.extend(side.query(sessions, &[&connect::HARNESS]).await?.iter().map(|row| row.get::<_, String>(0)));
         }
         let _stopped = tokio::time::timeout(Duration::from_millis(100), stopped.changed()).await;
     }
     Ok(seen)
 }
 
-/// Of every process that there is at the moment.
-fn arguments() -> Vec<String> {
-    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
-    processes
-        .flatten()
-        .filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok())
-        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
-        .collect()
+/// How often a new process is read: it gets its own arguments a moment after its start.
+const LOOKS: u32 = 3;
+
+/// The arguments of every process that lives for some milliseconds.
+fn look_at_processes(stopped: &watch::Receiver<bool>) -> BTreeSet<String> {
+    let mut known: BTreeMap<OsString, u32> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    while !*stopped.borrow() {
+        let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let now: BTreeSet<OsString> = processes
+            .map(|entry| entry.file_name())
+            .filter(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit))
+            .collect();
+        known.retain(|name, _| now.contains(name));
+        for name in now {
+            let looks = known.entry(name.clone()).or_default();
+            if *looks < LOOKS {
+                *looks += 1;
+                let line = std::fs::read(Path::new("/proc").join(&name).join("cmdline")).unwrap_or_default();
+                seen.insert(String::from_utf8_lossy(&line).replace('\0', " "));
+            }
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    seen
 }
 
 fn passwords(info: &StackInfo) -> Vec<String> {
