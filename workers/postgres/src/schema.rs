@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use changeover_domain::{Failure, Side, names::HOME};
 use serde::{Deserialize, Serialize};
 
-use crate::{Migration, membership, note};
+use crate::{Migration, membership, note, verify};
 pub use dump::BIN_VARIABLE;
 use facts::Facts;
 use phase::{Keys, Phase, phase};
@@ -119,6 +119,7 @@ pub async fn ensure_after_data(
         let remedy = "make them alike (the message names the object), then `changeover retry`";
         return Err(Failure::needs_human("CO0428", message, remedy));
     }
+    verify::keep_wording(migration).await?;
     Ok(outcome)
 }
 

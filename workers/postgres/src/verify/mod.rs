@@ -31,6 +31,7 @@ use chunks::Pace;
 use facts::{Method, Table};
 use pair::Pair;
 pub use progress::VerifyCursor;
+pub use structure::keep_wording;
 use progress::{Position, Progress};
 
 /// Least bytes of lag at which verification steps back: the confirmed position is always a little behind.

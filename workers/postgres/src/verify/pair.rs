@@ -45,10 +45,7 @@ impl<'a> Pair<'a> {
         let hash = super::vectors::choose(&provider.session, &subscriber.session).await?;
         let markers = Markers::new(run);
         let database = database.to_owned();
-        let not_ours = [provider_site, subscriber_site]
-            .iter()
-            .filter_map(|site| site.escalation.split_once('.').map(|(schema, _)| schema.to_owned()))
-            .collect();
+        let not_ours = super::structure::not_ours(migration);
         Ok(Self {
             database,
             provider,
