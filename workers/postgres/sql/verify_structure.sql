@@ -70,7 +70,9 @@ select 'sequence values', c.object, pg_catalog.concat_ws(' ', pg_catalog.format_
 union all
 select 'constraint', pg_catalog.format('%s.%I', c.object, k.conname), pg_catalog.concat_ws(' ', k.contype, k.convalidated, k.condeferrable, k.condeferred,
        {definition:pg_catalog.pg_get_constraintdef(k.oid)})
-  from class c join pg_catalog.pg_constraint k on k.conrelid = c.oid where k.contype <> 'n'
+  from class c join pg_catalog.pg_constraint k on k.conrelid = c.oid
+ -- those of partitions that follow from a parent's have names of the server's choice
+ where k.contype <> 'n' and k.conparentid = 0
 union all
 select 'index', pg_catalog.format('%s.%I', c.object, i.relname), pg_catalog.concat_ws(' ', x.indisvalid, x.indisunique, x.indisprimary, x.indisreplident,
        {definition:pg_catalog.pg_get_indexdef(x.indexrelid)})
@@ -96,11 +98,11 @@ select 'type', k.object, pg_catalog.concat_ws(' ', k.typtype, k.typnotnull, pg_c
        (select pg_catalog.string_agg(pg_catalog.format('%I', o.conname), ',' order by o.conname collate "C") from pg_catalog.pg_constraint o where o.contypid = k.oid))
   from kind k
 union all
-select 'extension', e.extname::text, 'there' from pg_catalog.pg_extension e where e.extname not in ('pglogical')
-union all
 select 'owner of ' || c.word, c.object, pg_catalog.pg_get_userbyid(c.relowner) from class c
 union all
 select 'owner of schema', pg_catalog.quote_ident(s.nspname), pg_catalog.pg_get_userbyid(s.nspowner) from space s
+ -- a migration's login may not be able to give that one away
+ where s.nspname <> 'public'
 union all
 select 'owner of function', r.object, pg_catalog.pg_get_userbyid(r.proowner) from routine r
 union all

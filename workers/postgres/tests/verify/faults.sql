@@ -154,5 +154,13 @@ alter table fault.icu owner to fault_other;
 create or replace function fault.twice(int) returns int language sql as 'select $1 + $1';
 -- expect: sequence values fault.numbers: differs
 alter sequence fault.numbers increment 2;
+-- expect: index fault.identity_index.identity_index_b_a: differs
+drop index fault.identity_index_b_a;
+create unique index identity_index_b_a on fault.identity_index (b, a);
+alter table fault.identity_index replica identity using index identity_index_b_a;
+-- expect: constraint fault.hot.hot_small: differs
+alter table fault.hot drop constraint hot_small, add constraint hot_small check (n > -10);
 -- expect: view fault.everything: differs
 create or replace view fault.everything as select id from fault.mover;
+-- expect: constraint fault.reworded.reworded_s_check: differs
+alter table fault.reworded drop constraint reworded_s_check, add constraint reworded_s_check check (s in ('a', 'c'));

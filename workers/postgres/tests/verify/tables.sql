@@ -28,4 +28,7 @@ create table fault.mover (id bigint primary key, who int not null unique);
 create table fault.log (at timestamptz default clock_timestamp(), who int);
 create sequence fault.numbers;
 create view fault.everything as select id from fault.big;
+alter table fault.hot add constraint hot_small check (n > -1);
+-- A server words this check in another way when it is made from its own words, as a restore does.
+create table fault.reworded (id int primary key, s varchar(10) check (s in ('a', 'b')));
 create function fault.twice(int) returns int language sql as 'select 2 * $1';
