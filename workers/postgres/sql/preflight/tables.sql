@@ -54,6 +54,11 @@ select coalesce(pg_catalog.jsonb_agg(t order by t.schema, t.name), '[]') from (
            coalesce(i.candidates, '{}') as candidates, coalesce(i.deferrable, '{}') as deferrable,
            coalesce(i.invalid, '{}') as invalid_indexes,
            coalesce(c.generated, '{}') as generated, coalesce(c.numbered, '{}') as numbered,
+           -- what Changeover does as a member of the owner, and the owner may have taken from himself
+           pg_catalog.array_remove(array[
+               case when not pg_catalog.has_table_privilege(r.relowner, r.oid, 'select') then 'SELECT' end,
+               case when not pg_catalog.has_table_privilege(r.relowner, r.oid, 'insert') then 'INSERT' end,
+               case when not pg_catalog.has_table_privilege(r.relowner, r.oid, 'update, delete, truncate') then 'TRUNCATE' end], null) as owner_lacks,
            r.relrowsecurity as row_security, r.relforcerowsecurity as force_row_security,
            coalesce((
                select pg_catalog.array_agg(distinct sp.spcname::text)

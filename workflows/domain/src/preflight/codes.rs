@@ -80,6 +80,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("CO0376", "A pooler doesn't lead to the source"),
     ("CO0377", "A pooler doesn't verify the server"),
     ("CO0378", "No pooler"),
+    ("CO0379", "An owner lacks rights on its table"),
 ];
 
 #[cfg(test)]

@@ -425,6 +425,8 @@ pub struct Table {
     pub generated: Vec<String>,
     /// Columns whose values travel as object numbers: `name type`.
     pub numbered: Vec<String>,
+    /// Of the rights that Changeover uses as a member of the owner: those that the owner doesn't have himself.
+    pub owner_lacks: Vec<String>,
     /// ENABLE ROW LEVEL SECURITY
     pub row_security: bool,
     /// FORCE ROW LEVEL SECURITY

@@ -12,6 +12,7 @@ pub(super) fn check(facts: &Facts, database: &Database, out: &mut Findings) {
     let place = Place::database(Side::Source, &database.name);
     for table in database.tables.iter().flatten() {
         carried(table, &place.object(table.raw()), out);
+        owner_rights(table, &place.object(table.raw()), out);
         noteworthy(table, &place.object(table.raw()), out);
         tablespace(facts, table, &place.object(table.raw()), out);
     }
@@ -59,6 +60,17 @@ fn carried(table: &Table, at: &Place, out: &mut Findings) {
             format!("store names instead: alter table {} alter column {} type text;", table.sql(), Ident::new(column));
         out.blocker("CO0339", at, message, remedy);
     }
+}
+
+/// Copy, comparison and fence use the owner's rights, and an owner can take them from himself.
+fn owner_rights(table: &Table, at: &Place, out: &mut Findings) {
+    if table.owner_lacks.is_empty() || table.kind == "f" {
+        return;
+    }
+    let lacks = table.owner_lacks.join(", ");
+    let message = format!("its owner {} has no {lacks} on it: it couldn't be copied, compared or locked", table.owner);
+    let remedy = format!("grant {} on {} to {};", lacks.to_lowercase(), table.sql(), Ident::new(&*table.owner));
+    out.blocker("CO0379", at, message, remedy);
 }
 
 fn noteworthy(table: &Table, at: &Place, out: &mut Findings) {

@@ -244,6 +244,7 @@ fn row_level_security(
 #[case::large_objects("CO0337", Blocker, |_: &mut Spec, f: &mut Facts| f.objects_of(Source).large_objects = 5)]
 #[case::foreign("CO0338", Warning, |_: &mut Spec, f: &mut Facts| f.tables().push(Table { kind: "f".into(), ..keyless("f") }))]
 #[case::numbered("CO0339", Blocker, |_: &mut Spec, f: &mut Facts| f.tables()[0].numbered = vec!["my col regclass".into()])]
+#[case::owner_without_rights("CO0379", Blocker, |_: &mut Spec, f: &mut Facts| f.tables()[0].owner_lacks = vec!["INSERT".into()])]
 #[case::invalid("CO0340", Warning, |_: &mut Spec, f: &mut Facts| f.tables()[0].invalid_indexes = vec!["i".into()])]
 #[case::tablespace("CO0341", Blocker, |_: &mut Spec, f: &mut Facts| f.tables()[0].tablespaces = vec!["fast".into()])]
 fn tables(#[case] code: &str, #[case] severity: Severity, #[case] spoil: Spoil) {
