@@ -31,8 +31,8 @@ use chunks::Pace;
 use facts::{Method, Table};
 use pair::Pair;
 pub use progress::VerifyCursor;
-pub use structure::keep_wording;
 use progress::{Position, Progress};
+pub use structure::keep_wording;
 
 /// Least bytes of lag at which verification steps back: the confirmed position is always a little behind.
 const LEAST_LAG: i64 = 32 << 20;
