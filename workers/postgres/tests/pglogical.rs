@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use changeover_domain::{
-    Direction, Side,
+    Direction, Failure, Side,
     proto::{Database, Endpoint, Replication, SecretRef, Spec, secret_ref::From},
 };
 use changeover_postgres::{Migration, ddl_guard, drift, home, leftovers, pglogical};
@@ -78,6 +78,22 @@ impl Trial {
         }
         trial
     }
+
+    /// A copy that fails at once is told by its start, a later one by the looks at its progress.
+    async fn until_copy_fails(&self) -> Failure {
+        if let Err(failure) = pglogical::ensure_forward(&self.migration).await {
+            return failure;
+        }
+        let begun = Instant::now();
+        loop {
+            match pglogical::sync_progress(&self.migration).await {
+                Err(failure) => return failure,
+                Ok(look) => assert!(begun.elapsed() < DEADLINE, "the failure isn't seen: {look:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     async fn until_copied(&self) {
         let begun = Instant::now();
         let mut last = 0;
@@ -255,15 +271,7 @@ async fn a_failed_copy_is_told_and_starts_anew_and_drift_is_named() {
     drift::baseline(m).await.unwrap();
     trial.sql(trial.target(), "shop", r#"alter table "Größe".part_b add constraint no check (false)"#).await;
 
-    pglogical::ensure_forward(m).await.unwrap();
-    let begun = Instant::now();
-    let failure = loop {
-        match pglogical::sync_progress(m).await {
-            Err(failure) => break failure,
-            Ok(look) => assert!(begun.elapsed() < DEADLINE, "the failure isn't seen: {look:?}"),
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    };
+    let failure = trial.until_copy_fails().await;
     assert_eq!(failure.code, "CO0507", "{failure}");
     trial.sql(trial.target(), "shop", r#"alter table "Größe".part_b drop constraint no"#).await;
     pglogical::ensure_forward(m).await.unwrap();
