@@ -4,6 +4,7 @@
 pub mod demo;
 pub mod ledger;
 pub mod oracle;
+pub mod probe;
 pub mod product;
 pub mod sample;
 pub mod scenario;

@@ -324,7 +324,7 @@ fn append_only(database: &str) -> Vec<String> {
 }
 
 /// What preflight tells an operator to do before a start: the migration's logins may connect.
-async fn let_the_logins_in(info: &StackInfo) -> Result<()> {
+pub async fn let_the_logins_in(info: &StackInfo) -> Result<()> {
     for database in &info.databases {
         let client = connect::as_superuser(&info.source, database).await?;
         let grant = format!("grant connect on database {} to changeover, changeover_repl", rds::identifier(database));

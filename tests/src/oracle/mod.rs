@@ -14,6 +14,6 @@ pub mod snapshot;
 pub mod verdict;
 
 pub use rows::{RowsReport, compare_rows};
-pub use sequences::{SequenceFault, compare_sequences};
+pub use sequences::{SequenceFault, compare_sequences, sequences_behind_notes};
 pub use snapshot::{Facts, Snapshot};
 pub use verdict::{Difference, arrived, retired, unchanged};

@@ -38,6 +38,31 @@ pub async fn compare_sequences(closed: &Cluster, open: &Cluster, databases: &[St
     Ok(faults)
 }
 
+/// Whether a sequence of the side that serves would hand out again what the workload was given: its notes say what that was. Unlike
+/// [`compare_sequences`], it holds at any time, also when a switch that was given up has moved the other side's sequences ahead.
+pub async fn sequences_behind_notes(open: &Cluster, databases: &[String]) -> Result<Vec<SequenceFault>> {
+    let sql = "select sequence, pg_catalog.min(value), pg_catalog.max(value) from workload.handed_out group by 1";
+    let mut faults = Vec::new();
+    for database in databases {
+        let client = session::open(open, database).await?;
+        let states = states(open, database).await?;
+        for row in client.query(sql, &[]).await? {
+            let (sequence, lowest, highest): (String, i64, i64) = (row.get(0), row.get(1), row.get(2));
+            let what = match states.get(&sequence) {
+                None => Some(format!("missing on the {}", open.side.name())),
+                Some(state) => {
+                    let last_value = if state.increment < 0 { lowest } else { highest };
+                    repeats(&State { last_value, is_called: true, ..*state }, state)
+                }
+            };
+            if let Some(what) = what {
+                faults.push(SequenceFault { database: database.clone(), sequence, what });
+            }
+        }
+    }
+    Ok(faults)
+}
+
 #[derive(Debug, Clone, Copy)]
 struct State {
     last_value: i64,

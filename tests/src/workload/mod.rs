@@ -19,6 +19,7 @@ use anyhow::{Context, Result, ensure};
 use clock::Clock;
 use recorder::Recorder;
 use session::Endpoints;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -220,6 +221,14 @@ impl WorkloadHandle {
     /// What clients saw between two moments, for instance around a cutover.
     pub fn window(&self, from: SystemTime, to: SystemTime) -> WindowStats {
         self.recorder.window(clock::nanos(from), clock::nanos(to))
+    }
+
+    /// For each kind of writer (`bouncer/shop` …): how long after `moment` the first transaction that began since then was
+    /// acknowledged; `None` if none has been yet.
+    pub fn first_answers(&self, moment: SystemTime) -> BTreeMap<String, Option<Duration>> {
+        let from = clock::nanos(moment);
+        let answers = self.recorder.first_answers(from).into_iter();
+        answers.map(|(lane, end)| (lane, end.map(|end| Duration::from_nanos(end.saturating_sub(from))))).collect()
     }
 
     /// Lets every transaction end, stops the writers and says what they did. Fails if a writer had to give up, which it does only

@@ -194,6 +194,20 @@ impl Recorder {
         }
     }
 
+    /// When each kind of writer was first answered for a transaction that began at `from` or later; `None` if not yet.
+    pub fn first_answers(&self, from: u64) -> BTreeMap<String, Option<u64>> {
+        let records = self.records();
+        let mut first: Vec<Option<u64>> = vec![None; records.lanes.len()];
+        // Entered in the order of their ends.
+        for attempt in records.attempts.iter().rev().take_while(|attempt| attempt.end >= from) {
+            if attempt.ending == Ending::Acknowledged && attempt.start >= from {
+                let known = &mut first[attempt.lane];
+                *known = Some(known.map_or(attempt.end, |end| end.min(attempt.end)));
+            }
+        }
+        records.lanes.iter().cloned().zip(first).collect()
+    }
+
     /// The whole run up to now.
     pub fn summary(&self) -> WorkloadSummary {
         let now = self.clock.now();
@@ -275,6 +289,16 @@ mod tests {
         assert_eq!(window.longest_gap_ms_by_path["bouncer/shop"], 215.0);
         assert_eq!(window.acknowledged, 0);
         assert_eq!(recorder.window(290_000_000, 320_000_000).acknowledged, 2);
+    }
+
+    #[test]
+    fn first_answers_count_what_began_since() {
+        let recorder = with_answers(&[(0, 10), (0, 95), (1, 100), (0, 310), (0, 320)]);
+        let first = recorder.first_answers(99_600_000);
+        assert_eq!(
+            first,
+            BTreeMap::from([("bouncer/shop".to_owned(), Some(310_000_000)), ("direct/shop".to_owned(), None)])
+        );
     }
 
     #[test]
