@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use changeover_domain::{Failure, Ident, QualifiedName};
 use tokio_postgres::{Row, types::Type};
 
-use super::{epoch, login, relations::Relation};
+use super::{effect::Change, epoch, login, relations::Relation};
 use crate::{Migration, Session, note};
 
 const SAVE: &str = include_str!("../../sql/switch/save_acl.sql");
@@ -66,6 +66,7 @@ impl Right {
 
 /// Remembers the rights on `relations`, committed. Refused while this database is fenced: what is remembered then is the only copy.
 pub(crate) async fn save(
+    _: Change,
     session: &mut Session,
     migration: &Migration,
     epoch: u64,
@@ -154,7 +155,12 @@ pub(crate) async fn prove_gone(
 }
 
 /// Gives back what a fence took in this database, if it is fenced, in one transaction, and proves it. Returns how many rights.
-pub(crate) async fn restore(session: &mut Session, migration: &Migration, hold: Hold) -> Result<u64, Failure> {
+pub(crate) async fn restore(
+    _: Change,
+    session: &mut Session,
+    migration: &Migration,
+    hold: Hold,
+) -> Result<u64, Failure> {
     let (side, database) = (session.side, session.database.clone());
     let failed = session.failed("giving rights back");
     let transaction = session.transaction().await.map_err(&failed)?;

@@ -13,7 +13,9 @@ use tokio_postgres::GenericClient;
 
 use super::{
     acl::{self, Hold},
-    decision, epoch,
+    decision,
+    effect::{Change, Effect, perform, say},
+    epoch,
     fence::{self, Fence},
     login,
     marker::{self, Marker},
@@ -81,19 +83,20 @@ impl<'a> Attempt<'a> {
     ) -> Result<Self, Failure> {
         let guard = migration.provider(direction).open(migration.control_database(), "switch-guard").await?;
         // What it commits is flushed by the fences' commits, without which it counts for nothing.
-        guard.batch_execute("set synchronous_commit = off").await.map_err(guard.failed("preparing the fence"))?;
+        say(&guard, "set synchronous_commit = off").await.map_err(guard.failed("preparing the fence"))?;
         let arbiter = decision::arbiter(migration, direction, "switch-arbiter").await?;
         prove_closed(&arbiter, migration).await?;
         prove_serving(&guard).await?;
-        note::put(&*arbiter, arbiter.side, ATTEMPT, &Note { epoch, direction, pause_since_us: None }).await?;
-        traffic.stage(direction.to_side()).await?;
+        let note = Note { epoch, direction, pause_since_us: None };
+        perform(Effect::Note, |_| note::put(&*arbiter, arbiter.side, ATTEMPT, &note)).await?;
+        perform(Effect::Stage, |_| traffic.stage(direction.to_side())).await?;
         let router = migration.subscriber(direction).open(migration.control_database(), "switch-router").await?;
         let drafts =
             try_join_all(migration.databases().iter().map(|d| Draft::prepare(migration, direction, epoch, &d.name)))
                 .await?;
         // Every session is open by now: logging in takes a while, in which the fences' beats might be late.
         let lanes = try_join_all(drafts.into_iter().map(|draft| draft.arm(migration, epoch))).await?;
-        let route = RouteLock::take(router, migration, epoch).await?;
+        let route = perform(Effect::HoldRoute, |change| RouteLock::take(change, router, migration, epoch)).await?;
         let budgets = migration.spec.budgets.unwrap_or_default();
         let attempt = Self {
             migration,
@@ -114,13 +117,12 @@ impl<'a> Attempt<'a> {
     /// Says beforehand what will be said during the pause, as far as it changes nothing: backends fill their caches, and a marker
     /// proves that the way is open.
     async fn rehearse(&self) -> Result<(), Failure> {
-        let markers = try_join_all(
-            self.lanes.iter().map(|lane| lane.send_marker(self.direction, self.epoch, self.drain_budget())),
-        );
+        let markers = try_join_all(self.lanes.iter().map(|lane| self.send_marker(Effect::Rehearse, lane)));
         let fences = try_join_all(self.lanes.iter().map(|lane| lane.fence.rehearse(self.migration)));
         let guard = async {
             login::applications(&*self.guard, self.guard.side, self.migration).await?;
-            login::evict(&self.guard, &[], EVICTION).await
+            // Of nobody's sessions.
+            perform(Effect::Rehearse, |change| login::evict(change, &self.guard, &[], EVICTION)).await
         };
         futures::try_join!(markers, fences, guard).map(drop)
     }
@@ -152,7 +154,7 @@ impl<'a> Attempt<'a> {
         if !self.route.is_held().await {
             return Err(epoch::overtaken(self.epoch));
         }
-        self.traffic.resume().await?;
+        perform(Effect::Resume, |_| self.traffic.resume()).await?;
         recorder.end_pause();
         recorder.step("resumed");
         Ok(())
@@ -163,12 +165,14 @@ impl<'a> Attempt<'a> {
     async fn abandon(self, recorder: &mut Recorder) {
         let untouched = !self.committing.load(Ordering::Relaxed);
         for lane in self.lanes {
-            lane.fence.roll_back().await;
+            if let Err(failure) = perform(Effect::ReleaseFence, |change| lane.fence.roll_back(change)).await {
+                tracing::debug!(%failure, "letting the fence go: its session ends it");
+            }
         }
         if untouched && self.route.is_held().await {
             let back = async {
-                self.traffic.move_to(self.direction.from_side()).await?;
-                self.traffic.resume().await
+                perform(Effect::RouteAtOnce, |_| self.traffic.move_to(self.direction.from_side())).await?;
+                perform(Effect::ResumeAtOnce, |_| self.traffic.resume()).await
             };
             match back.await {
                 Ok(()) => recorder.end_pause(),
@@ -181,14 +185,14 @@ impl<'a> Attempt<'a> {
     async fn decide(&self, recorder: &mut Recorder) -> Result<(), Failure> {
         self.lock(recorder).await?;
         // Clients are held back, so their new route may be laid before it is decided that they take it: it takes some time.
-        let route = self.traffic.move_to(self.direction.to_side());
+        let route = perform(Effect::Route, |_| self.traffic.move_to(self.direction.to_side()));
         let fence = async {
             self.drain(recorder).await?;
             let roles = self.close(recorder).await?;
             self.turn(recorder, &roles).await
         };
         futures::try_join!(fence, route)?;
-        decision::open(&self.arbiter, self.migration, self.epoch).await?;
+        perform(Effect::Decide, |change| decision::open(change, &self.arbiter, self.migration, self.epoch)).await?;
         recorder.step("decided");
         Ok(())
     }
@@ -215,13 +219,8 @@ impl<'a> Attempt<'a> {
             lane.fence.aim(self.lock_budget()).await?;
         }
         let since = jiff::Timestamp::now().as_microsecond().unsigned_abs();
-        note::put(
-            &*self.arbiter,
-            self.arbiter.side,
-            ATTEMPT,
-            &Note { epoch: self.epoch, direction: self.direction, pause_since_us: Some(since) },
-        )
-        .await
+        let note = Note { epoch: self.epoch, direction: self.direction, pause_since_us: Some(since) };
+        perform(Effect::NotePause, |_| note::put(&*self.arbiter, self.arbiter.side, ATTEMPT, &note)).await
     }
 
     fn lock_budget(&self) -> Duration {
@@ -234,15 +233,21 @@ impl<'a> Attempt<'a> {
 
     /// Poolers first: their transactions end in peace, before a lock could come between two of their statements.
     async fn lock(&self, recorder: &mut Recorder) -> Result<(), Failure> {
-        self.traffic.pause(self.lock_budget()).await?;
+        perform(Effect::Pause, |_| self.traffic.pause(self.lock_budget())).await?;
         recorder.step("paused");
         let hold = self.drain_budget() + HOLD;
-        let locked = join_all(self.lanes.iter().map(|lane| lane.fence.lock(hold))).await;
+        let locked = join_all(self.lanes.iter().map(|lane| lane.lock(hold))).await;
         if let Some(failure) = locked.into_iter().find_map(Result::err) {
             return Err(self.name_blockers(failure).await);
         }
         recorder.step("locked");
         Ok(())
+    }
+
+    async fn send_marker(&self, effect: Effect, lane: &Lane) -> Result<(), Failure> {
+        let marker = Marker::new(self.direction.from_side(), self.epoch)?;
+        perform(effect, |change| marker.write(change, &lane.writer)).await?;
+        marker.wait(&lane.watcher, self.drain_budget()).await
     }
 
     async fn name_blockers(&self, mut failure: Failure) -> Failure {
@@ -263,12 +268,10 @@ impl<'a> Attempt<'a> {
 
     /// All locks are held: markers, and while they travel the rights are taken, which a rollback of the fence would undo.
     async fn drain(&self, recorder: &mut Recorder) -> Result<(), Failure> {
-        let travel = try_join_all(
-            self.lanes.iter().map(|lane| lane.send_marker(self.direction, self.epoch, self.drain_budget())),
-        );
+        let travel = try_join_all(self.lanes.iter().map(|lane| self.send_marker(Effect::Mark, lane)));
         let revoke = try_join_all(self.lanes.iter().map(|lane| async {
             lane.fence.check(self.migration).await?;
-            lane.fence.revoke(self.migration, self.epoch).await
+            perform(Effect::Revoke, |change| lane.fence.revoke(change, self.migration, self.epoch)).await
         }));
         futures::try_join!(travel, revoke)?;
         recorder.step("drained");
@@ -279,14 +282,16 @@ impl<'a> Attempt<'a> {
     async fn close(&self, recorder: &mut Recorder) -> Result<Vec<String>, Failure> {
         self.committing.store(true, Ordering::Relaxed);
         let logins = async {
-            let roles = login::close(&self.guard, self.migration, self.epoch).await?;
-            login::evict(&self.guard, &roles, EVICTION).await?;
+            let close = |change| login::close(change, &self.guard, self.migration, self.epoch);
+            let roles = perform(Effect::CloseLogins, close).await?;
+            perform(Effect::Evict, |change| login::evict(change, &self.guard, &roles, EVICTION)).await?;
             Ok(roles)
         };
         // One server, one WAL: a synchronous commit after the last marker makes the rows of all databases durable.
-        let (roles, ()) = futures::try_join!(logins, marker::make_durable(&self.arbiter, self.epoch))?;
+        let flush = perform(Effect::Flush, |change| marker::make_durable(change, &self.arbiter, self.epoch));
+        let (roles, ()) = futures::try_join!(logins, flush)?;
         recorder.step("closed");
-        try_join_all(self.lanes.iter().map(|lane| lane.fence.commit(self.migration, self.epoch))).await?;
+        try_join_all(self.lanes.iter().map(|lane| lane.commit(self.migration, self.epoch))).await?;
         recorder.step("fenced");
         Ok(roles)
     }
@@ -295,7 +300,7 @@ impl<'a> Attempt<'a> {
     async fn turn(&self, recorder: &mut Recorder, roles: &[String]) -> Result<(), Failure> {
         let sequences = async {
             // Once more: a login that was half done when its role was closed has come to its end by now.
-            login::evict(&self.guard, roles, EVICTION).await?;
+            perform(Effect::EvictLate, |change| login::evict(change, &self.guard, roles, EVICTION)).await?;
             try_join_all(self.lanes.iter().map(Lane::settle_sequences)).await
         };
         let triggers = try_join_all(self.lanes.iter().map(|lane| lane.turn_triggers(self.migration, self.epoch)));
@@ -322,14 +327,18 @@ impl Draft {
         let locker = closing.open(database, "switch-fence").await?;
         let writer = closing.open(database, "switch-writer").await?;
         let mut watcher = opening.open(database, "switch-watcher").await?;
-        writer.batch_execute("set synchronous_commit = on").await.map_err(writer.failed("preparing the fence"))?;
-        acl::restore(&mut watcher, migration, Hold::Acting(epoch)).await?;
+        say(&writer, "set synchronous_commit = on").await.map_err(writer.failed("preparing the fence"))?;
+        perform(Effect::RestoreRights, |change| acl::restore(change, &mut watcher, migration, Hold::Acting(epoch)))
+            .await?;
         let closing_sequences = sequences::Reader::prepare(migration, &writer).await?;
         let opening_reader = sequences::Reader::prepare(migration, &watcher).await?;
         let margin = migration.spec.budgets.map_or(0, |budgets| budgets.sequence_margin);
-        raise(migration, &mut watcher, epoch, &closing_sequences.read(&writer).await?, &opening_reader, margin).await?;
+        let closing = closing_sequences.read(&writer).await?;
+        let raise = |change| raise(change, migration, &watcher, epoch, &closing, &opening_reader, margin);
+        perform(Effect::RaiseSequences, raise).await?;
         let opening_sequences = opening_reader.read(&watcher).await?;
-        let turner = turn::prepare(migration, direction, database).await?;
+        let turner =
+            perform(Effect::HoldTriggers, |change| turn::prepare(change, migration, direction, database)).await?;
         Ok(Self { locker, writer, watcher, turner, closing_sequences, opening_sequences })
     }
 
@@ -342,21 +351,23 @@ impl Draft {
 }
 
 impl Lane {
-    async fn send_marker(&self, direction: Direction, epoch: u64, budget: Duration) -> Result<(), Failure> {
-        let marker = Marker::new(direction.from_side(), epoch)?;
-        marker.write(&self.writer).await?;
-        marker.wait(&self.watcher, budget).await
+    async fn lock(&self, hold: Duration) -> Result<(), Failure> {
+        perform(Effect::Lock, |change| self.fence.lock(change, hold)).await
+    }
+
+    async fn commit(&self, migration: &Migration, epoch: u64) -> Result<(), Failure> {
+        perform(Effect::CommitFence, |change| self.fence.commit(change, migration, epoch)).await
     }
 
     async fn settle_sequences(&self) -> Result<(), Failure> {
         let at_rest = self.closing_sequences.read(&self.writer).await?;
         let moves = sequences::moves_under_fence(&self.watcher, &at_rest, &self.opening_sequences)?;
-        sequences::apply(&self.watcher, &moves).await
+        perform(Effect::SettleSequences, |_| sequences::apply(&self.watcher, &moves)).await
     }
 
     async fn turn_triggers(&self, migration: &Migration, epoch: u64) -> Result<(), Failure> {
         match &self.turner {
-            Some(turner) => turn::serve(turner, migration, epoch).await,
+            Some(turner) => perform(Effect::TurnTriggers, |change| turn::serve(change, turner, migration, epoch)).await,
             None => Ok(()),
         }
     }
@@ -364,15 +375,16 @@ impl Lane {
 
 /// Moves the opening side's sequences ahead, under the epoch's lock: a late attempt must not touch them.
 async fn raise(
+    _: Change,
     migration: &Migration,
-    watcher: &mut Session,
+    watcher: &Session,
     epoch: u64,
     closing: &sequences::States,
     reader: &sequences::Reader,
     margin: u64,
 ) -> Result<(), Failure> {
     let failed = watcher.failed("setting sequences");
-    watcher.batch_execute("begin isolation level read committed").await.map_err(&failed)?;
+    say(watcher, "begin isolation level read committed").await.map_err(&failed)?;
     epoch::hold(&**watcher, watcher.side, migration, epoch).await?;
     let moves = sequences::moves_ahead(watcher, closing, &reader.read(watcher).await?, margin)?;
     sequences::apply(watcher, &moves).await?;

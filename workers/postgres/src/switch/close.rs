@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use changeover_domain::{Failure, Side};
 
-use super::{acl, canary, login, undo};
+use super::{
+    acl, canary,
+    effect::{Change, Effect, perform},
+    login, undo,
+};
 use crate::{Migration, Session, home, note, traffic::Traffic};
 
 /// The epoch after all others: an attempt that wakes up late finds it and stops.
@@ -65,19 +69,24 @@ async fn opened(session: &Session) -> Result<i64, Failure> {
 
 /// Takes the last epoch in every database that still has a home.
 async fn bar_all(migration: &Migration) -> Result<(), Failure> {
-    let id = migration.id.as_str();
     for side in [Side::Target, Side::Source] {
         for database in migration.databases() {
             let session = migration.site(side).open(&database.name, "close").await?;
             if home::is_ours(migration, &session).await? {
-                session
-                    .execute("update changeover.migration set epoch = $2 where id = $1 and epoch < $2", &[&id, &LAST])
-                    .await
-                    .map_err(session.failed("claiming the last epoch"))?;
+                perform(Effect::TakeLastEpoch, |change| take_last(change, &session, migration)).await?;
             }
         }
     }
     Ok(())
+}
+
+async fn take_last(_: Change, session: &Session, migration: &Migration) -> Result<(), Failure> {
+    let sql = "update changeover.migration set epoch = $2 where id = $1 and epoch < $2";
+    session
+        .execute(sql, &[&migration.id.as_str(), &LAST])
+        .await
+        .map(drop)
+        .map_err(session.failed("claiming the last epoch"))
 }
 
 /// No fence and no taken login is left on the side that serves.

@@ -8,7 +8,10 @@ use changeover_domain::{Direction, Failure, Ident};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
-use super::{epoch, login};
+use super::{
+    effect::{Change, Effect, perform, say},
+    epoch, login,
+};
 use crate::{Migration, Session};
 
 /// What became of an epoch.
@@ -41,7 +44,7 @@ impl Outcome {
 /// The session that will write the decision, on the arbiter.
 pub(crate) async fn arbiter(migration: &Migration, direction: Direction, purpose: &str) -> Result<Session, Failure> {
     let session = migration.subscriber(direction).open(migration.control_database(), purpose).await?;
-    session.batch_execute("set synchronous_commit = on").await.map_err(session.failed("preparing the decision"))?;
+    say(&session, "set synchronous_commit = on").await.map_err(session.failed("preparing the decision"))?;
     Ok(session)
 }
 
@@ -49,10 +52,10 @@ pub(crate) async fn arbiter(migration: &Migration, direction: Direction, purpose
 ///
 /// # Errors
 /// Whatever is returned, the commit may have happened: [`settle`] tells.
-pub(crate) async fn open(arbiter: &Session, migration: &Migration, epoch: u64) -> Result<u64, Failure> {
+pub(crate) async fn open(_: Change, arbiter: &Session, migration: &Migration, epoch: u64) -> Result<u64, Failure> {
     let side = arbiter.side;
     let failed = arbiter.failed("writing the decision");
-    let begin = arbiter.batch_execute("begin isolation level read committed");
+    let begin = say(arbiter, "begin isolation level read committed");
     let hold = epoch::hold(&**arbiter, side, migration, epoch);
     let roles = login::saved(&**arbiter, side);
     let (begun, held, roles) = futures::join!(begin, hold, roles);
@@ -69,12 +72,21 @@ pub(crate) async fn open(arbiter: &Session, migration: &Migration, epoch: u64) -
 }
 
 /// Writes `abort` unless the epoch is decided; returns what stands.
-pub(crate) async fn win_abort(migration: &Migration, direction: Direction, epoch: u64) -> Result<Outcome, Failure> {
+async fn win_abort(migration: &Migration, direction: Direction, epoch: u64) -> Result<Outcome, Failure> {
     let mut arbiter = arbiter(migration, direction, "recover").await?;
+    perform(Effect::Abort, |change| write_abort(change, &mut arbiter, migration, epoch)).await
+}
+
+async fn write_abort(
+    change: Change,
+    arbiter: &mut Session,
+    migration: &Migration,
+    epoch: u64,
+) -> Result<Outcome, Failure> {
     let (side, failed) = (arbiter.side, arbiter.failed("writing the decision"));
     let transaction = arbiter.transaction().await.map_err(&failed)?;
     epoch::hold_to_undo(&transaction, side, migration, epoch).await?;
-    let outcome = epoch::write_once(&transaction, side, epoch, Outcome::Abort).await?;
+    let outcome = epoch::write_once(change, &transaction, side, epoch, Outcome::Abort).await?;
     transaction.commit().await.map_err(&failed)?;
     Ok(outcome)
 }

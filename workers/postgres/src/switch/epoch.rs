@@ -13,7 +13,10 @@ use tokio_postgres::{
     types::{ToSql, Type},
 };
 
-use super::decision::Outcome;
+use super::{
+    decision::Outcome,
+    effect::{Change, Effect, perform},
+};
 use crate::{Migration, Session, Site, error};
 
 /// A parameter whose type is told, so that a statement takes one round trip.
@@ -69,23 +72,25 @@ pub(crate) async fn claim(migration: &Migration, direction: Direction, epoch: u6
     for side in [direction.to_side(), direction.from_side()] {
         for database in migration.databases() {
             let session = migration.site(side).open(&database.name, "switch-claim").await?;
-            let number = number(epoch)?;
-            let claimed = session
-                .execute(
-                    "update changeover.migration set epoch = $2 where id = $1 and epoch < $2",
-                    &[&migration.id.as_str(), &number],
-                )
-                .await
-                .map_err(session.failed("claiming the epoch"))?;
-            if claimed == 0 {
-                return Err(match read(&session, migration).await? {
-                    found if found == epoch => twin(side, epoch),
-                    found => taken(side, found, epoch),
-                });
-            }
+            perform(Effect::Claim, |change| claim_one(change, &session, migration, epoch)).await?;
         }
     }
     Ok(())
+}
+
+async fn claim_one(_: Change, session: &Session, migration: &Migration, epoch: u64) -> Result<(), Failure> {
+    let sql = "update changeover.migration set epoch = $2 where id = $1 and epoch < $2";
+    let claimed = session
+        .execute(sql, &[&migration.id.as_str(), &number(epoch)?])
+        .await
+        .map_err(session.failed("claiming the epoch"))?;
+    if claimed > 0 {
+        return Ok(());
+    }
+    Err(match read(session, migration).await? {
+        found if found == epoch => twin(session.side, epoch),
+        found => taken(session.side, found, epoch),
+    })
 }
 
 /// Another run of the same attempt is at work or has been: whoever comes next finds its traces and concludes it.
@@ -140,6 +145,7 @@ pub(crate) fn aborted(epoch: u64) -> Failure {
 
 /// Writes the outcome of an epoch unless there is one, in the transaction that holds the row; returns the one that stands.
 pub(crate) async fn write_once(
+    _: Change,
     client: &impl GenericClient,
     side: Side,
     epoch: u64,
@@ -172,11 +178,16 @@ pub(crate) async fn hold_to_undo(
 }
 
 /// Leaves `abort` in a database, so that a late attempt stops there.
-pub(crate) async fn bar(session: &mut Session, migration: &Migration, epoch: u64) -> Result<(), Failure> {
+pub(crate) async fn bar(
+    change: Change,
+    session: &mut Session,
+    migration: &Migration,
+    epoch: u64,
+) -> Result<(), Failure> {
     let (side, failed) = (session.side, session.failed("barring the aborted attempt"));
     let transaction = session.transaction().await.map_err(&failed)?;
     hold_to_undo(&transaction, side, migration, epoch).await?;
-    write_once(&transaction, side, epoch, Outcome::Abort).await?;
+    write_once(change, &transaction, side, epoch, Outcome::Abort).await?;
     transaction.commit().await.map_err(&failed)
 }
 

@@ -17,7 +17,9 @@ use tokio::{
 use tokio_postgres::types::Type;
 
 use super::{
-    acl, epoch,
+    acl,
+    effect::{Change, Effect, perform, say},
+    epoch,
     relations::{self, Relation},
 };
 use crate::{Migration, Session, triggers};
@@ -64,10 +66,10 @@ impl Fence {
     ) -> Result<Self, Failure> {
         let side = session.side;
         let failed = session.failed("preparing the fence");
-        session.batch_execute(DEAD_MAN).await.map_err(&failed)?;
+        say(&session, DEAD_MAN).await.map_err(&failed)?;
         let relations = relations::list(migration, &session).await?;
         let tables = relations::names(relations.iter().filter(|r| !r.is_sequence()));
-        session.batch_execute("begin isolation level read committed").await.map_err(&failed)?;
+        say(&session, "begin isolation level read committed").await.map_err(&failed)?;
         let (begun, until) = (Instant::now(), Arc::new(AtomicU64::new(millis(PREPARING))));
         let session = Arc::new(session);
         let beats = tokio::spawn(beat(Arc::clone(&session), begun, Arc::clone(&until)));
@@ -85,13 +87,13 @@ impl Fence {
         if !tables.is_empty() {
             let gentle =
                 format!("set local lock_timeout = '{GENTLE_LOCK}'; lock table {tables} in share update exclusive mode");
-            fence.batch("keeping vacuum and DDL out", &gentle).await?;
+            perform(Effect::PreFence, |change| fence.batch(change, "keeping vacuum and DDL out", &gentle)).await?;
         }
         // Under this lock no trigger comes or goes.
         fence.has_triggers = triggers::any_always(&**fence.session, side).await?;
         // Before the rights are read: whatever changes in between is found under the lock.
         fence.fingerprint = relations::fingerprint(migration, &fence.session).await?;
-        acl::save(keeper, migration, epoch, &fence.relations).await?;
+        perform(Effect::SaveRights, |change| acl::save(change, keeper, migration, epoch, &fence.relations)).await?;
         let rights = acl::read(&**keeper, keeper.side).await?;
         fence.revoke = acl::revoke_sql(&fence.relations, &rights, &migration.site(side).address.user);
         Ok(fence)
@@ -110,18 +112,15 @@ impl Fence {
     /// Sets the budgets of [`Fence::lock`]; a round trip that the pause needn't contain.
     pub(crate) async fn aim(&self, budget: Duration) -> Result<(), Failure> {
         let ms = millis(budget).max(1);
-        self.batch(
-            "preparing the fence",
-            &format!("set local lock_timeout = '{ms}ms'; set local statement_timeout = '{ms}ms'"),
-        )
-        .await
+        let sql = format!("set local lock_timeout = '{ms}ms'; set local statement_timeout = '{ms}ms'");
+        say(&self.session, &sql).await.map_err(self.session.failed("preparing the fence"))
     }
 
     /// Locks every table against writes. From the moment it is sent new writers wait.
     ///
     /// # Errors
     /// CO0710 when it can't be had in time: who held it is named as far as can be seen.
-    pub(crate) async fn lock(&self, hold_at_most: Duration) -> Result<(), Failure> {
+    pub(crate) async fn lock(&self, _: Change, hold_at_most: Duration) -> Result<(), Failure> {
         let result = self.session.batch_execute(&self.lock).await;
         if let Err(error) = result {
             let failure = self.session.failed("locking the tables")(error);
@@ -155,10 +154,10 @@ impl Fence {
     }
 
     /// Takes the rights and turns the triggers over to applying, and proves it: all within the transaction.
-    pub(crate) async fn revoke(&self, migration: &Migration, epoch: u64) -> Result<(), Failure> {
+    pub(crate) async fn revoke(&self, change: Change, migration: &Migration, epoch: u64) -> Result<(), Failure> {
         let sql = format!("set local statement_timeout = '30s'; set local lock_timeout = '200ms'; {}", self.revoke);
         let note = format!("insert into changeover.note (key, value) values ({}, '{epoch}'); ", literal(acl::FENCE));
-        self.batch("taking rights", &format!("{sql}{note}")).await?;
+        self.batch(change, "taking rights", &format!("{sql}{note}")).await?;
         if self.has_triggers {
             triggers::always_off(&**self.session, self.session.side).await?;
         }
@@ -166,7 +165,7 @@ impl Fence {
     }
 
     /// Commits: the fence is durable. Only this success proves that the locks were never lost.
-    pub(crate) async fn commit(&self, migration: &Migration, epoch: u64) -> Result<(), Failure> {
+    pub(crate) async fn commit(&self, _: Change, migration: &Migration, epoch: u64) -> Result<(), Failure> {
         epoch::hold(&**self.session, self.session.side, migration, epoch).await?;
         // A COMMIT of a failed transaction "succeeds" as a rollback, so what it wrote is looked at.
         let failed = self.session.failed("committing the fence");
@@ -187,13 +186,14 @@ impl Fence {
     }
 
     /// Lets go. Nothing of the transaction remains.
-    pub(crate) async fn roll_back(self) {
+    pub(crate) async fn roll_back(self, _: Change) -> Result<(), Failure> {
         // Dropping the session does the same when this fails or isn't answered.
-        match timeout(Duration::from_secs(1), self.session.batch_execute("rollback")).await {
+        match timeout(Duration::from_secs(1), say(&self.session, "rollback")).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "rolling the fence back"),
             Err(_) => tracing::debug!("rolling the fence back: no answer"),
         }
+        Ok(())
     }
 
     /// Oids of what it covers.
@@ -201,7 +201,7 @@ impl Fence {
         self.relations.iter().map(|r| r.oid).collect()
     }
 
-    async fn batch(&self, what: &str, sql: &str) -> Result<(), Failure> {
+    async fn batch(&self, _: Change, what: &str, sql: &str) -> Result<(), Failure> {
         self.session.batch_execute(sql).await.map_err(self.session.failed(what))
     }
 }
@@ -212,7 +212,7 @@ fn millis(duration: Duration) -> u64 {
 
 /// Says something until the time is over. An empty query isn't logged and resets the server's idle timer.
 async fn beat(session: Arc<Session>, begun: Instant, until: Arc<AtomicU64>) {
-    while millis(begun.elapsed()) < until.load(Ordering::Relaxed) && session.batch_execute("").await.is_ok() {
+    while millis(begun.elapsed()) < until.load(Ordering::Relaxed) && say(&session, "").await.is_ok() {
         sleep(BEAT).await;
     }
 }

@@ -6,7 +6,10 @@ use changeover_domain::{Failure, Ident, Side, ident::literal};
 use tokio::time::{Instant, sleep};
 use tokio_postgres::{GenericClient, types::Type};
 
-use super::epoch;
+use super::{
+    effect::{Change, say},
+    epoch,
+};
 use crate::{Migration, Session, error};
 
 /// Roles that belong to applications: they log in, and are neither superusers, nor RDS's, nor ours, nor kept by the spec.
@@ -58,9 +61,14 @@ pub(crate) async fn saved(control: &impl GenericClient, side: Side) -> Result<Ve
 }
 
 /// Takes LOGIN from every application role, and remembers it, in one commit. Returns the roles.
-pub(crate) async fn close(control: &Session, migration: &Migration, epoch: u64) -> Result<Vec<String>, Failure> {
+pub(crate) async fn close(
+    _: Change,
+    control: &Session,
+    migration: &Migration,
+    epoch: u64,
+) -> Result<Vec<String>, Failure> {
     let failed = control.failed("closing logins");
-    let begin = control.batch_execute("begin isolation level read committed");
+    let begin = say(control, "begin isolation level read committed");
     let hold = epoch::hold(&**control, control.side, migration, epoch);
     let roles = applications(&**control, control.side, migration);
     let (begun, held, roles) = futures::join!(begin, hold, roles);
@@ -79,7 +87,12 @@ pub(crate) async fn close(control: &Session, migration: &Migration, epoch: u64) 
 }
 
 /// Gives LOGIN back to the roles that were remembered, in one commit; for those who undo.
-pub(crate) async fn reopen(control: &mut Session, migration: &Migration, epoch: u64) -> Result<u64, Failure> {
+pub(crate) async fn reopen(
+    _: Change,
+    control: &mut Session,
+    migration: &Migration,
+    epoch: u64,
+) -> Result<u64, Failure> {
     let (side, failed) = (control.side, control.failed("giving logins back"));
     let transaction = control.transaction().await.map_err(&failed)?;
     epoch::hold_to_undo(&transaction, side, migration, epoch).await?;
@@ -94,7 +107,7 @@ pub(crate) async fn reopen(control: &mut Session, migration: &Migration, epoch: 
 ///
 /// # Errors
 /// CO0717 when some are still there at the deadline.
-pub(crate) async fn evict(session: &Session, roles: &[String], patience: Duration) -> Result<u64, Failure> {
+pub(crate) async fn evict(_: Change, session: &Session, roles: &[String], patience: Duration) -> Result<u64, Failure> {
     let sql = "select count(*), count(*) filter (where pg_catalog.pg_terminate_backend(a.pid)) from pg_catalog.pg_stat_activity a \
                where a.usesysid in (select oid from pg_catalog.pg_roles where rolname = any ($1::text[]))";
     let deadline = Instant::now() + patience;

@@ -6,7 +6,7 @@ use changeover_domain::{Failure, Side};
 use tokio::time::{Instant, sleep};
 use tokio_postgres::types::Type;
 
-use super::epoch;
+use super::{effect::Change, epoch};
 use crate::Session;
 
 /// A marker of one attempt in one database.
@@ -27,7 +27,7 @@ impl Marker {
     }
 
     /// Commits it. Not by the session that holds the locks: its transaction must stay open.
-    pub(crate) async fn write(&self, closing: &Session) -> Result<(), Failure> {
+    pub(crate) async fn write(&self, _: Change, closing: &Session) -> Result<(), Failure> {
         closing
             .query_typed("insert into changeover.marker (side, epoch, token) values ($1, $2, $3)", &self.key())
             .await
@@ -58,7 +58,7 @@ impl Marker {
 }
 
 /// One synchronous commit that writes: it flushes all WAL before it, also what replication applied asynchronously.
-pub(crate) async fn make_durable(opening: &Session, epoch: u64) -> Result<(), Failure> {
+pub(crate) async fn make_durable(_: Change, opening: &Session, epoch: u64) -> Result<(), Failure> {
     let sql = "insert into changeover.note (key, value) values ('drained', pg_catalog.to_jsonb($1::bigint)) \
                on conflict (key) do update set value = excluded.value, at = clock_timestamp()";
     opening
@@ -69,7 +69,7 @@ pub(crate) async fn make_durable(opening: &Session, epoch: u64) -> Result<(), Fa
 }
 
 /// Markers of earlier epochs have done their work.
-pub(crate) async fn prune(closing: &Session, epoch: u64) -> Result<(), Failure> {
+pub(crate) async fn prune(_: Change, closing: &Session, epoch: u64) -> Result<(), Failure> {
     closing
         .execute("delete from changeover.marker where epoch < $1", &[&epoch::number(epoch)?])
         .await

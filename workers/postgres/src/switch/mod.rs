@@ -20,6 +20,7 @@ mod attempt;
 mod canary;
 mod close;
 mod decision;
+mod effect;
 mod epoch;
 mod fence;
 mod login;
@@ -42,6 +43,7 @@ use tokio::time::{Instant, sleep};
 
 pub use close::{close_for_good, drain_back};
 pub use decision::Outcome;
+pub use effect::{Effect, Part, Path};
 pub use measure::measure;
 pub use undo::housekeeping;
 

@@ -3,7 +3,10 @@
 
 use changeover_domain::{Direction, Failure, Side};
 
-use super::epoch;
+use super::{
+    effect::{Change, Effect, perform, say},
+    epoch,
+};
 use crate::{Migration, Session, traffic::Traffic};
 
 /// The right to touch the poolers, held by a transaction of its session.
@@ -13,9 +16,9 @@ pub(crate) struct RouteLock {
 
 impl RouteLock {
     /// Takes it for an attempt that may still act.
-    pub(crate) async fn take(session: Session, migration: &Migration, epoch: u64) -> Result<Self, Failure> {
+    pub(crate) async fn take(_: Change, session: Session, migration: &Migration, epoch: u64) -> Result<Self, Failure> {
         let (begun, held) = futures::join!(
-            session.batch_execute("begin isolation level read committed"),
+            say(&session, "begin isolation level read committed"),
             epoch::hold(&*session, session.side, migration, epoch)
         );
         begun.map_err(session.failed("locking the epoch"))?;
@@ -25,12 +28,12 @@ impl RouteLock {
 
     /// Whether it is still held: the session lives, and with it its transaction.
     pub(crate) async fn is_held(&self) -> bool {
-        self.session.batch_execute("select").await.is_ok()
+        say(&self.session, "select").await.is_ok()
     }
 
     /// Lets go of it.
     pub(crate) async fn release(self) -> Result<(), Failure> {
-        self.session.batch_execute("rollback").await.map_err(self.session.failed("letting go of the epoch"))
+        say(&self.session, "rollback").await.map_err(self.session.failed("letting go of the epoch"))
     }
 }
 
@@ -42,9 +45,9 @@ pub(crate) async fn open(
     epoch: u64,
     traffic: &dyn Traffic,
 ) -> Result<(), Failure> {
-    let lock = RouteLock::take(session, migration, epoch).await?;
-    traffic.move_to(direction.to_side()).await?;
-    traffic.resume().await?;
+    let lock = perform(Effect::HoldRoute, |change| RouteLock::take(change, session, migration, epoch)).await?;
+    perform(Effect::FinishRoute, |_| traffic.move_to(direction.to_side())).await?;
+    perform(Effect::FinishResume, |_| traffic.resume()).await?;
     lock.release().await
 }
 
@@ -59,8 +62,8 @@ pub(crate) async fn back(
     let (side, failed) = (arbiter.side, arbiter.failed("holding the epoch while traffic moves back"));
     let transaction = arbiter.transaction().await.map_err(&failed)?;
     epoch::hold_to_undo(&transaction, side, migration, epoch).await?;
-    traffic.move_to(to).await?;
-    traffic.resume().await?;
+    perform(Effect::RouteBack, |_| traffic.move_to(to)).await?;
+    perform(Effect::ResumeBack, |_| traffic.resume()).await?;
     transaction.rollback().await.map_err(&failed)
 }
 
@@ -71,8 +74,8 @@ pub(crate) async fn let_go(migration: &Migration, traffic: &dyn Traffic) -> Resu
     let mut held = Vec::new();
     for side in [Side::Source, Side::Target] {
         let session = migration.site(side).open(migration.control_database(), "recover").await?;
-        session.batch_execute(lock).await.map_err(session.failed("locking the epoch"))?;
+        say(&session, lock).await.map_err(session.failed("locking the epoch"))?;
         held.push(session);
     }
-    traffic.resume().await
+    perform(Effect::LetGo, |_| traffic.resume()).await
 }

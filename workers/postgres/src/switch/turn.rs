@@ -5,7 +5,10 @@
 use changeover_domain::{Direction, Failure, QualifiedName, Side};
 use tokio_postgres::GenericClient;
 
-use super::epoch;
+use super::{
+    effect::{Change, say},
+    epoch,
+};
 use crate::{Migration, Session, error, patience, triggers};
 
 /// Tries for a lock that only apply can hold.
@@ -41,7 +44,7 @@ impl Turn {
 
 /// Keeps vacuum off the tables with triggers to turn until the transaction ends. Returns whether there are any. The lock needs
 /// the owners' rights to write: a side whose rights a fence has taken gets them back first.
-async fn keep_vacuum_off(client: &impl GenericClient, side: Side, turn: Turn) -> Result<bool, Failure> {
+async fn keep_vacuum_off(_: Change, client: &impl GenericClient, side: Side, turn: Turn) -> Result<bool, Failure> {
     let failed = |e| error::failure(side, "keeping vacuum off tables with triggers", &e);
     let rows = client.query_typed(&turn.tables(), &[]).await.map_err(failed)?;
     let name =
@@ -62,6 +65,7 @@ async fn keep_vacuum_off(client: &impl GenericClient, side: Side, turn: Turn) ->
 /// The session that turns the triggers of the opening side over, with vacuum kept off from here on. None where there is nothing
 /// to turn.
 pub(crate) async fn prepare(
+    change: Change,
     migration: &Migration,
     direction: Direction,
     database: &str,
@@ -69,33 +73,45 @@ pub(crate) async fn prepare(
     let session = migration.subscriber(direction).open(database, "switch-turner").await?;
     // Flushed by the decision's commit, without which it counts for nothing.
     let begin = "begin isolation level read committed; set local synchronous_commit = off";
-    session.batch_execute(begin).await.map_err(session.failed("preparing triggers"))?;
-    Ok(keep_vacuum_off(&*session, session.side, Turn::Serves).await?.then_some(session))
+    say(&session, begin).await.map_err(session.failed("preparing triggers"))?;
+    Ok(keep_vacuum_off(change, &*session, session.side, Turn::Serves).await?.then_some(session))
 }
 
 /// The opening side is about to serve: its triggers fire again.
-pub(crate) async fn serve(turner: &Session, migration: &Migration, epoch: u64) -> Result<(), Failure> {
+pub(crate) async fn serve(_: Change, turner: &Session, migration: &Migration, epoch: u64) -> Result<(), Failure> {
     epoch::hold(&**turner, turner.side, migration, epoch).await?;
     triggers::always_on(&**turner, turner.side).await?;
     turner.batch_execute("commit").await.map_err(turner.failed("turning triggers over"))
 }
 
 /// Turns the triggers of a side back, for those who undo.
-pub(crate) async fn back(session: &mut Session, migration: &Migration, epoch: u64, turn: Turn) -> Result<(), Failure> {
+pub(crate) async fn back(
+    change: Change,
+    session: &mut Session,
+    migration: &Migration,
+    epoch: u64,
+    turn: Turn,
+) -> Result<(), Failure> {
     let mut tries = 0;
     loop {
         tries += 1;
-        match back_once(session, migration, epoch, turn).await {
+        match back_once(change, session, migration, epoch, turn).await {
             Err(failure) if patience::is_lock(&failure) && tries < LOCK_TRIES => {}
             outcome => return outcome,
         }
     }
 }
 
-async fn back_once(session: &mut Session, migration: &Migration, epoch: u64, turn: Turn) -> Result<(), Failure> {
+async fn back_once(
+    change: Change,
+    session: &mut Session,
+    migration: &Migration,
+    epoch: u64,
+    turn: Turn,
+) -> Result<(), Failure> {
     let (side, failed) = (session.side, session.failed("turning triggers back"));
     let transaction = session.transaction().await.map_err(&failed)?;
-    if !keep_vacuum_off(&transaction, side, turn).await? {
+    if !keep_vacuum_off(change, &transaction, side, turn).await? {
         return Ok(());
     }
     epoch::hold_to_undo(&transaction, side, migration, epoch).await?;

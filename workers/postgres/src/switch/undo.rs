@@ -10,6 +10,7 @@ use super::{
     acl::{self, Hold},
     attempt, canary,
     decision::{self, Outcome},
+    effect::{Change, Effect, perform},
     epoch, login, marker,
     record::Recorder,
     route,
@@ -72,13 +73,13 @@ pub(crate) async fn conclude_earlier(
             continue;
         };
         if !epoch::is_latest(migration, note.epoch).await? {
-            note::forget(&*session, side, attempt::ATTEMPT).await?;
+            forget_note(&session).await?;
             continue;
         }
         evict_predecessor(migration).await?;
         let recorder = Recorder::new(note.direction, note.epoch);
         let record = conclude(migration, note.direction, note.epoch, traffic, recorder, INTERRUPTED.to_owned()).await?;
-        note::forget(&*session, side, attempt::ATTEMPT).await?;
+        forget_note(&session).await?;
         last = Some(Earlier(record, note.direction));
     }
     Ok(last)
@@ -105,18 +106,27 @@ async fn undo(migration: &Migration, direction: Direction, epoch: u64, traffic: 
     let (closing, opening) = (direction.from_side(), direction.to_side());
     let (mut closings, mut openings) = futures::try_join!(sessions(migration, closing), sessions(migration, opening))?;
     // First of all nobody may act for this epoch any more, then what it did is taken back.
-    try_join_all(closings.iter_mut().chain(&mut openings).map(|session| epoch::bar(session, migration, epoch))).await?;
-    let applies = try_join_all(openings.iter_mut().map(|session| turn::back(session, migration, epoch, Turn::Applies)));
+    let bar = |session| perform(Effect::Bar, move |change| epoch::bar(change, session, migration, epoch));
+    try_join_all(closings.iter_mut().chain(&mut openings).map(bar)).await?;
+    let silence = |session| {
+        perform(Effect::SilenceTriggers, move |change| turn::back(change, session, migration, epoch, Turn::Applies))
+    };
+    let applies = try_join_all(openings.iter_mut().map(silence));
     let serves = try_join_all(closings.iter_mut().map(|session| async move {
-        acl::restore(session, migration, Hold::Undoing(epoch)).await?;
-        turn::back(session, migration, epoch, Turn::Serves).await
+        let hold = Hold::Undoing(epoch);
+        perform(Effect::GiveRightsBack, |change| acl::restore(change, &mut *session, migration, hold)).await?;
+        perform(Effect::WakeTriggers, |change| turn::back(change, session, migration, epoch, Turn::Serves)).await
     }));
     futures::try_join!(applies, serves)?;
     // The first database of the spec is the control database.
     let (Some(control), Some(arbiter)) = (closings.first_mut(), openings.first_mut()) else { return Ok(()) };
-    login::reopen(control, migration, epoch).await?;
+    perform(Effect::Reopen, |change| login::reopen(change, control, migration, epoch)).await?;
     route::back(arbiter, migration, closing, epoch, traffic).await?;
-    note::forget(&**arbiter, opening, attempt::ATTEMPT).await
+    forget_note(arbiter).await
+}
+
+async fn forget_note(session: &Session) -> Result<(), Failure> {
+    perform(Effect::ForgetNote, |_| note::forget(&**session, session.side, attempt::ATTEMPT)).await
 }
 
 async fn sessions(migration: &Migration, side: Side) -> Result<Vec<Session>, Failure> {
@@ -128,16 +138,15 @@ pub(crate) async fn evict_predecessor(migration: &Migration) -> Result<(), Failu
     let pattern = migration.id.application_name("switch-");
     for side in [Side::Source, Side::Target] {
         let session = migration.site(side).open_maintenance("recover").await?;
-        session
-            .execute(
-                "select pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity \
-                 where pg_catalog.starts_with(application_name, $1) and usename = current_user",
-                &[&pattern],
-            )
-            .await
-            .map_err(session.failed("ending a predecessor's sessions"))?;
+        perform(Effect::EvictPredecessor, |change| evict_sessions(change, &session, &pattern)).await?;
     }
     Ok(())
+}
+
+async fn evict_sessions(_: Change, session: &Session, pattern: &str) -> Result<(), Failure> {
+    let sql = "select pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity \
+               where pg_catalog.starts_with(application_name, $1) and usename = current_user";
+    session.execute(sql, &[&pattern]).await.map(drop).map_err(session.failed("ending a predecessor's sessions"))
 }
 
 /// What may follow a switch at leisure: no session is left on the side that was closed, clients are served, the link back works,
@@ -151,14 +160,14 @@ pub async fn housekeeping(
     let (closed, open) = (direction.from_side(), direction.to_side());
     let control = migration.site(closed).open(migration.control_database(), "housekeeping").await?;
     let roles = login::saved(&*control, closed).await?;
-    login::evict(&control, &roles, SETTLING).await?;
+    perform(Effect::EvictLeft, |change| login::evict(change, &control, &roles, SETTLING)).await?;
     traffic.settle(SETTLING).await?;
     let limit =
         Duration::from_millis(migration.spec.gates.as_ref().map_or(0, |gates| gates.max_canary_age_ms)).max(SETTLING);
     for database in migration.databases() {
         let from = migration.site(open).open(&database.name, "housekeeping").await?;
         let to = migration.site(closed).open(&database.name, "housekeeping").await?;
-        marker::prune(&from, epoch).await?;
+        perform(Effect::Prune, |change| marker::prune(change, &from, epoch)).await?;
         let took = canary::beat(&from, &to, limit).await?;
         if took > u64::try_from(limit.as_millis()).unwrap_or(u64::MAX) {
             let message =
@@ -167,6 +176,8 @@ pub async fn housekeeping(
         }
     }
     let arbiter = migration.site(open).open(migration.control_database(), "housekeeping").await?;
-    note::forget(&*arbiter, open, attempt::ATTEMPT).await?;
-    note::forget(&*arbiter, open, "drained").await
+    for key in [attempt::ATTEMPT, "drained"] {
+        perform(Effect::ForgetNotes, |_| note::forget(&*arbiter, open, key)).await?;
+    }
+    Ok(())
 }
