@@ -176,7 +176,7 @@ impl<'a> Scenario<'a> {
     /// Rolls back and waits until it could switch again.
     pub async fn roll_back(&mut self, reason: &str) -> Result<()> {
         let begun = SystemTime::now();
-        self.say(&["rollback", NAME, "--yes", "--actor", "ada", "--reason", reason]).await?;
+        self.say(&["rollback", NAME, "--yes", "--approver", "ada", "--reason", reason]).await?;
         self.product.wait_for(NAME, "the source to serve", SHORT, |s| s.text("serving") == "source").await?;
         self.see_switch("rollback", begun).await
     }

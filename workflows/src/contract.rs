@@ -19,6 +19,9 @@ pub struct Evidence {
     /// Which attempt of Temporal's it was.
     #[serde(default)]
     pub attempt: u32,
+    /// What a person should know and what doesn't stop the run: each a code, a space and the words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// The outcome of the roles stage.
@@ -59,7 +62,7 @@ pub struct HealthLook {
     pub links: Vec<LinkHealth>,
 }
 
-/// One look at the source's schema.
+/// One look at the schema of the side that serves.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DriftLook {
     /// The first changes since the baseline, in words.
@@ -80,6 +83,20 @@ pub struct SwitchInput {
     /// Begin nothing: only bring an attempt of this epoch to its end, whose outcome isn't known.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub settle: bool,
+    /// RFC 3339: when the last comparison of all rows without a difference began; absent when there is none that counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified_at: Option<String>,
+}
+
+/// What may follow a switch at leisure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HousekeepingInput {
+    /// The spec.
+    pub spec: Spec,
+    /// Which side was opened.
+    pub direction: Direction,
+    /// The epoch that opened it.
+    pub epoch: u64,
 }
 
 /// One undo.
@@ -126,6 +143,9 @@ pub struct FinalizeInput {
     pub spec: Spec,
     /// The step.
     pub step: FinalizeStep,
+    /// A person has said that the source is gone for good: only the target is cleared.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub source_is_lost: bool,
 }
 
 /// The contract: declarations without bodies; the worker implements them.
@@ -173,9 +193,9 @@ impl Contract {
     pub fn look_at_links(input: Directed) -> Result<HealthLook, anyhow::Error> {
         unimplemented!()
     }
-    /// One look for DDL on the side that serves.
+    /// One look for DDL on the side that `direction` comes from.
     #[activity(name = "look_for_drift")]
-    pub fn look_for_drift(spec: Spec) -> Result<DriftLook, anyhow::Error> {
+    pub fn look_for_drift(input: Directed) -> Result<DriftLook, anyhow::Error> {
         unimplemented!()
     }
     /// Every row of every table.
@@ -193,6 +213,12 @@ impl Contract {
     pub fn switch(input: SwitchInput) -> Result<SwitchRecord, anyhow::Error> {
         unimplemented!()
     }
+    /// After a switch: the closed side has no sessions left, old markers and notes go, the link back is tried, the schema of
+    /// the side that serves is remembered. Its failure touches neither traffic nor the switch.
+    #[activity(name = "housekeeping")]
+    pub fn housekeeping(input: HousekeepingInput) -> Result<Evidence, anyhow::Error> {
+        unimplemented!()
+    }
     /// Makes sure that something isn't there.
     #[activity(name = "undo")]
     pub fn undo(input: UndoInput) -> Result<Evidence, anyhow::Error> {
@@ -206,6 +232,6 @@ impl Contract {
 }
 
 pub use contract::{
-    EnsureForward, EnsureHome, EnsureReverse, EnsureRoles, EnsureSchema, Finalize, FinishSchema, LookAtLinks,
-    LookAtSync, LookForDrift, Preflight, Switch, Undo as UndoActivity, Verify,
+    EnsureForward, EnsureHome, EnsureReverse, EnsureRoles, EnsureSchema, Finalize, FinishSchema, Housekeeping,
+    LookAtLinks, LookAtSync, LookForDrift, Preflight, Switch, Undo as UndoActivity, Verify,
 };

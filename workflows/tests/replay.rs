@@ -25,5 +25,5 @@ async fn recorded_histories_replay() {
         assert!(result.is_ok(), "{}: {result:?}", path.display());
         replayed += 1;
     }
-    assert!(replayed >= 3, "only {replayed} histories: the fixtures are missing");
+    assert!(replayed >= 5, "only {replayed} histories: the fixtures are missing");
 }

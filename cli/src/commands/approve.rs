@@ -13,6 +13,7 @@ use crate::{connect, exit::Exit, problem::Problem, ui::Ui};
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum For {
     Cutover,
+    Rollback,
     Finalize,
 }
 
@@ -68,6 +69,7 @@ pub(super) async fn run(ui: &Ui, args: &Args) -> Result<Exit, Problem> {
 fn approve_of(args: &Args, status: &Status, now: SystemTime) -> Approve {
     let kind = match args.kind {
         Some(For::Cutover) => ApprovalKind::Cutover,
+        Some(For::Rollback) => ApprovalKind::Rollback,
         Some(For::Finalize) => ApprovalKind::Finalize,
         None if status.serving == "target" => ApprovalKind::Finalize,
         None => ApprovalKind::Cutover,

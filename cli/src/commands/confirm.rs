@@ -6,32 +6,23 @@ use dialoguer::Input;
 use crate::{client::Verb, exit::Exit, problem::Problem, ui::Ui};
 
 /// What is about to happen, in one sentence.
-fn what(verb: Verb, status: &Status) -> String {
-    let name = &status.migration;
+pub(super) fn what(verb: Verb) -> &'static str {
     match verb {
-        Verb::Cutover => format!(
-            "cutover: writes wait for moments, then the target of {name} serves ({} serves now)",
-            status.serving
-        ),
-        Verb::Rollback => format!(
-            "rollback: writes wait for moments, then the source of {name} serves again ({} serves now)",
-            status.serving
-        ),
-        Verb::Finalize => {
-            format!("finalize: the way back of {name} is removed for good; the {} goes on serving", status.serving)
-        }
-        _ => format!("{} {name}", verb.word()),
+        Verb::Cutover => "writes wait for moments, then the target serves",
+        Verb::Rollback => "writes wait for moments, then the source serves again",
+        Verb::Finalize => "the way back is removed for good; the target goes on serving",
+        _ => "",
     }
 }
 
 /// Lets a person type the migration's name; refuses when there is nobody.
-pub(super) fn confirm(ui: &Ui, verb: Verb, status: &Status) -> Result<(), Problem> {
+pub(super) fn confirm(ui: &Ui, verb: Verb, question: &str, status: &Status) -> Result<(), Problem> {
     let word = verb.word();
     if !ui.asks() {
         let message = format!("{word} needs a confirmation, and there is no terminal to ask at; nothing was done");
         return Err(Problem::new("CO0906", message, "add --yes if a person has decided this").exit(Exit::Usage));
     }
-    ui.say(&what(verb, status));
+    ui.say(&format!("{word} of {}: {question} (the {} serves now)", status.migration, status.serving));
     let typed: String = Input::new()
         .with_prompt(format!("type the migration's name to {word}"))
         .allow_empty(true)

@@ -6,11 +6,13 @@ mod confirm;
 mod control;
 mod doctor;
 mod explain;
+mod finalize;
 mod history;
 mod init;
 mod list;
 mod plan;
 mod preflight;
+mod rollback;
 mod start;
 mod status;
 mod worker;
@@ -52,18 +54,18 @@ enum Command {
     Status(status::Args),
     /// List all migrations
     List,
-    /// Give a named person's approval, for a cutover or for finalizing
+    /// Give a named person's approval, for a cutover, a rollback or for finalizing
     Approve(approve::Args),
     /// Switch traffic to the target (needs an approval)
     Cutover(control::Confirmed),
-    /// Switch traffic back to the source, with every write of the target
-    Rollback(control::Confirmed),
+    /// Switch traffic back to the source, with every write of the target (with its approval, or after one)
+    Rollback(rollback::RollbackArgs),
     /// Try the stage again that has parked
     Retry(control::Args),
     /// Undo everything, while the source serves
     Abort(control::Args),
     /// Remove replication and all else but the data; ends the migration (needs an approval)
-    Finalize(control::Confirmed),
+    Finalize(finalize::FinalizeArgs),
     /// Hold a migration before its next stage; replication goes on
     Pause(control::Args),
     /// Let a paused migration go on
@@ -97,9 +99,9 @@ pub(crate) async fn run(cli: Cli, ui: &Ui) -> Result<Exit, Problem> {
         Command::Status(args) => status::run(ui, &args).await,
         Command::List => list::run(ui).await,
         Command::Approve(args) => approve::run(ui, &args).await,
-        Command::Cutover(args) => control::confirmed(ui, Verb::Cutover, &args).await,
-        Command::Rollback(args) => control::confirmed(ui, Verb::Rollback, &args).await,
-        Command::Finalize(args) => control::confirmed(ui, Verb::Finalize, &args).await,
+        Command::Cutover(args) => args.run(ui, Verb::Cutover).await,
+        Command::Rollback(args) => rollback::run(ui, &args).await,
+        Command::Finalize(args) => finalize::run(ui, &args).await,
         Command::Retry(args) => control::run(ui, Verb::Retry, &args).await,
         Command::Abort(args) => control::run(ui, Verb::Abort, &args).await,
         Command::Pause(args) => control::run(ui, Verb::Pause, &args).await,

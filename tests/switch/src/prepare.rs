@@ -14,7 +14,7 @@ pub(crate) async fn ready_to_switch(migration: &Migration) -> Result<()> {
     told("the source's home", membership::ensure(migration, Side::Source).await)?;
     told("roles", roles::ensure(migration).await)?;
     told("the target's home", membership::ensure(migration, Side::Target).await)?;
-    told("the baseline", drift::baseline(migration).await)?;
+    told("the baseline", drift::baseline(migration, Side::Source).await)?;
     told("the schema", schema::ensure_before_data(migration).await)?;
     for side in [Side::Source, Side::Target] {
         told("the DDL guard", ddl_guard::ensure(migration, side).await)?;

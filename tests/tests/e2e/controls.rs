@@ -30,6 +30,9 @@ async fn what_comes_at_the_wrong_time_is_refused_and_a_rollback_can_be_undone_to
         scenario.say(&["cutover", NAME, "--yes", "--actor", "ada"]).await?;
         scenario.product.wait_for(NAME, "the soak", SHORT, |s| s.stage() == "soak").await?;
         while_the_target_serves(&scenario.product).await?;
+        // Nobody has approved a rollback, and an approval without a reason is none.
+        refused(&scenario.product, &["rollback", NAME, "--yes", "--actor", "ada"], REFUSED, "CO0803").await?;
+        refused(&scenario.product, &["rollback", NAME, "--yes", "--approver", "ada"], USAGE, "--reason").await?;
         scenario.roll_back("the target disappoints").await?;
         scenario.until_waiting("approval", LONG).await?;
         // The approval was for another epoch.

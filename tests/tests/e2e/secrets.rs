@@ -78,7 +78,7 @@ async fn a_row_that_differs(scenario: &Scenario<'_>) -> Result<()> {
         |text: &str| format!(r#"update "Größe & Maß"."Kunden-Äußerungen" set "select" = {text} where "Nr" = 1"#);
     sql::run(&scenario.info.target, "shop", &remark(&format!("'{DIFFERENCE}'"))).await?;
     retry(scenario).await?;
-    parked(scenario, "CO0815", "Kunden-Äußerungen").await?;
+    parked(scenario, "CO0601", "Kunden-Äußerungen").await?;
     sql::run(&scenario.info.target, "shop", &remark("null")).await?;
     retry(scenario).await
 }

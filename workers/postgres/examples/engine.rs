@@ -61,8 +61,8 @@ async fn step(m: &Migration, name: &str) -> Result<String, Failure> {
             home::ensure(m, &m.target).await?;
             String::new()
         }
-        "baseline" => format!("{} objects", drift::baseline(m).await?),
-        "drift" => format!("{:?}", drift::check(m).await?),
+        "baseline" => format!("{} objects", drift::baseline(m, Side::Source).await?),
+        "drift" => format!("{:?}", drift::check(m, Side::Source).await?),
         "provider" => format!("{:?}", pglogical::ensure_provider(m, Direction::Forward).await?),
         "forward" => format!("{:?}", pglogical::ensure_forward(m).await?),
         "reverse" => format!("{:?}", pglogical::ensure_reverse(m).await?),

@@ -67,5 +67,5 @@ async fn main() -> Result<(), changeover_domain::Failure> {
     let seconds = began.elapsed().as_secs_f64();
     println!("{}", serde_json::to_string_pretty(&totals).unwrap_or_default());
     println!("{seconds:.1} s");
-    verify::judge(&totals)
+    changeover_domain::verify::may_go_on(&totals)
 }

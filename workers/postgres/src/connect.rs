@@ -74,8 +74,27 @@ const OPTIONS: &str = "-c row_security=off -c statement_timeout=0 -c lock_timeou
     -c idle_in_transaction_session_timeout=0 -c search_path=pg_catalog -c datestyle=ISO -c intervalstyle=postgres \
     -c timezone=UTC -c extra_float_digits=3 -c bytea_output=hex -c client_min_messages=warning -c quote_all_identifiers=off";
 
+/// What our transactions mean must not depend on a setting of a role, a database or the instance either: they write, each
+/// statement sees what was committed before it, and a commit that was answered is durable (who may do without says so itself).
+const MEANING: &str = "-c default_transaction_read_only=off -c default_transaction_isolation=read\\ committed \
+    -c default_transaction_deferrable=off -c synchronous_commit=on";
+
 /// Opens a session.
 pub async fn open(address: &Address, database: &str, application_name: &str) -> Result<Session, Failure> {
+    open_with(address, database, application_name, &format!("{OPTIONS} {MEANING}")).await
+}
+
+/// Opens a session that shows what applications get where the other kind pins it: for preflight, which only reads.
+pub async fn open_to_look(address: &Address, database: &str, application_name: &str) -> Result<Session, Failure> {
+    open_with(address, database, application_name, OPTIONS).await
+}
+
+async fn open_with(
+    address: &Address,
+    database: &str,
+    application_name: &str,
+    options: &str,
+) -> Result<Session, Failure> {
     let what = format!("connecting to {}:{}/{database}", address.host, address.port);
     let mut config = tokio_postgres::Config::new();
     config
@@ -85,7 +104,7 @@ pub async fn open(address: &Address, database: &str, application_name: &str) -> 
         .password(address.password.expose())
         .dbname(database)
         .application_name(application_name)
-        .options(OPTIONS)
+        .options(options)
         .ssl_mode(SslMode::Require)
         .connect_timeout(CONNECT_TIMEOUT)
         .keepalives_idle(Duration::from_secs(5))

@@ -6,6 +6,7 @@
 pub mod connect;
 pub mod console;
 pub mod ddl_guard;
+pub mod drained;
 pub mod drift;
 pub mod error;
 pub mod escalate;

@@ -79,13 +79,13 @@ async fn books(migration: &Migration, side: Side) -> Result<Vec<Session>, Failur
         None
     };
     if let Some(own) = own
-        && home::exists(&own).await?
+        && home::is_ours(migration, &own).await?
     {
         books.push(own);
     }
     match migration.target.open(migration.control_database(), "membership").await {
         Ok(target) => {
-            if home::exists(&target).await? {
+            if home::is_ours(migration, &target).await? {
                 books.push(target);
             }
         }

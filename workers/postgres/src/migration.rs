@@ -31,6 +31,10 @@ impl Site {
     pub async fn open(&self, database: &str, purpose: &str) -> Result<Session, Failure> {
         connect::open(&self.address, database, &self.id.application_name(purpose)).await
     }
+    /// Opens a session that is given the settings which applications get.
+    pub async fn open_to_look(&self, database: &str, purpose: &str) -> Result<Session, Failure> {
+        connect::open_to_look(&self.address, database, &self.id.application_name(purpose)).await
+    }
     /// Opens a session to the maintenance database.
     pub async fn open_maintenance(&self, purpose: &str) -> Result<Session, Failure> {
         self.open(&self.maintenance_database, purpose).await

@@ -53,7 +53,7 @@ pub async fn restore(migration: &Migration, side: Side) -> Result<u64, Failure> 
     let mut changed = 0;
     for database in migration.databases() {
         let mut session = migration.site(side).open(&database.name, "triggers").await?;
-        if !crate::home::exists(&session).await? {
+        if !crate::home::is_ours(migration, &session).await? {
             continue;
         }
         for trigger in read(&*session, side, SAVED, &["A", "R", "O", "D"]).await? {

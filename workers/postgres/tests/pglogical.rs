@@ -7,7 +7,9 @@ use changeover_domain::{
     Direction, Failure, Side,
     proto::{Database, Endpoint, Replication, SecretRef, Spec, secret_ref::From},
 };
-use changeover_postgres::{Migration, ddl_guard, drift, home, leftovers, pglogical};
+use changeover_postgres::{
+    Migration, ddl_guard, drained, drift, home, leftovers, membership, note, pglogical, roles, schema, switch, triggers,
+};
 use changeover_tests::{
     oracle,
     stack::{Cluster, Stack, StackOptions, connect, rds},
@@ -174,7 +176,7 @@ async fn both_directions_run_and_leave_nothing() {
         [oracle::Snapshot::take(trial.source()).await.unwrap(), oracle::Snapshot::take(trial.target()).await.unwrap()];
     home::ensure(m, &m.source).await.unwrap();
     home::ensure(m, &m.target).await.unwrap();
-    drift::baseline(m).await.unwrap();
+    drift::baseline(m, Side::Source).await.unwrap();
 
     // Everything twice: the second time finds what the first one made.
     let first = pglogical::ensure_forward(m).await.unwrap();
@@ -195,7 +197,7 @@ async fn both_directions_run_and_leave_nothing() {
         trial.sql(cluster, "shop", &sql).await;
     }
     trial.expect_equal().await;
-    assert_eq!(drift::check(m).await.unwrap(), []);
+    assert_eq!(drift::check(m, Side::Source).await.unwrap(), []);
 
     a_second_migration_harms_nothing(&trial).await;
     the_guard_refuses_ddl(&trial).await;
@@ -203,6 +205,10 @@ async fn both_directions_run_and_leave_nothing() {
     let left = leftovers::prove_clean(m, Side::Source).await.unwrap();
     assert!(left.iter().any(|l| l.starts_with("slot ")), "{left:?}");
     for _ in 0..2 {
+        // What a second run says is what the first one found, and it doesn't wait for links that are gone.
+        let begun = Instant::now();
+        assert_eq!(drained::drain_back(m).await.unwrap(), "the source holds the last write");
+        assert!(begun.elapsed() < Duration::from_secs(10), "it took {:?}", begun.elapsed());
         pglogical::remove_all(m).await.unwrap();
         for side in [Side::Source, Side::Target] {
             ddl_guard::remove(m, side).await.unwrap();
@@ -226,6 +232,19 @@ async fn a_second_migration_harms_nothing(trial: &Trial) {
     let spec = Spec { name: "other".into(), ..spec(&trial.stack, secrets.path()) };
     let other = Migration::resolve(&spec).unwrap();
     assert_eq!(home::ensure(&other, &other.source).await.unwrap_err().code, "CO0210");
+    let (book, key) = (trial.migration.target.open("shop", "test").await.unwrap(), "membership:target:shop_owner");
+    note::put(&*book, Side::Target, key, &()).await.unwrap();
+    triggers::restore(&other, Side::Target).await.unwrap();
+    schema::undo(&other).await.unwrap();
+    roles::undo(&other).await.unwrap();
+    membership::undo(&other, Side::Target).await.unwrap();
+    assert!(
+        note::get::<()>(&*book, Side::Target, key).await.unwrap().is_some(),
+        "another's note of a membership is gone"
+    );
+    let member = "select pg_catalog.pg_has_role(current_user, 'shop_owner', 'member')";
+    assert!(book.query_one(member, &[]).await.unwrap().get::<_, bool>(0), "another's membership was taken back");
+    note::forget(&*book, Side::Target, key).await.unwrap();
     pglogical::remove_all(&other).await.unwrap();
     for side in [Side::Source, Side::Target] {
         ddl_guard::remove(&other, side).await.unwrap();
@@ -234,6 +253,65 @@ async fn a_second_migration_harms_nothing(trial: &Trial) {
     }
     trial.expect_healthy(Direction::Forward).await;
     trial.expect_healthy(Direction::Reverse).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_is_lost_leaves_a_clean_target() {
+    let trial = Trial::start().await;
+    let m = &trial.migration;
+    let before = oracle::Snapshot::take(trial.target()).await.unwrap();
+    home::ensure(m, &m.source).await.unwrap();
+    home::ensure(m, &m.target).await.unwrap();
+    pglogical::ensure_forward(m).await.unwrap();
+    trial.until_copied().await;
+    pglogical::ensure_reverse(m).await.unwrap();
+    trial.expect_healthy(Direction::Reverse).await;
+    ddl_guard::ensure(m, Side::Target).await.unwrap();
+
+    // While it answers it isn't lost; and a target that was never opened doesn't serve.
+    assert_eq!(switch::close_without_source(m).await.unwrap_err().code, "CO0730");
+    trial.source().kill().await.unwrap();
+    assert_eq!(switch::close_without_source(m).await.unwrap_err().code, "CO0729");
+    // The way back can't be taken down whole, but its slot goes: it would fill the disk of the side that is up.
+    assert_eq!(pglogical::remove(m, Direction::Reverse).await.unwrap_err().code, "CO0515");
+    let target = connect::as_superuser(trial.target(), "shop").await.unwrap();
+    let slots = target.query("select slot_name::text from pg_replication_slots", &[]).await.unwrap();
+    assert!(slots.is_empty(), "{slots:?}");
+    let opened = "insert into changeover.decision (epoch, outcome) values (1, 'open')";
+    trial.sql(trial.target(), "shop", opened).await;
+    for _ in 0..2 {
+        switch::close_without_source(m).await.unwrap();
+        pglogical::remove_on_target(m).await.unwrap();
+        ddl_guard::remove(m, Side::Target).await.unwrap();
+    }
+    home::remove(m, &m.target).await.unwrap();
+    assert_eq!(leftovers::prove_clean(m, Side::Target).await.unwrap(), Vec::<String>::new());
+    let after = oracle::Snapshot::take(trial.target()).await.unwrap();
+    let left: Vec<String> = oracle::unchanged(&before, &after).iter().map(ToString::to_string).collect();
+    assert_eq!(left, Vec::<String>::new());
+}
+
+/// A setting of the role, the database or the instance changes nothing of what our transactions mean.
+#[tokio::test(flavor = "multi_thread")]
+async fn our_sessions_mean_what_they_say() {
+    let trial = Trial::start().await;
+    for sql in [
+        "alter role changeover set default_transaction_isolation = 'serializable'",
+        "alter role changeover set synchronous_commit = off",
+        "alter database shop set default_transaction_read_only = on",
+    ] {
+        trial.sql(trial.source(), "postgres", sql).await;
+    }
+    let session = trial.migration.source.open("shop", "test").await.unwrap();
+    for (name, wanted) in [
+        ("default_transaction_isolation", "read committed"),
+        ("transaction_isolation", "read committed"),
+        ("synchronous_commit", "on"),
+        ("transaction_read_only", "off"),
+    ] {
+        let row = session.query_one("select pg_catalog.current_setting($1)", &[&name]).await.unwrap();
+        assert_eq!(row.get::<_, String>(0), wanted, "{name}");
+    }
 }
 
 async fn the_guard_refuses_ddl(trial: &Trial) {
@@ -268,7 +346,7 @@ async fn a_failed_copy_is_told_and_starts_anew_and_drift_is_named() {
     let m = &trial.migration;
     home::ensure(m, &m.source).await.unwrap();
     home::ensure(m, &m.target).await.unwrap();
-    drift::baseline(m).await.unwrap();
+    drift::baseline(m, Side::Source).await.unwrap();
     trial.sql(trial.target(), "shop", r#"alter table "Größe".part_b add constraint no check (false)"#).await;
 
     let failure = trial.until_copy_fails().await;
@@ -286,7 +364,7 @@ async fn a_failed_copy_is_told_and_starts_anew_and_drift_is_named() {
         )
         .await;
     let named: Vec<String> =
-        drift::check(m).await.unwrap().iter().map(|d| format!("{:?} {}", d.change, d.object)).collect();
+        drift::check(m, Side::Source).await.unwrap().iter().map(|d| format!("{:?} {}", d.change, d.object)).collect();
     assert_eq!(named, ["Added table Größe.late", "Changed table Größe.log"]);
     let look = pglogical::sync_progress(m).await.unwrap();
     assert!(!look.ready && look.problems.iter().any(|p| p.contains("Größe.late")), "{look:?}");

@@ -106,7 +106,7 @@ async fn main() {
         "setup" => setup(&m).await,
         "measure" => {
             let measured = switch::measure(&m, direction(&arguments[2]), &traffic).await.unwrap();
-            let limits = Limits::of(&spec.gates.unwrap(), &spec.budgets.unwrap());
+            let limits = Limits::of(direction(&arguments[2]), &spec.gates.unwrap(), &spec.budgets.unwrap());
             println!("{measured:?}\n{:?}", may_switch(&measured, &limits));
         }
         "housekeep" => {
@@ -114,7 +114,11 @@ async fn main() {
         }
         "ahead" => println!("{}", sequences::assert_ahead(&m, direction(&arguments[2])).await.unwrap()),
         word => {
-            let request = SwitchRequest { direction: direction(word), epoch: arguments[2].parse().unwrap() };
+            let request = SwitchRequest {
+                direction: direction(word),
+                epoch: arguments[2].parse().unwrap(),
+                verified_at: Some(std::time::SystemTime::now()),
+            };
             match switch::run(&m, &request, &traffic).await {
                 Ok(record) => println!("{}", serde_json::to_string(&record).unwrap()),
                 Err(failure) => {

@@ -2,7 +2,7 @@
 //! The activities, one short function each.
 
 use changeover_domain::{
-    Failure, Side,
+    Direction, Failure, Side,
     proto::{PreflightReport, Spec, SwitchRecord, VerifyTotals},
 };
 use changeover_postgres::{
@@ -10,7 +10,8 @@ use changeover_postgres::{
 };
 use changeover_traffic::PgBouncer;
 use changeover_workflows::contract::{
-    self, Directed, DriftLook, Evidence, FinalizeInput, HealthLook, RolesDone, SwitchInput, SyncLook, UndoInput,
+    self, Directed, DriftLook, Evidence, FinalizeInput, HealthLook, HousekeepingInput, RolesDone, SwitchInput,
+    SyncLook, UndoInput,
 };
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
@@ -24,7 +25,7 @@ use crate::{
 pub struct Activities;
 
 fn evidence(ctx: &ActivityContext, detail: impl Into<String>) -> Evidence {
-    Evidence { detail: detail.into(), attempt: ctx.info().attempt }
+    Evidence { detail: detail.into(), attempt: ctx.info().attempt, warnings: Vec::new() }
 }
 
 /// How many changes of the schema travel to the workflow.
@@ -78,7 +79,7 @@ impl Activities {
         beating(&ctx, CALM, &doing, async {
             let migration = Migration::resolve(&spec)?;
             // Before the dump: a change between the two would go unseen.
-            drift::baseline(&migration).await?;
+            drift::baseline(&migration, Side::Source).await?;
             let outcome = schema::ensure_before_data(&migration).await?;
             Ok(evidence(
                 &ctx,
@@ -103,11 +104,8 @@ impl Activities {
             warnings.extend(outcome.warnings);
             let refused =
                 if warnings.iter().any(|w| w.starts_with("CO0517")) { "" } else { "; DDL is refused until the end" };
-            let rest = if warnings.is_empty() { String::new() } else { format!("; {}", warnings.join("; ")) };
-            Ok(evidence(
-                &ctx,
-                format!("replication of {} tables to the target has begun{refused}{rest}", outcome.tables),
-            ))
+            let detail = format!("replication of {} tables to the target has begun{refused}", outcome.tables);
+            Ok(warned(evidence(&ctx, detail), warnings))
         })
         .await
     }
@@ -150,11 +148,11 @@ impl Activities {
     }
 
     #[activity(definition = contract::LookForDrift)]
-    pub async fn look_for_drift(ctx: ActivityContext, spec: Spec) -> Result<DriftLook, ActivityError> {
+    pub async fn look_for_drift(ctx: ActivityContext, input: Directed) -> Result<DriftLook, ActivityError> {
         let doing = Doing::default();
         beating(&ctx, CALM, &doing, async {
-            let migration = Migration::resolve(&spec)?;
-            let drift = drift::check(&migration).await?;
+            let migration = Migration::resolve(&input.spec)?;
+            let drift = drift::check(&migration, input.direction.from_side()).await?;
             let changes = drift.iter().take(CHANGES_TOLD).map(tell).collect();
             Ok(DriftLook { changes, total: drift.len() as u64 })
         })
@@ -189,8 +187,8 @@ impl Activities {
         beating(&ctx, CALM, &doing, async {
             let migration = Migration::resolve(&spec)?;
             triggers::quiet_replica_triggers(&migration, Side::Source).await?;
-            pglogical::ensure_reverse(&migration).await?;
-            Ok(evidence(&ctx, "replication target to source runs"))
+            let outcome = pglogical::ensure_reverse(&migration).await?;
+            Ok(warned(evidence(&ctx, "replication target to source runs"), outcome.warnings))
         })
         .await
     }
@@ -199,6 +197,22 @@ impl Activities {
     pub async fn switch(ctx: ActivityContext, input: SwitchInput) -> Result<SwitchRecord, ActivityError> {
         let doing = Doing::default();
         beating_through(&ctx, FAST, &doing, switch_once(&input)).await
+    }
+
+    #[activity(definition = contract::Housekeeping)]
+    pub async fn housekeeping(ctx: ActivityContext, input: HousekeepingInput) -> Result<Evidence, ActivityError> {
+        let doing = Doing::default();
+        beating(&ctx, CALM, &doing, async {
+            let migration = Migration::resolve(&input.spec)?;
+            let traffic = PgBouncer::new(&migration)?;
+            if input.direction == Direction::Forward {
+                drift::baseline(&migration, Side::Target).await?;
+            }
+            switch::housekeeping(&migration, input.direction, input.epoch, &traffic).await?;
+            let closed = input.direction.from_side();
+            Ok(evidence(&ctx, format!("clients are served; the {closed} has no sessions left and follows")))
+        })
+        .await
     }
 
     #[activity(definition = contract::UndoActivity)]
@@ -217,11 +231,17 @@ impl Activities {
         let doing = Doing::default();
         beating_through(&ctx, CALM, &doing, async {
             let migration = Migration::resolve(&input.spec)?;
-            let detail = finalize::run(&migration, input.step).await?;
+            let detail = finalize::run(&migration, input.step, input.source_is_lost).await?;
             Ok(evidence(&ctx, detail))
         })
         .await
     }
+}
+
+/// With warnings: in the words for the audit trail, and apart for status.
+fn warned(evidence: Evidence, warnings: Vec<String>) -> Evidence {
+    let detail = [evidence.detail].into_iter().chain(warnings.iter().cloned()).collect::<Vec<_>>().join("; ");
+    Evidence { detail, warnings, ..evidence }
 }
 
 fn tell(drift: &drift::Drift) -> String {
@@ -236,7 +256,9 @@ fn tell(drift: &drift::Drift) -> String {
 async fn switch_once(input: &SwitchInput) -> Result<SwitchRecord, Failure> {
     let migration = Migration::resolve(&input.spec)?;
     let traffic = PgBouncer::new(&migration)?;
-    let request = switch::SwitchRequest { direction: input.direction, epoch: input.epoch };
+    // What can't be read isn't known, and the gate refuses it.
+    let verified_at = input.verified_at.as_deref().and_then(changeover_domain::from_rfc3339);
+    let request = switch::SwitchRequest { direction: input.direction, epoch: input.epoch, verified_at };
     if input.settle {
         return switch::settle(&migration, &request, &traffic).await;
     }

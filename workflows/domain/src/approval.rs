@@ -27,7 +27,7 @@ pub fn check(approve: &Approve, expected: &Expected<'_>) -> Result<(), Vec<Strin
         reasons.push("it gives no reason".to_owned());
     }
     if approve.kind() == ApprovalKind::Unspecified {
-        reasons.push("it doesn't say what it is for: cutover or finalize".to_owned());
+        reasons.push("it doesn't say what it is for: cutover, rollback or finalize".to_owned());
     } else if approve.kind() != expected.kind && expected.kind != ApprovalKind::Unspecified {
         reasons.push(format!("it is for {}, not for {}", word(approve.kind()), word(expected.kind)));
     }
@@ -49,12 +49,13 @@ pub fn check(approve: &Approve, expected: &Expected<'_>) -> Result<(), Vec<Strin
     if reasons.is_empty() { Ok(()) } else { Err(reasons) }
 }
 
-/// `cutover` or `finalize`.
+/// `cutover`, `rollback` or `finalize`.
 pub fn word(kind: ApprovalKind) -> &'static str {
     match kind {
         ApprovalKind::Unspecified => "nothing",
         ApprovalKind::Cutover => "cutover",
         ApprovalKind::Finalize => "finalize",
+        ApprovalKind::Rollback => "rollback",
     }
 }
 
@@ -96,6 +97,7 @@ mod tests {
     #[case::expired(|a: &mut Approve| a.expires_at = "1970-01-01T00:01:00Z".into(), "expired")]
     #[case::no_expiry(|a: &mut Approve| a.expires_at.clear(), "RFC 3339")]
     #[case::other_purpose(|a: &mut Approve| a.kind = ApprovalKind::Finalize.into(), "finalize")]
+    #[case::rollback(|a: &mut Approve| a.kind = ApprovalKind::Rollback.into(), "rollback")]
     #[case::no_purpose(|a: &mut Approve| a.kind = 0, "what it is for")]
     fn each_flaw_is_named(#[case] spoil: fn(&mut Approve), #[case] word: &str) {
         let mut approve = good();

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::proto;
+use crate::{Direction, proto};
 
 /// What was measured right before a switch. `None` means that it could not be learnt, which never lets a switch pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +35,10 @@ pub struct Measured {
     pub opening_logins: Option<Vec<String>>,
     /// Server logins that poolers have in progress.
     pub pooler_logins: Option<u64>,
+    /// Since when the last comparison of all rows without a difference began, milliseconds.
+    pub verification_age_ms: Option<u64>,
+    /// Tables of the opening side without statistics: they have never been analyzed. The first few.
+    pub unanalyzed: Option<Vec<String>>,
 }
 
 /// The limits that a snapshot is held against.
@@ -46,17 +50,28 @@ pub struct Limits {
     pub max_transaction_age_ms: u64,
     /// See `proto::Gates`.
     pub max_canary_age_ms: u64,
+    /// What holds for a switch to the target only; none for a rollback, which nothing may delay that isn't about losing writes.
+    pub forward: Option<ForwardLimits>,
     /// See `proto::Budgets`; must stay below the server's `deadlock_timeout`, so that the fence is who gives up.
     pub fence_lock_ms: u64,
 }
 
+/// Limits for what a switch to the target asks for beyond a rollback: rows verified of late, statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ForwardLimits {
+    /// See `proto::Gates`.
+    pub max_verification_age_ms: u64,
+}
+
 impl Limits {
     /// The limits of a spec.
-    pub fn of(gates: &proto::Gates, budgets: &proto::Budgets) -> Self {
+    pub fn of(direction: Direction, gates: &proto::Gates, budgets: &proto::Budgets) -> Self {
+        let forward = ForwardLimits { max_verification_age_ms: gates.max_verification_age_ms };
         Self {
             max_lag_bytes: gates.max_lag_bytes,
             max_transaction_age_ms: gates.max_transaction_age_ms,
             max_canary_age_ms: gates.max_canary_age_ms,
+            forward: (direction == Direction::Forward).then_some(forward),
             fence_lock_ms: budgets.fence_lock_ms,
         }
     }
@@ -96,6 +111,10 @@ pub enum Reason {
     OpeningLogins(String),
     /// A pooler is logging in to a server: a pause now would fail its clients.
     PoolerLogins(u64),
+    /// The last comparison of all rows is too old: milliseconds, limit.
+    OldVerification(u64, u64),
+    /// A table of the opening side has no statistics.
+    Unanalyzed(String),
 }
 
 impl Reason {
@@ -138,6 +157,13 @@ impl fmt::Display for Reason {
                 write!(f, "{count} application sessions exist on the side that is to open")
             }
             Reason::OpeningLogins(role) => write!(f, "role {role} may log in on the side that is to open"),
+            Reason::OldVerification(ms, limit) => write!(
+                f,
+                "all rows were last compared {} s ago, the limit (gates.max_verification_age) is {} s",
+                ms / 1_000,
+                limit / 1_000
+            ),
+            Reason::Unanalyzed(table) => write!(f, "{table} has no statistics: run ANALYZE on it"),
             Reason::PoolerLogins(count) => write!(f, "poolers have {count} server logins in progress"),
         }
     }
@@ -171,6 +197,15 @@ pub fn may_switch(measured: &Measured, limits: &Limits) -> Result<Go, Vec<Reason
     judge.most(measured.opening_sessions, 0, "sessions on the opening side", |count, _| Reason::OpeningSessions(count));
     judge.none(measured.opening_logins.as_deref(), "roles on the opening side", Reason::OpeningLogins);
     judge.most(measured.pooler_logins, 0, "the poolers' logins", |count, _| Reason::PoolerLogins(count));
+    if let Some(forward) = limits.forward {
+        judge.most(
+            measured.verification_age_ms,
+            forward.max_verification_age_ms,
+            "when all rows were last compared",
+            Reason::OldVerification,
+        );
+        judge.none(measured.unanalyzed.as_deref(), "the target's statistics", Reason::Unanalyzed);
+    }
     if judge.0.is_empty() { Ok(Go(())) } else { Err(judge.0) }
 }
 
@@ -207,8 +242,13 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    const LIMITS: Limits =
-        Limits { max_lag_bytes: 1000, max_transaction_age_ms: 500, max_canary_age_ms: 300, fence_lock_ms: 400 };
+    const LIMITS: Limits = Limits {
+        max_lag_bytes: 1000,
+        max_transaction_age_ms: 500,
+        max_canary_age_ms: 300,
+        forward: Some(ForwardLimits { max_verification_age_ms: 9_000 }),
+        fence_lock_ms: 400,
+    };
 
     fn quiet() -> Measured {
         Measured {
@@ -225,6 +265,8 @@ mod tests {
             opening_sessions: Some(0),
             opening_logins: Some(vec![]),
             pooler_logins: Some(0),
+            verification_age_ms: Some(9_000),
+            unanalyzed: Some(vec![]),
         }
     }
 
@@ -234,9 +276,9 @@ mod tests {
     }
 
     #[test]
-    fn nothing_known_is_thirteen_reasons() {
+    fn nothing_known_is_fifteen_reasons() {
         let reasons = may_switch(&Measured::default(), &LIMITS).unwrap_err();
-        assert_eq!(reasons.len(), 13);
+        assert_eq!(reasons.len(), 15);
         assert!(reasons.iter().all(|r| matches!(r, Reason::Unknown(_))));
     }
 
@@ -255,6 +297,8 @@ mod tests {
     #[case(|m: &mut Measured| m.opening_sessions = Some(1), Reason::OpeningSessions(1))]
     #[case(|m: &mut Measured| m.opening_logins = Some(vec!["a".into()]), Reason::OpeningLogins("a".into()))]
     #[case(|m: &mut Measured| m.pooler_logins = Some(1), Reason::PoolerLogins(1))]
+    #[case(|m: &mut Measured| m.verification_age_ms = Some(9_001), Reason::OldVerification(9_001, 9_000))]
+    #[case(|m: &mut Measured| m.unanalyzed = Some(vec!["t".into()]), Reason::Unanalyzed("t".into()))]
     fn each_measurement_alone_stops_it(#[case] spoil: fn(&mut Measured), #[case] reason: Reason) {
         let mut measured = quiet();
         spoil(&mut measured);
@@ -276,11 +320,23 @@ mod tests {
     #[case(|m: &mut Measured| m.opening_sessions = None)]
     #[case(|m: &mut Measured| m.opening_logins = None)]
     #[case(|m: &mut Measured| m.pooler_logins = None)]
+    #[case(|m: &mut Measured| m.verification_age_ms = None)]
+    #[case(|m: &mut Measured| m.unanalyzed = None)]
     fn each_unknown_alone_stops_it(#[case] forget: fn(&mut Measured)) {
         let mut measured = quiet();
         forget(&mut measured);
         let reasons = may_switch(&measured, &LIMITS).unwrap_err();
         assert!(matches!(reasons.as_slice(), [Reason::Unknown(_)]), "{reasons:?}");
+    }
+
+    /// What says nothing about losing writes doesn't keep a rollback waiting.
+    #[test]
+    fn a_rollback_asks_for_no_verification_and_no_statistics() {
+        let spec = (proto::Gates { max_verification_age_ms: 1, ..Default::default() }, proto::Budgets::default());
+        assert!(Limits::of(Direction::Forward, &spec.0, &spec.1).forward.is_some());
+        assert_eq!(Limits::of(Direction::Reverse, &spec.0, &spec.1).forward, None);
+        let unknown = Measured { verification_age_ms: None, unanalyzed: None, ..quiet() };
+        assert!(may_switch(&unknown, &Limits { forward: None, ..LIMITS }).is_ok());
     }
 
     #[test]

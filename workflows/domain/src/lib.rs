@@ -28,3 +28,8 @@ pub use names::MigrationId;
 pub fn rfc3339(at: std::time::SystemTime) -> String {
     humantime::format_rfc3339_millis(at).to_string()
 }
+
+/// The time that a text in that form stands for; `None` when it is in another form.
+pub fn from_rfc3339(text: &str) -> Option<std::time::SystemTime> {
+    humantime::parse_rfc3339(text).ok()
+}

@@ -8,6 +8,25 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Failure, proto::VerifyTotals};
+
+/// Whether a run's totals allow to go on.
+///
+/// # Errors
+/// CO0601 when there are differences.
+pub fn may_go_on(totals: &VerifyTotals) -> Result<(), Failure> {
+    if totals.differences == 0 {
+        return Ok(());
+    }
+    let first = totals.examples.join("; ");
+    let message = format!("{} differences between source and target, the first: {first}", totals.differences);
+    Err(Failure::needs_human(
+        "CO0601",
+        message,
+        "find out who wrote on the side that should only receive, mend the rows, then `changeover retry`",
+    ))
+}
+
 /// 128 bits of a row's text: two hashes with different seeds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RowHash(pub i64, pub i64);

@@ -9,7 +9,7 @@ use temporalio_workflow::{
     WorkflowCancellationToken, WorkflowContext, WorkflowTermination, workflows::select,
 };
 
-use super::{Migration, now_of};
+use super::{Migration, now_of, wait::stop_wanted};
 
 /// Why a stage stops before its end.
 pub(super) enum Stop {
@@ -19,6 +19,8 @@ pub(super) enum Stop {
     Abort,
     /// A person said `rollback`.
     Rollback,
+    /// A person said that the source is lost.
+    SourceLost,
     /// Temporal: continue-as-new or eviction.
     Termination(WorkflowTermination),
 }
@@ -51,6 +53,14 @@ impl Limits {
     /// For what may take as long as its stage says.
     pub(super) fn stage(seconds: u64) -> Self {
         Self { timeout: Duration::from_secs(seconds), heartbeat: SILENCE, attempts: 60 }
+    }
+    /// For what follows a switch and is tried again later anyway.
+    pub(super) fn at_leisure() -> Self {
+        Self { timeout: Duration::from_secs(120), heartbeat: SILENCE, attempts: 3 }
+    }
+    /// For a step of finalize: what doesn't pass within some minutes is a person's business.
+    pub(super) fn finalize(seconds: u64) -> Self {
+        Self { timeout: Duration::from_secs(seconds), heartbeat: SILENCE, attempts: 12 }
     }
     /// For the switch: a dead worker is noticed within two seconds.
     pub(super) fn switch(seconds: u64) -> Self {
@@ -92,7 +102,7 @@ where
     result.map_err(|error| failure_of(&name, &error))
 }
 
-/// Calls an activity that an abort or a rollback interrupts: it is cancelled and waited for.
+/// Calls an activity that a person's word interrupts (abort, rollback, the source is lost): it is cancelled and waited for.
 pub(super) async fn call<AD>(
     ctx: &WorkflowContext<Migration>,
     activity: AD,
@@ -108,8 +118,7 @@ where
     let running = ctx.execute_activity(activity, input, limits.options(token.clone(), Duration::from_secs(1)));
     let mut running = std::pin::pin!(running);
     let waiting = WaitConditionOptions::builder().cancellation_token(WorkflowCancellationToken::new()).build();
-    let interrupted =
-        ctx.wait_condition_with_options(|m| m.state.asked.abort.is_some() || m.state.asked.rollback.is_some(), waiting);
+    let interrupted = ctx.wait_condition_with_options(|m| stop_wanted(&m.state), waiting);
     let mut interrupted = std::pin::pin!(interrupted);
     let result = select! {
         result = running => Some(result),
@@ -130,7 +139,11 @@ where
 
 /// Which stop was asked for.
 pub(super) fn stop_asked(ctx: &WorkflowContext<Migration>) -> Stop {
-    if ctx.state(|m| m.state.asked.abort.is_some()) { Stop::Abort } else { Stop::Rollback }
+    ctx.state(|m| match &m.state.asked {
+        asked if asked.abort.is_some() => Stop::Abort,
+        asked if asked.rollback.is_some() => Stop::Rollback,
+        _ => Stop::SourceLost,
+    })
 }
 
 /// Takes the workflow's time into the state.

@@ -34,20 +34,23 @@ impl State {
         let Some(approve) = self.status.approvals.iter().find(|a| a.kind() == kind) else {
             return Err(vec![format!("there is no approval for {}", approval::word(kind))]);
         };
-        let expected = Expected { plan_hash: &self.plan_hash, epoch: self.epoch, kind, now: self.now };
-        approval::check(approve, &expected).map(|()| approve)
+        approval::check(approve, &self.expected(kind)).map(|()| approve)
+    }
+
+    fn expected(&self, kind: ApprovalKind) -> Expected<'_> {
+        Expected { plan_hash: &self.plan_hash, epoch: self.epoch, kind, now: self.now }
     }
 
     /// May this approval be kept?
     pub fn check_approve(&self, approve: &Approve) -> Result<(), Refusal> {
         running(self)?;
         let kind = approve.kind();
-        let expected =
-            Expected { plan_hash: &self.plan_hash, epoch: self.epoch, kind: ApprovalKind::Unspecified, now: self.now };
-        let mut reasons = approval::check(approve, &expected).err().unwrap_or_default();
+        let mut reasons = approval::check(approve, &self.expected(ApprovalKind::Unspecified)).err().unwrap_or_default();
         match (kind, &self.regime) {
             (ApprovalKind::Cutover, Regime::After(_)) => reasons.push("the target serves already".to_owned()),
-            (ApprovalKind::Finalize, Regime::Before(_)) => reasons.push("the source still serves".to_owned()),
+            (ApprovalKind::Finalize | ApprovalKind::Rollback, Regime::Before(_)) => {
+                reasons.push("the source still serves".to_owned())
+            }
             _ => {}
         }
         if reasons.is_empty() {
@@ -83,8 +86,20 @@ impl State {
             (Regime::After(_), StageName::Finalize) => {
                 refuse("CO0806", "finalize has begun: the way back is being removed")
             }
-            _ => Ok(()),
+            _ => self.check_rollback_is_approved(control),
         }
+    }
+
+    /// An approval that comes along counts alone: who sends a bad one isn't served by an older one.
+    fn check_rollback_is_approved(&self, control: &Control) -> Result<(), Refusal> {
+        let checked = match &control.approval {
+            Some(approve) => approval::check(approve, &self.expected(ApprovalKind::Rollback)),
+            None => self.valid_approval(ApprovalKind::Rollback).map(drop),
+        };
+        checked.or_else(|reasons| {
+            let how = format!("changeover rollback {} --approver WHO --reason WHY", self.spec.name);
+            refuse("CO0803", format!("a rollback needs an approval: {}; `{how}` does both at once", reasons.join("; ")))
+        })
     }
 
     /// May the failed stage be tried again?
@@ -117,7 +132,12 @@ impl State {
     pub fn check_finalize(&self, control: &Control) -> Result<(), Refusal> {
         running(self)?;
         named(control)?;
-        if self.stage != StageName::Soak || self.phase() != Phase::Waiting {
+        let now = match (&self.regime, self.stage) {
+            (Regime::After(_), _) if control.source_is_lost => true,
+            (Regime::After(_), StageName::Soak) => self.phase() == Phase::Waiting,
+            _ => false,
+        };
+        if !now {
             return refuse(
                 "CO0810",
                 format!("it can't be finalized now: stage {}, waiting for {}", self.stage.word(), self.waiting()),

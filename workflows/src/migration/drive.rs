@@ -43,7 +43,8 @@ async fn abort_on_cancel(ctx: &WorkflowContext<Migration>) -> Infallible {
     ctx.cancelled().await;
     tick(ctx);
     ctx.state_mut(|m| {
-        let control = Control { actor: "temporal cancel".to_owned(), reason: "the workflow was cancelled".to_owned() };
+        let (actor, reason) = ("temporal cancel".to_owned(), "the workflow was cancelled".to_owned());
+        let control = Control { actor, reason, ..Control::default() };
         match m.state.check_abort(&control) {
             Ok(()) => {
                 m.state.record(&control.actor, "abort", control.reason.clone());
@@ -63,6 +64,7 @@ async fn drive_stages(ctx: &WorkflowContext<Migration>) -> WorkflowResult<Migrat
             Err(Stop::Termination(termination)) => return Err(termination),
             Err(Stop::Abort) => unwind::unwind(ctx).await,
             Err(Stop::Rollback) => serving::roll_back(ctx).await,
+            Err(Stop::SourceLost) => serving::give_up_source(ctx),
             Err(Stop::Failed(failure)) => after_failure(ctx, &failure).await,
         };
         match step {
@@ -76,6 +78,7 @@ async fn one_stage(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
     hold_while_paused(ctx).await?;
     let stage = ctx.state(|m| m.state.stage);
     ctx.state_mut(|m| m.state.begin(stage));
+    serving::tidy(ctx).await?;
     match stage {
         StageName::Preflight => stages::preflight(ctx).await,
         StageName::Roles => stages::roles(ctx).await,
@@ -116,7 +119,7 @@ async fn after_failure(ctx: &WorkflowContext<Migration>, failure: &Failure) -> S
     park(ctx, failure).await
 }
 
-/// Parks until a person says retry, abort or rollback.
+/// Parks until a person says retry, abort, rollback, or that the source is lost.
 pub(super) async fn park(ctx: &WorkflowContext<Migration>, failure: &Failure) -> Step {
     ctx.state_mut(|m| {
         m.state.asked.retry = None;
@@ -136,6 +139,9 @@ pub(super) async fn park(ctx: &WorkflowContext<Migration>, failure: &Failure) ->
     }
     if ctx.state(|m| m.state.asked.rollback.is_some()) {
         return Box::pin(serving::roll_back(ctx)).await;
+    }
+    if ctx.state(|m| m.state.source_given_up()) {
+        return serving::give_up_source(ctx);
     }
     ctx.state_mut(|m| {
         m.state.asked.retry = None;

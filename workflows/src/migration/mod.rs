@@ -227,11 +227,15 @@ impl Migration {
     }
 
     /// Takes a validated control in.
-    fn ask(&mut self, now: Option<SystemTime>, verb: &str, control: Control) -> Result<Accepted, Refusal> {
+    fn ask(&mut self, now: Option<SystemTime>, verb: &str, mut control: Control) -> Result<Accepted, Refusal> {
         self.tick(now);
         // Again, by the clock: a validator can't see the time, and an approval may have expired.
         self.check(verb, &control)?;
-        self.state.record(&control.actor.clone(), verb, control.reason.clone());
+        if let Some(approve) = control.approval.take() {
+            self.state.approve(approve);
+        }
+        let lost = if control.source_is_lost { "the source is lost: " } else { "" };
+        self.state.record(&control.actor, verb, format!("{lost}{}", control.reason));
         let asked = &mut self.state.asked;
         match verb {
             "cutover" => asked.cutover = Some(control),

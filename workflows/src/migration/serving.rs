@@ -12,13 +12,16 @@ use temporalio_workflow::WorkflowContext;
 
 use super::{
     Migration,
-    call::{Limits, Stop, call_through, stop_asked},
+    call::{Limits, Stop, call, call_through, stop_asked},
     drive::{Step, park},
     stages::{compare, look_at_links, park_on_drift, patience, poll_interval, problems, spec},
-    state::State,
+    state::{ITSELF, State},
     wait::{between_looks, continue_when_long, pause, stop_wanted},
 };
-use crate::contract::{FINALIZE_STEPS, Finalize, FinalizeInput, Switch, SwitchInput};
+use crate::contract::{
+    Directed, FINALIZE_STEPS, Finalize, FinalizeInput, Housekeeping, HousekeepingInput, LookForDrift, Switch,
+    SwitchInput,
+};
 
 /// Waits for an approval and the command, and watches meanwhile.
 pub(super) async fn approval(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
@@ -26,11 +29,13 @@ pub(super) async fn approval(ctx: &WorkflowContext<Migration>) -> Result<Step, S
     let every = poll_interval(ctx).max(Duration::from_secs(1)) * 5;
     let mut troubled = 0;
     loop {
+        compare_again_when_old(ctx).await?;
         ctx.state_mut(|m| say_what_is_missing(&mut m.state));
         pause(ctx, every, |s| stop_wanted(s) || s.asked.cutover.is_some()).await;
         if ctx.state(|m| stop_wanted(&m.state)) {
             return Err(stop_asked(ctx));
         }
+        tidy(ctx).await?;
         if ctx.state(|m| m.state.asked.cutover.is_some()) {
             ctx.state_mut(|m| m.state.done(StageName::Approval, "approved, and told to cut over"));
             return Ok(Step::To(StageName::Switch));
@@ -41,6 +46,17 @@ pub(super) async fn approval(ctx: &WorkflowContext<Migration>) -> Result<Step, S
         park_on_drift(ctx).await?;
         continue_when_long(ctx)?;
     }
+}
+
+/// The gate refuses a comparison that is too old, so that whoever says `cutover` then doesn't have to wait for a new one.
+async fn compare_again_when_old(ctx: &WorkflowContext<Migration>) -> Result<(), Stop> {
+    if ctx.state(|m| m.state.verification_is_old()) {
+        let doing = "comparing every row again: the last comparison is older than gates.max_verification_age";
+        ctx.state_mut(|m| m.state.set(Phase::Running, doing, "", ""));
+        let evidence = compare(ctx, Direction::Forward).await?;
+        ctx.state_mut(|m| m.state.record(ITSELF, "verified_again", evidence));
+    }
+    Ok(())
 }
 
 fn say_what_is_missing(state: &mut State) {
@@ -81,7 +97,8 @@ async fn attempts(ctx: &WorkflowContext<Migration>, direction: Direction) -> Res
             m.state.status.doing = format!("switching {direction}, attempt {attempt} of {most}");
             m.state.epoch
         });
-        let input = SwitchInput { spec: spec(ctx), direction, epoch, settle: false };
+        let verified_at = ctx.state(|m| m.state.verified_at.map(super::state::time));
+        let input = SwitchInput { spec: spec(ctx), direction, epoch, settle: false, verified_at };
         let limits = Limits::switch(StageName::Switch.row().timeout_seconds);
         let mut record = match call_through(ctx, Switch, input, limits).await {
             Ok(record) => record,
@@ -110,7 +127,7 @@ async fn attempts(ctx: &WorkflowContext<Migration>, direction: Direction) -> Res
 /// side after all, the way goes on from there, whatever was asked for.
 pub(super) async fn settle(ctx: &WorkflowContext<Migration>) -> Result<Option<Step>, Failure> {
     let Some((direction, epoch)) = ctx.state(|m| m.state.unsettled) else { return Ok(None) };
-    let input = SwitchInput { spec: spec(ctx), direction, epoch, settle: true };
+    let input = SwitchInput { spec: spec(ctx), direction, epoch, settle: true, verified_at: None };
     let record = call_through(ctx, Switch, input, Limits::switch(StageName::Switch.row().timeout_seconds)).await?;
     let opened = record.outcome == "open";
     Ok(ctx.state_mut(|m| {
@@ -133,6 +150,57 @@ pub(super) async fn settle(ctx: &WorkflowContext<Migration>) -> Result<Option<St
     }))
 }
 
+/// What warnings about what follows a switch are filed under.
+const HOUSEKEEPING: &str = "housekeeping";
+/// The same for changes of the schema seen while the target serves.
+const DRIFT: &str = "schema of the target";
+
+/// Tidies up after the last switch, where that is still to be done. A failure is shown and tried again at the next look: traffic
+/// and the run have nothing to do with it.
+pub(super) async fn tidy(ctx: &WorkflowContext<Migration>) -> Result<(), Stop> {
+    let due = ctx.state(|m| m.state.untidied.filter(|_| !m.state.source_lost));
+    let Some((direction, epoch)) = due else { return Ok(()) };
+    let input = HousekeepingInput { spec: spec(ctx), direction, epoch };
+    match call(ctx, Housekeeping, input, Limits::at_leisure()).await {
+        Ok(evidence) => ctx.state_mut(|m| {
+            m.state.untidied = None;
+            m.state.warn_about(HOUSEKEEPING, &[]);
+            m.state.record(ITSELF, "tidied", evidence.detail);
+        }),
+        Err(Stop::Failed(failure)) => ctx.state_mut(|m| {
+            let warning = format!("{} after the switch: {}; it is tried again", failure.code, failure.message);
+            m.state.warn_about(HOUSEKEEPING, &[warning]);
+        }),
+        Err(stop) => return Err(stop),
+    }
+    Ok(())
+}
+
+/// A change of the serving target's schema isn't on the source: a rollback would miss it. That is said, and stops nothing.
+async fn note_drift(ctx: &WorkflowContext<Migration>) -> Result<(), Stop> {
+    let input = Directed { spec: spec(ctx), direction: Direction::Reverse };
+    let warnings = match call(ctx, LookForDrift, input, Limits::at_leisure()).await {
+        Ok(look) if look.total == 0 => Vec::new(),
+        Ok(look) => {
+            let first = look.changes.join("; ");
+            vec![format!(
+                "CO0817 the target's schema has changed since the switch ({} changes), the source doesn't have that: {first}",
+                look.total
+            )]
+        }
+        Err(Stop::Failed(failure)) => vec![format!("{} {}", failure.code, failure.message)],
+        Err(stop) => return Err(stop),
+    };
+    ctx.state_mut(|m| {
+        let news = !warnings.is_empty() && m.state.status.warnings.iter().all(|finding| finding.object != DRIFT);
+        m.state.warn_about(DRIFT, &warnings);
+        if news {
+            m.state.record(ITSELF, "schema_changed", warnings.join("; "));
+        }
+    });
+    Ok(())
+}
+
 /// Where `retry` goes on: a switch that was not done needs a new approval, since the epoch has moved.
 pub(super) fn stage_to_retry(state: &State) -> StageName {
     match (&state.regime, state.stage) {
@@ -140,6 +208,9 @@ pub(super) fn stage_to_retry(state: &State) -> StageName {
         (_, stage) => stage,
     }
 }
+
+/// Every how many looks of the soak the target's catalog is compared.
+const LOOKS_PER_DRIFT: u32 = 5;
 
 /// Watches the target, compares every row once more, and waits for a person to end it.
 pub(super) async fn soak(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
@@ -150,10 +221,15 @@ pub(super) async fn soak(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop>
         m.state.soak_until.get_or_insert(until);
         m.state.asked.finalize = None;
     });
-    let mut troubled = 0;
+    let (mut troubled, mut looks) = (0, 0_u32);
     loop {
         let links = look_at_links(ctx, Direction::Reverse).await?;
         troubled = patience("CO0816", "reverse replication", &problems(&links), troubled)?;
+        tidy(ctx).await?;
+        if looks.is_multiple_of(LOOKS_PER_DRIFT) && ctx.state(|m| m.state.untidied.is_none()) {
+            note_drift(ctx).await?;
+        }
+        looks = looks.wrapping_add(1);
         if !ctx.state(|m| m.state.soak_verified) {
             compare(ctx, Direction::Reverse).await?;
             ctx.state_mut(|m| m.state.soak_verified = true);
@@ -173,7 +249,7 @@ fn say_how_the_soak_goes(state: &mut State) -> bool {
     let until = state.soak_until.unwrap_or(state.now);
     if state.now < until {
         let waiting = format!("the soak to end at {}", super::state::time(until));
-        let next = format!("changeover rollback {name}   (if the target disappoints)");
+        let next = format!("changeover rollback {name} --approver WHO --reason WHY   (if the target disappoints)");
         state.set(Phase::Running, "soaking: the target serves, the source follows", &waiting, &next);
         return false;
     }
@@ -183,7 +259,9 @@ fn say_how_the_soak_goes(state: &mut State) -> bool {
     } else {
         (
             "a person: approval to finalize",
-            format!("changeover approve {name} --for finalize   (or: changeover rollback {name})"),
+            format!(
+                "changeover approve {name} --for finalize   (or: changeover rollback {name} --approver WHO --reason WHY)"
+            ),
         )
     };
     state.set(Phase::Waiting, "soaked: the target serves, the source follows", waiting, &next);
@@ -205,13 +283,45 @@ pub(super) async fn roll_back(ctx: &WorkflowContext<Migration>) -> Step {
     }
 }
 
+/// A person has said that the source is gone: finalize begins with what is left, whatever stage it was in.
+pub(super) fn give_up_source(ctx: &WorkflowContext<Migration>) -> Step {
+    ctx.state_mut(|m| {
+        m.state.asked.finalize = None;
+        m.state.source_lost = true;
+        m.state.done(StageName::Soak, "ended: the source is lost");
+    });
+    Step::To(StageName::Finalize)
+}
+
+/// The code of a finalize that was told that the source is lost, and found it alive.
+const NOT_LOST: &str = "CO0730";
+
+/// The source lives, so nothing was taken down without it. A soak that was ended for it goes on at `retry`, with its way back.
+fn take_lost_source_back(state: &mut State) {
+    state.source_lost = false;
+    if !state.taken_down {
+        state.reopen(&[StageName::Soak, StageName::Finalize]);
+        state.stage = StageName::Soak;
+    }
+}
+
 /// Removes everything but the data, step by step.
 pub(super) async fn finalize(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
     let mut told = Vec::new();
     for step in FINALIZE_STEPS {
-        let input = FinalizeInput { spec: spec(ctx), step };
-        let evidence =
-            call_through(ctx, Finalize, input, Limits::stage(StageName::Finalize.row().timeout_seconds)).await?;
+        let input = FinalizeInput { spec: spec(ctx), step, source_is_lost: ctx.state(|m| m.state.source_lost) };
+        let limits = Limits::finalize(StageName::Finalize.row().timeout_seconds);
+        if !input.source_is_lost {
+            ctx.state_mut(|m| m.state.taken_down = true);
+        }
+        let evidence = match call_through(ctx, Finalize, input, limits).await {
+            Err(failure) if failure.code == NOT_LOST => {
+                ctx.state_mut(|m| take_lost_source_back(&mut m.state));
+                return Err(failure.into());
+            }
+            done => done?,
+        };
+        ctx.state_mut(|m| m.state.taken_down = true);
         ctx.state_mut(|m| m.state.record(super::state::ITSELF, "finalized", evidence.detail.clone()));
         told.push(evidence.detail);
     }

@@ -19,7 +19,7 @@ use super::{
     wait::between_looks,
 };
 use crate::contract::{
-    Directed, EnsureForward, EnsureHome, EnsureReverse, EnsureRoles, EnsureSchema, FinishSchema, LookAtLinks,
+    Directed, EnsureForward, EnsureHome, EnsureReverse, EnsureRoles, EnsureSchema, Evidence, FinishSchema, LookAtLinks,
     LookAtSync, LookForDrift, Preflight, Verify,
 };
 
@@ -96,7 +96,8 @@ pub(super) async fn copy(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop>
     }
     push(ctx, Undo::RemoveEngine);
     push(ctx, Undo::RemoveReplication { direction: Direction::Forward });
-    call(ctx, EnsureForward, spec(ctx), limits(ctx)).await?;
+    let evidence = call(ctx, EnsureForward, spec(ctx), limits(ctx)).await?;
+    note_warnings(ctx, Direction::Forward, &evidence);
     let interval = poll_interval(ctx);
     let mut troubled = 0;
     loop {
@@ -139,21 +140,31 @@ pub(super) async fn verify(ctx: &WorkflowContext<Migration>) -> Result<Step, Sto
 pub(super) async fn reverse(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
     push(ctx, Undo::RestoreTriggers { side: Side::Source });
     push(ctx, Undo::RemoveReplication { direction: Direction::Reverse });
-    call(ctx, EnsureReverse, spec(ctx), limits(ctx)).await?;
+    let begun = call(ctx, EnsureReverse, spec(ctx), limits(ctx)).await?;
+    note_warnings(ctx, Direction::Reverse, &begun);
     let evidence = wait_for_links(ctx, Direction::Reverse).await?;
-    done(ctx, evidence)
+    done(ctx, format!("{}; {evidence}", begun.detail))
+}
+
+/// What the engine warns of stands in status until the end, and in the audit trail.
+fn note_warnings(ctx: &WorkflowContext<Migration>, direction: Direction, evidence: &Evidence) {
+    ctx.state_mut(|m| {
+        m.state.warn_about(&format!("{direction} replication"), &evidence.warnings);
+        m.state.record(super::state::ITSELF, "replication_begun", evidence.detail.clone());
+    });
 }
 
 /// Compares every row, the serving side being where `direction` comes from. A difference parks.
 pub(super) async fn compare(ctx: &WorkflowContext<Migration>, direction: Direction) -> Result<String, Stop> {
     let input = Directed { spec: spec(ctx), direction };
-    let totals = call(ctx, Verify, input, Limits::stage(StageName::Verify.row().timeout_seconds)).await?;
-    ctx.state_mut(|m| m.state.status.verified = Some(totals.clone()));
-    if totals.differences > 0 {
-        let message = format!("{} rows differ, the first: {}", totals.differences, totals.examples.join("; "));
-        let remedy = "find out who wrote on the side that doesn't serve, mend the rows, then `changeover retry`";
-        return Err(Failure::needs_human("CO0815", message, remedy).into());
-    }
+    let began = ctx.state(|m| m.state.now);
+    let mut totals = call(ctx, Verify, input, Limits::stage(StageName::Verify.row().timeout_seconds)).await?;
+    totals.began_at = super::state::time(began);
+    ctx.state_mut(|m| {
+        m.state.verified_at = (totals.differences == 0).then_some(began);
+        m.state.status.verified = Some(totals.clone());
+    });
+    changeover_domain::verify::may_go_on(&totals)?;
     Ok(format!(
         "{} rows of {} tables compared, {} keys looked at again, no difference",
         totals.rows, totals.tables, totals.rechecked_keys
@@ -208,7 +219,8 @@ pub(super) fn patience(code: &str, what: &str, problems: &[String], troubled: u3
 
 /// DDL on the serving side is seen and parks the run.
 pub(super) async fn park_on_drift(ctx: &WorkflowContext<Migration>) -> Result<(), Stop> {
-    let look = call(ctx, LookForDrift, spec(ctx), Limits::short()).await?;
+    let input = Directed { spec: spec(ctx), direction: Direction::Forward };
+    let look = call(ctx, LookForDrift, input, Limits::short()).await?;
     if look.total == 0 {
         return Ok(());
     }

@@ -1,12 +1,13 @@
 //! A migration's state: what status shows, what continue-as-new carries. Everything in here is data and pure.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use changeover_domain::{
     Direction, Failure,
     progress::Rate,
     proto::{
-        Approve, AuditEvent, Control, History, Spec, StageState, StageStatus, State as Phase, Status, SwitchRecord,
+        Approve, AuditEvent, Control, Finding, History, Severity, Spec, StageState, StageStatus, State as Phase,
+        Status, SwitchRecord,
     },
     stage::{STAGES, StageName},
     undo::Regime,
@@ -45,6 +46,18 @@ pub struct State {
     pub soak_until: Option<SystemTime>,
     /// The soak has compared every row.
     pub soak_verified: bool,
+    /// When the last comparison of all rows began, if it found no difference and nothing has made it worthless since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified_at: Option<SystemTime>,
+    /// The switch after which nobody has tidied up yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub untidied: Option<(Direction, u64)>,
+    /// A person has said that the source is gone for good.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub source_lost: bool,
+    /// Finalize has begun to take things down: there is no way back to the soak.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub taken_down: bool,
     /// An attempt to switch whose activity failed: nobody knows yet which side serves. Settled before anything else is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsettled: Option<(Direction, u64)>,
@@ -100,6 +113,10 @@ impl State {
             asked: Asked::default(),
             soak_until: None,
             soak_verified: false,
+            verified_at: None,
+            untidied: None,
+            source_lost: false,
+            taken_down: false,
             unsettled: None,
             ended: false,
         }
@@ -174,7 +191,9 @@ impl State {
         let name = self.spec.name.clone();
         let next = match self.regime {
             Regime::Before(_) => format!("changeover retry {name}   (or: changeover abort {name})"),
-            Regime::After(_) => format!("changeover retry {name}   (or: changeover rollback {name})"),
+            Regime::After(_) => {
+                format!("changeover retry {name}   (or: changeover rollback {name} --approver WHO --reason WHY)")
+            }
         };
         self.set(Phase::Parked, "stopped", &format!("a person: {}", failure.remedy), &next);
         self.record(ITSELF, "parked", failure.to_string());
@@ -191,6 +210,33 @@ impl State {
         }
     }
 
+    /// Sets the warnings about one thing; those about others stay. Each is a code, a space and the words.
+    pub fn warn_about(&mut self, what: &str, warnings: &[String]) {
+        self.status.warnings.retain(|finding| finding.object != what);
+        self.status.warnings.extend(warnings.iter().map(|warning| {
+            let (code, message) = warning.split_once(' ').unwrap_or(("", warning));
+            Finding {
+                code: code.to_owned(),
+                severity: Severity::Warning.into(),
+                object: what.to_owned(),
+                message: message.to_owned(),
+                ..Finding::default()
+            }
+        }));
+    }
+
+    /// A person has said that the source is gone, and nobody has acted on it yet.
+    pub fn source_given_up(&self) -> bool {
+        self.asked.finalize.as_ref().is_some_and(|control| control.source_is_lost)
+    }
+
+    /// The last comparison of all rows is older than the switch allows, or there is none.
+    pub fn verification_is_old(&self) -> bool {
+        let limit = self.spec.gates.map_or(0, |gates| gates.max_verification_age_ms);
+        let age = self.verified_at.map(|at| self.now.duration_since(at).unwrap_or_default());
+        age.is_none_or(|age| limit > 0 && age >= Duration::from_millis(limit))
+    }
+
     /// Marks the stages that an abort has undone.
     pub fn undone(&mut self) {
         for row in &mut self.status.stages {
@@ -200,15 +246,23 @@ impl State {
         }
     }
 
-    /// Puts the stages from `from` on back to pending, for a second way to the switch after a rollback.
-    pub fn reopen_from(&mut self, from: StageName) {
-        for row in self.status.stages.iter_mut().skip(from as usize) {
+    /// Puts stages back to pending.
+    pub fn reopen(&mut self, stages: &[StageName]) {
+        for stage in stages {
+            let row = self.row(*stage);
             row.state = StageState::Pending.into();
             row.ended_at.clear();
             row.evidence.clear();
         }
+    }
+
+    /// Puts the stages from `from` on back to pending, for a second way to the switch after a rollback.
+    pub fn reopen_from(&mut self, from: StageName) {
+        let stages: Vec<StageName> = STAGES.iter().map(|row| row.name).skip(from as usize).collect();
+        self.reopen(&stages);
         self.soak_until = None;
         self.soak_verified = false;
+        self.verified_at = None;
         self.status.approvals.clear();
         self.asked = Asked { abort: self.asked.abort.take(), ..Asked::default() };
     }
@@ -240,7 +294,7 @@ impl State {
 
     /// A switch or rollback has ended, one way or the other.
     pub fn switched(&mut self, direction: Direction, record: SwitchRecord) {
-        let opened = record.outcome == "open";
+        let (opened, epoch) = (record.outcome == "open", record.epoch);
         let detail = format!(
             "{} epoch {}: {} after {} attempts, writes waited {:.1} ms {}",
             record.direction,
@@ -254,6 +308,7 @@ impl State {
         self.status.switches.push(record);
         if opened {
             self.regime = std::mem::take(&mut self.regime).opened(direction);
+            self.untidied = Some((direction, epoch));
         }
     }
 }

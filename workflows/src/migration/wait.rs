@@ -42,7 +42,7 @@ pub(super) async fn pause(ctx: &WorkflowContext<Migration>, time: Duration, wake
 
 /// True when a person wants the way through the stages to stop.
 pub(super) fn stop_wanted(state: &State) -> bool {
-    state.asked.abort.is_some() || state.asked.rollback.is_some()
+    state.asked.abort.is_some() || state.asked.rollback.is_some() || state.source_given_up()
 }
 
 /// Between two looks of a polling stage: sleeps, honours stops, and continues as new when the history has grown.

@@ -12,16 +12,17 @@ use std::{
 };
 
 use changeover_domain::{
-    Failure,
+    Direction, Failure,
     proto::{
-        ApprovalKind, Approve, Budgets, Control, Database, Finding, LinkHealth, PreflightReport, Progress, Replication,
-        Severity, Soak, Spec, State, Status, SwitchRecord, VerifyTotals,
+        ApprovalKind, Approve, Budgets, Control, Database, Finding, Gates, LinkHealth, PreflightReport, Progress,
+        Replication, Severity, Soak, Spec, State, Status, SwitchRecord, VerifyTotals,
     },
 };
 use changeover_workflows::{
     Migration, MigrationInput, TASK_QUEUE,
     contract::{
-        self, Directed, DriftLook, Evidence, FinalizeInput, HealthLook, RolesDone, SwitchInput, SyncLook, UndoInput,
+        self, Directed, DriftLook, Evidence, FinalizeInput, HealthLook, HousekeepingInput, RolesDone, SwitchInput,
+        SyncLook, UndoInput,
     },
 };
 use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions, WorkflowHandle, WorkflowStartOptions};
@@ -87,10 +88,14 @@ impl Server {
 pub struct Script {
     pub failures: Mutex<BTreeMap<String, Vec<Failure>>>,
     pub switches: Mutex<Vec<String>>,
+    /// What the attempts were told of the last comparison.
+    pub verified_at: Mutex<Vec<Option<String>>>,
     pub calls: Mutex<Vec<String>>,
     pub blockers: Mutex<u32>,
     pub differences: Mutex<u64>,
     pub drift: Mutex<u64>,
+    pub drift_of_target: Mutex<u64>,
+    pub warnings: Mutex<Vec<String>>,
     pub looks_until_ready: Mutex<u32>,
 }
 
@@ -131,7 +136,7 @@ impl Script {
 pub struct Fakes(pub Arc<Script>);
 
 fn evidence() -> Evidence {
-    Evidence { detail: "fake".into(), attempt: 1 }
+    Evidence { detail: "fake".into(), attempt: 1, warnings: vec![] }
 }
 
 #[activities]
@@ -167,7 +172,8 @@ impl Fakes {
         _ctx: ActivityContext,
         _spec: Spec,
     ) -> Result<Evidence, ActivityError> {
-        self.0.enter("ensure_forward", "").map(|()| evidence())
+        self.0.enter("ensure_forward", "")?;
+        Ok(Evidence { warnings: self.0.warnings.lock().unwrap().clone(), ..evidence() })
     }
     #[activity(definition = contract::LookAtSync)]
     pub async fn look_at_sync(self: Arc<Self>, _ctx: ActivityContext, _spec: Spec) -> Result<SyncLook, ActivityError> {
@@ -200,10 +206,11 @@ impl Fakes {
     pub async fn look_for_drift(
         self: Arc<Self>,
         _ctx: ActivityContext,
-        _spec: Spec,
+        input: Directed,
     ) -> Result<DriftLook, ActivityError> {
-        self.0.enter("look_for_drift", "")?;
-        Ok(DriftLook { changes: vec![], total: *self.0.drift.lock().unwrap() })
+        self.0.enter("look_for_drift", input.direction.word())?;
+        let drift = if input.direction == Direction::Forward { &self.0.drift } else { &self.0.drift_of_target };
+        Ok(DriftLook { changes: vec![], total: *drift.lock().unwrap() })
     }
     #[activity(definition = contract::Verify)]
     pub async fn verify(
@@ -220,7 +227,8 @@ impl Fakes {
         _ctx: ActivityContext,
         _spec: Spec,
     ) -> Result<Evidence, ActivityError> {
-        self.0.enter("ensure_reverse", "").map(|()| evidence())
+        self.0.enter("ensure_reverse", "")?;
+        Ok(Evidence { warnings: self.0.warnings.lock().unwrap().clone(), ..evidence() })
     }
     #[activity(definition = contract::Switch)]
     pub async fn switch(
@@ -230,9 +238,18 @@ impl Fakes {
     ) -> Result<SwitchRecord, ActivityError> {
         let settle = if input.settle { " settle" } else { "" };
         self.0.enter("switch", &format!("{} {}{settle}", input.direction, input.epoch))?;
+        self.0.verified_at.lock().unwrap().push(input.verified_at);
         let mut queued = self.0.switches.lock().unwrap();
         let outcome = if queued.is_empty() { "open".to_owned() } else { queued.remove(0) };
         Ok(SwitchRecord { epoch: input.epoch, outcome, refusal: "a fake one".into(), ..SwitchRecord::default() })
+    }
+    #[activity(definition = contract::Housekeeping)]
+    pub async fn housekeeping(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        input: HousekeepingInput,
+    ) -> Result<Evidence, ActivityError> {
+        self.0.enter("housekeeping", &format!("{} {}", input.direction, input.epoch)).map(|()| evidence())
     }
     #[activity(definition = contract::UndoActivity)]
     pub async fn undo(self: Arc<Self>, _ctx: ActivityContext, input: UndoInput) -> Result<Evidence, ActivityError> {
@@ -244,7 +261,8 @@ impl Fakes {
         _ctx: ActivityContext,
         input: FinalizeInput,
     ) -> Result<Evidence, ActivityError> {
-        self.0.enter("finalize", &format!("{:?}", input.step)).map(|()| evidence())
+        let lost = if input.source_is_lost { " without the source" } else { "" };
+        self.0.enter("finalize", &format!("{:?}{lost}", input.step)).map(|()| evidence())
     }
 }
 
@@ -304,6 +322,7 @@ pub fn spec() -> Spec {
         replication: Some(Replication { poll_ms: 500, ..Replication::default() }),
         budgets: Some(Budgets { switch_attempts: 3, switch_backoff_ms: 100, ..Budgets::default() }),
         soak: Some(Soak { duration_ms: 100, poll_ms: 500 }),
+        gates: Some(Gates { max_verification_age_ms: 86_400_000, ..Gates::default() }),
         ..Spec::default()
     }
 }
@@ -311,14 +330,25 @@ pub fn spec() -> Spec {
 impl Run {
     /// Starts a migration with a script.
     pub async fn start(script: Script) -> Self {
+        Self::start_with(spec(), script).await
+    }
+
+    /// The same with a spec of the test's own.
+    pub async fn start_with(spec: Spec, script: Script) -> Self {
         let (server, script) = (Server::start().await, Arc::new(script));
         let worker = FakeWorker::start(&server, &script).await;
-        let input = MigrationInput { spec: spec(), plan_hash: "hash".into(), carried: None };
+        let input = MigrationInput { spec, plan_hash: "hash".into(), carried: None };
         let options = WorkflowStartOptions::new(TASK_QUEUE, "changeover/migration/fake").build();
         let client = server.client().await;
         client.start_workflow(Migration::run, input, options).await.unwrap();
         let handle = client.get_workflow_handle::<Migration>("changeover/migration/fake");
         Self { script, handle, _worker: worker, _server: server }
+    }
+
+    /// The audit trail as `actor event: detail`.
+    pub async fn audit(&self) -> Vec<String> {
+        let history = self.handle.query(Migration::history, (), Default::default()).await.unwrap();
+        history.events.into_iter().map(|e| format!("{} {}: {}", e.actor, e.event, e.detail)).collect()
     }
 
     pub async fn status(&self) -> Status {
@@ -366,9 +396,14 @@ impl Run {
             .map(drop)
             .map_err(|e| format!("{e:?}"))
     }
+    /// With its approval in the same breath.
     pub async fn rollback(&self) -> Result<(), String> {
+        let epoch = self.status().await.epoch;
+        self.rollback_with(Some(approval(ApprovalKind::Rollback, epoch))).await
+    }
+    pub async fn rollback_with(&self, approval: Option<Approve>) -> Result<(), String> {
         self.handle
-            .execute_update(Migration::rollback, control(), Default::default())
+            .execute_update(Migration::rollback, Control { approval, ..control() }, Default::default())
             .await
             .map(drop)
             .map_err(|e| format!("{e:?}"))
@@ -388,8 +423,11 @@ impl Run {
             .map_err(|e| format!("{e:?}"))
     }
     pub async fn finalize(&self) -> Result<(), String> {
+        self.finalize_with(control()).await
+    }
+    pub async fn finalize_with(&self, control: Control) -> Result<(), String> {
         self.handle
-            .execute_update(Migration::finalize, control(), Default::default())
+            .execute_update(Migration::finalize, control, Default::default())
             .await
             .map(drop)
             .map_err(|e| format!("{e:?}"))
@@ -411,7 +449,7 @@ impl Run {
 }
 
 pub fn control() -> Control {
-    Control { actor: "ada".into(), reason: "test".into() }
+    Control { actor: "ada".into(), reason: "test".into(), ..Control::default() }
 }
 
 pub fn approval(kind: ApprovalKind, epoch: u64) -> Approve {

@@ -50,7 +50,7 @@ async fn once(arguments: &Arguments) -> Result<SwitchRecord, Failure> {
     };
     let migration = Migration::resolve(&spec)?;
     let traffic = PgBouncer::new(&migration)?;
-    let request = SwitchRequest { direction, epoch: arguments.epoch };
+    let request = SwitchRequest { direction, epoch: arguments.epoch, verified_at: Some(std::time::SystemTime::now()) };
     match arguments.verb {
         Verb::Run => switch::run(&migration, &request, &traffic).await,
         Verb::Settle => switch::settle(&migration, &request, &traffic).await,

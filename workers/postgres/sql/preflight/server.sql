@@ -30,7 +30,7 @@ select pg_catalog.jsonb_build_object(
              'max_replication_slots', 'max_wal_senders', 'max_worker_processes', 'max_parallel_workers',
              'max_connections', 'superuser_reserved_connections', 'max_prepared_transactions', 'max_locks_per_transaction',
              'wal_sender_timeout', 'max_slot_wal_keep_size', 'password_encryption', 'fsync', 'full_page_writes',
-             'idle_session_timeout', 'default_transaction_read_only', 'pglogical.conflict_resolution', 'pglogical.use_spi', 'session_replication_role'])
+             'log_error_verbosity', 'idle_session_timeout', 'default_transaction_read_only', 'pglogical.conflict_resolution', 'pglogical.use_spi', 'session_replication_role'])
     ),
     'login', (
         select pg_catalog.jsonb_build_object(

@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 pub use health::health;
 pub(crate) use left::{memberships_left, nodes_left};
 pub use progress::{SyncProgress, sync_progress};
-pub use remove::{remove, remove_all};
+pub use remove::{remove, remove_all, remove_on_target};
 pub use reset::reset_forward;
 pub use unstick::unstick;
 

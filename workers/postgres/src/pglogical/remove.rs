@@ -42,6 +42,25 @@ pub async fn remove_all(migration: &Migration) -> Result<(), Failure> {
     grants::remove(migration).await
 }
 
+/// Makes sure that nothing of replication is left on the target, with a source that is lost: subscription and origins of the way
+/// there, slots of the way back, sets, node, and the extension where we made it.
+pub async fn remove_on_target(migration: &Migration) -> Result<(), Failure> {
+    first_failure(
+        join_all(migration.databases().iter().map(async |database| {
+            let session = migration.target.open(&database.name, "remove").await?;
+            let forward = remove_subscription(migration, Direction::Forward, &session, None).await?;
+            for slot in forward.into_iter().chain(remembered(migration, &session, Direction::Forward).await?) {
+                slots::remove_origins(&session, &slot).await?;
+            }
+            if let Some(slot) = remembered(migration, &session, Direction::Reverse).await? {
+                slots::remove(&session, &slot, &migration.id.subscription(Direction::Reverse)).await?;
+            }
+            remove_node(migration, &migration.target, &database.name).await
+        }))
+        .await,
+    )
+}
+
 /// All have run; the first failure is told, the rest is found again by the next run.
 fn first_failure(results: impl IntoIterator<Item = Result<(), Failure>>) -> Result<(), Failure> {
     results.into_iter().collect()
@@ -49,9 +68,19 @@ fn first_failure(results: impl IntoIterator<Item = Result<(), Failure>>) -> Resu
 
 /// The same as [`remove`] for one database.
 pub(super) async fn one(migration: &Migration, direction: Direction, database: &str) -> Result<(), Failure> {
-    let subscriber =
-        migration.subscriber(direction).open(database, "remove").await.map_err(|e| left(direction, database, &e))?;
     let provider = migration.provider(direction).open(database, "remove").await;
+    let subscriber = match migration.subscriber(direction).open(database, "remove").await {
+        Ok(subscriber) => subscriber,
+        Err(failure) => {
+            // What can be done: the slot goes, so that it doesn't fill the disk of the side that is up.
+            if let Ok(provider) = &provider
+                && let Some(slot) = remembered(migration, provider, direction).await?
+            {
+                slots::remove(provider, &slot, &migration.id.subscription(direction)).await?;
+            }
+            return Err(left(direction, database, &failure));
+        }
+    };
     let slot = remove_subscription(migration, direction, &subscriber, provider.as_ref().ok()).await?;
     let mut slots: BTreeSet<String> = slot.into_iter().collect();
     for session in [Some(&subscriber), provider.as_ref().ok()].into_iter().flatten() {

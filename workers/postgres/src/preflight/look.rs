@@ -19,7 +19,8 @@ pub(super) struct Look {
 impl Look {
     /// Opens a read-only session; a failure is returned as what couldn't be seen.
     pub(super) async fn open(site: &Site, database: &str) -> Result<Self, Unseen> {
-        let session = site.open(database, "preflight").await.map_err(|f| unreachable(site.side(), database, &f))?;
+        let session =
+            site.open_to_look(database, "preflight").await.map_err(|f| unreachable(site.side(), database, &f))?;
         // What would write anything fails: preflight changes nothing.
         let read_only = session.batch_execute("set default_transaction_read_only = on").await;
         read_only

@@ -16,7 +16,7 @@ use crate::{Migration, Session, home, membership, note};
 /// CO0414 when a role that was made can't be dropped because something still depends on it.
 pub async fn undo(migration: &Migration) -> Result<(), Failure> {
     let mut session = migration.target.open(migration.control_database(), "roles").await?;
-    if home::exists(&session).await? {
+    if home::is_ours(migration, &session).await? {
         undo_target(migration, &mut session).await?;
         membership::undo(migration, Side::Target).await?;
     }

@@ -27,7 +27,7 @@ pub(super) async fn keep_baseline(migration: &Migration, database: &str) -> Resu
 pub async fn undo(migration: &Migration) -> Result<(), Failure> {
     for database in migration.databases() {
         let mut session = migration.target.open(&database.name, "schema").await?;
-        if !home::exists(&session).await? {
+        if !home::is_ours(migration, &session).await? {
             continue;
         }
         let Some(baseline) = note::get::<Inventory>(&*session, Side::Target, BASELINE).await? else { continue };

@@ -135,7 +135,7 @@ pub(crate) async fn prove_gone(
             &[
                 (&oids, Type::OID_ARRAY),
                 (&login::ours(migration), Type::TEXT_ARRAY),
-                (&login::kept(migration), Type::TEXT_ARRAY),
+                (&login::applications(&**session, session.side, migration).await?, Type::TEXT_ARRAY),
             ],
         )
         .await

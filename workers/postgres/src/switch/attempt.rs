@@ -121,6 +121,7 @@ impl<'a> Attempt<'a> {
         let fences = try_join_all(self.lanes.iter().map(|lane| lane.fence.rehearse(self.migration)));
         let guard = async {
             login::applications(&*self.guard, self.guard.side, self.migration).await?;
+            login::strays(&*self.guard, self.guard.side, self.migration).await?;
             // Of nobody's sessions.
             perform(Effect::Rehearse, |change| login::evict(change, &self.guard, &[], EVICTION)).await
         };
@@ -395,7 +396,9 @@ async fn raise(
 async fn prove_closed(arbiter: &Session, migration: &Migration) -> Result<(), Failure> {
     let side = arbiter.side;
     let open = login::applications(&**arbiter, side, migration).await?;
-    let sessions = login::sessions(arbiter, &login::saved(&**arbiter, side).await?).await?;
+    let mut roles = login::saved(&**arbiter, side).await?;
+    roles.extend(login::strays(&**arbiter, side, migration).await?);
+    let sessions = login::sessions(arbiter, &roles).await?;
     if open.is_empty() && sessions == 0 {
         return Ok(());
     }

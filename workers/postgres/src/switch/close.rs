@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use changeover_domain::{Failure, Side};
+use futures::future::try_join_all;
 
 use super::{
     acl, canary,
@@ -42,9 +43,34 @@ pub async fn close_for_good(migration: &Migration, serving: Side, traffic: &dyn 
         return prove_open(migration, &here).await;
     }
     undo::conclude_earlier(migration, LAST.unsigned_abs(), traffic).await?;
-    bar_all(migration).await?;
+    bar_all(migration, &[Side::Target, Side::Source]).await?;
     if opened(&there).await? > opened(&here).await? {
         let message = format!("the {} serves, not the {serving}", there.side);
+        return Err(Failure::needs_human("CO0729", message, "see `changeover explain CO0729`; nothing was taken down"));
+    }
+    prove_open(migration, &here).await
+}
+
+/// The same for the target, with a source that a person has given up: nothing is asked of it, and its state is of no use to anybody.
+///
+/// # Errors
+/// CO0730 when the source answers and has this migration's home: then it isn't lost. CO0729 when the target wasn't opened last, as
+/// far as it knows itself, or is still closed.
+pub async fn close_without_source(migration: &Migration) -> Result<(), Failure> {
+    if let Ok(source) = migration.source.open(migration.control_database(), "close").await
+        && home::is_ours(migration, &source).await?
+    {
+        let message = "the source answers: it isn't lost, and what is on it would stay there for ever";
+        let remedy = "`changeover retry`, and finalize without --source-is-lost, which clears both sides";
+        return Err(Failure::refused("CO0730", message, remedy));
+    }
+    let here = migration.target.open(migration.control_database(), "close").await?;
+    if !home::is_ours(migration, &here).await? {
+        return Ok(());
+    }
+    bar_all(migration, &[Side::Target]).await?;
+    if opened(&here).await? == 0 {
+        let message = "the target was never opened: the source serves, as far as is known";
         return Err(Failure::needs_human("CO0729", message, "see `changeover explain CO0729`; nothing was taken down"));
     }
     prove_open(migration, &here).await
@@ -68,8 +94,8 @@ async fn opened(session: &Session) -> Result<i64, Failure> {
 }
 
 /// Takes the last epoch in every database that still has a home.
-async fn bar_all(migration: &Migration) -> Result<(), Failure> {
-    for side in [Side::Target, Side::Source] {
+async fn bar_all(migration: &Migration, sides: &[Side]) -> Result<(), Failure> {
+    for side in sides.iter().copied() {
         for database in migration.databases() {
             let session = migration.site(side).open(&database.name, "close").await?;
             if home::is_ours(migration, &session).await? {
@@ -115,14 +141,16 @@ async fn prove_open(migration: &Migration, control: &Session) -> Result<(), Fail
 /// # Errors
 /// CO0726 when a link doesn't carry it in time.
 pub async fn drain_back(migration: &Migration) -> Result<(), Failure> {
-    for database in migration.databases() {
-        let from = migration.target.open(&database.name, "drain").await?;
-        let to = migration.source.open(&database.name, "drain").await?;
-        let took = canary::beat(&from, &to, DRAIN).await?;
-        if u128::from(took) >= DRAIN.as_millis() {
-            let message = format!("the last writes of {} did not reach the source within {DRAIN:?}", database.name);
-            return Err(Failure::transient("CO0726", message, "look at the health of the link"));
-        }
+    try_join_all(migration.databases().iter().map(|d| drain_one(migration, &d.name))).await.map(drop)
+}
+
+async fn drain_one(migration: &Migration, database: &str) -> Result<(), Failure> {
+    let from = migration.target.open(database, "drain").await?;
+    let to = migration.source.open(database, "drain").await?;
+    let took = canary::beat(&from, &to, DRAIN).await?;
+    if u128::from(took) < DRAIN.as_millis() {
+        return Ok(());
     }
-    Ok(())
+    let message = format!("the last writes of {database} did not reach the source within {DRAIN:?}");
+    Err(Failure::transient("CO0726", message, "look at the health of the link"))
 }

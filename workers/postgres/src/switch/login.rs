@@ -60,7 +60,27 @@ pub(crate) async fn saved(control: &impl GenericClient, side: Side) -> Result<Ve
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// Takes LOGIN from every application role, and remembers it, in one commit. Returns the roles.
+/// Roles that have sessions and may not log in any more: NOLOGIN ends no session, and what such a session may write by
+/// pg_write_all_data no REVOKE on a table takes. So a fence ends them with the others. `$1`: logins to leave out.
+const STRAYS: &str = "select distinct r.rolname::text from pg_catalog.pg_stat_activity a \
+    join pg_catalog.pg_roles r on r.oid = a.usesysid \
+    where not r.rolcanlogin and not r.rolsuper and a.backend_type = 'client backend' and r.rolname <> all ($1::text[]) order by 1";
+
+/// See [`STRAYS`].
+pub(crate) async fn strays(
+    client: &impl GenericClient,
+    side: Side,
+    migration: &Migration,
+) -> Result<Vec<String>, Failure> {
+    let rows = client
+        .query_typed(STRAYS, &[(&left_out(migration), Type::TEXT_ARRAY)])
+        .await
+        .map_err(|e| error::failure(side, "looking for sessions of closed roles", &e))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Takes LOGIN from every application role, and remembers it, in one commit. Returns the roles whose sessions have to end:
+/// those, and whoever had lost its login before and is still there.
 pub(crate) async fn close(
     _: Change,
     control: &Session,
@@ -83,7 +103,8 @@ pub(crate) async fn close(
     };
     let closing: String = roles.iter().map(one).collect();
     control.batch_execute(&format!("{closing}commit")).await.map_err(&failed)?;
-    Ok(roles)
+    let strays = strays(&**control, control.side, migration).await?;
+    Ok(roles.into_iter().filter(|role| !strays.contains(role)).chain(strays.clone()).collect())
 }
 
 /// Gives LOGIN back to the roles that were remembered, in one commit; for those who undo.
@@ -135,3 +156,7 @@ pub(crate) async fn sessions(session: &Session, roles: &[String]) -> Result<u64,
     let row = session.query_one(sql, &[&roles]).await.map_err(session.failed("counting sessions"))?;
     Ok(row.get::<_, i64>(0).unsigned_abs())
 }
+
+#[cfg(test)]
+#[path = "tests/login.rs"]
+mod tests;

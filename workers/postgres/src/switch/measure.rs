@@ -9,6 +9,7 @@ use super::{canary, login, relations};
 use crate::{Migration, Session, traffic::Traffic};
 
 const CLOSING: &str = include_str!("../../sql/switch/closing.sql");
+const UNANALYZED: &str = include_str!("../../sql/switch/unanalyzed.sql");
 
 /// Measures what a switch in this direction depends on. It writes nothing but canary rows.
 pub async fn measure(migration: &Migration, direction: Direction, traffic: &dyn Traffic) -> Result<Measured, Failure> {
@@ -26,6 +27,7 @@ pub async fn measure(migration: &Migration, direction: Direction, traffic: &dyn 
     measured.lag_bytes = worst(|l| l.lag_bytes);
     measured.canary_ms = worst(|l| l.canary_ms);
     measured.reverse_canary_ms = worst(|l| l.reverse_canary_ms);
+    measured.unanalyzed = Some(links.iter().flat_map(|l| l.unanalyzed.clone()).collect());
     measured.link_problems = Some(links.iter().flat_map(|l| l.problems.clone()).collect());
     measured.unfenceable.get_or_insert_default().extend(links.into_iter().flat_map(|l| l.unfenceable));
     Ok(measured)
@@ -77,6 +79,7 @@ async fn opening(migration: &Migration, direction: Direction) -> Result<Opening,
     let logins = login::applications(&*session, side, migration).await?;
     let mut roles = login::saved(&*session, side).await?;
     roles.extend(logins.iter().cloned());
+    roles.extend(login::strays(&*session, side, migration).await?);
     let row = session
         .query_one("select pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'usage')", &[])
         .await
@@ -99,6 +102,7 @@ struct Link {
     reverse_canary_ms: Option<u64>,
     problems: Vec<String>,
     unfenceable: Vec<String>,
+    unanalyzed: Vec<String>,
 }
 
 async fn link(migration: &Migration, direction: Direction, database: &str, limit: Duration) -> Result<Link, Failure> {
@@ -112,6 +116,7 @@ async fn link(migration: &Migration, direction: Direction, database: &str, limit
         link.canary_ms = Some(canary::beat(&closing, &opening, limit).await?);
         link.reverse_canary_ms = Some(canary::beat(&opening, &closing, limit).await?);
     }
+    link.unanalyzed = unanalyzed(&opening).await?;
     let foreign = relations::list(migration, &closing).await?.into_iter().filter(|r| !r.ours);
     link.unfenceable = foreign
         .take(3)
@@ -120,6 +125,16 @@ async fn link(migration: &Migration, direction: Direction, database: &str, limit
         })
         .collect();
     Ok(link)
+}
+
+/// Tables with rows that have never been analyzed, the first three. TRUNCATE makes `reltuples` unknown again, but leaves what the
+/// planner knows of the columns, so only a table without either is named.
+async fn unanalyzed(session: &Session) -> Result<Vec<String>, Failure> {
+    let rows = session.query(UNANALYZED, &[]).await.map_err(session.failed("looking at statistics"))?;
+    let at = |row: &tokio_postgres::Row| {
+        format!("{} in {} on the {}", row.get::<_, &str>(0), session.database, session.side)
+    };
+    Ok(rows.iter().map(at).collect())
 }
 
 /// One direction of one database: problems are added, the lag in bytes is returned when it can be told.

@@ -32,7 +32,7 @@ mod route;
 mod turn;
 mod undo;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use changeover_domain::{
     Direction, Failure,
@@ -41,7 +41,7 @@ use changeover_domain::{
 };
 use tokio::time::{Instant, sleep};
 
-pub use close::{close_for_good, drain_back};
+pub use close::{close_for_good, close_without_source, drain_back};
 pub use decision::Outcome;
 pub use effect::{Effect, Part, Path};
 pub use measure::measure;
@@ -62,6 +62,8 @@ pub struct SwitchRequest {
     pub direction: Direction,
     /// The attempt's own epoch; greater than any used before.
     pub epoch: u64,
+    /// When the last comparison of all rows without a difference began; `None` when it isn't known.
+    pub verified_at: Option<SystemTime>,
 }
 
 /// Tries once to switch. The record's `outcome` is `open` or `abort`; after `abort` the side that served serves on, `refusal`
@@ -76,7 +78,7 @@ pub async fn run(
     request: &SwitchRequest,
     traffic: &dyn Traffic,
 ) -> Result<SwitchRecord, Failure> {
-    let SwitchRequest { direction, epoch } = *request;
+    let SwitchRequest { direction, epoch, .. } = *request;
     if let Some(record) = recover(migration, direction, epoch, traffic).await? {
         return Ok(record);
     }
@@ -86,7 +88,7 @@ pub async fn run(
         return Ok(record.0);
     }
     let mut recorder = Recorder::new(direction, epoch);
-    if let Err(reasons) = pass_gate(migration, direction, traffic).await? {
+    if let Err(reasons) = pass_gate(migration, request, traffic).await? {
         let refusal = reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         return Ok(recorder.finish(Outcome::Abort, refusal));
     }
@@ -122,14 +124,15 @@ async fn attempt(
 /// Asks the gate until it says Go, says something that doesn't pass by itself, or the patience is over.
 async fn pass_gate(
     migration: &Migration,
-    direction: Direction,
+    request: &SwitchRequest,
     traffic: &dyn Traffic,
 ) -> Result<Result<(), Vec<Reason>>, Failure> {
     let gates = migration.spec.gates.unwrap_or_default();
-    let limits = Limits::of(&gates, &migration.spec.budgets.unwrap_or_default());
+    let limits = Limits::of(request.direction, &gates, &migration.spec.budgets.unwrap_or_default());
     let deadline = Instant::now() + GATE_PATIENCE;
     loop {
-        let measured = measure(migration, direction, traffic).await?;
+        let mut measured = measure(migration, request.direction, traffic).await?;
+        measured.verification_age_ms = request.verified_at.map(age);
         match gate::may_switch(&measured, &limits) {
             Ok(_) => return Ok(Ok(())),
             Err(reasons) if reasons.iter().all(Reason::passes_by_itself) && Instant::now() < deadline => {
@@ -138,6 +141,12 @@ async fn pass_gate(
             Err(reasons) => return Ok(Err(reasons)),
         }
     }
+}
+
+/// Milliseconds since a time. One that lies ahead by a clock's fault was just now.
+fn age(at: SystemTime) -> u64 {
+    let age = SystemTime::now().duration_since(at).unwrap_or_default();
+    u64::try_from(age.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Brings an attempt whose end isn't known to it, and begins nothing. The record's outcome says which.
@@ -149,7 +158,7 @@ pub async fn settle(
     request: &SwitchRequest,
     traffic: &dyn Traffic,
 ) -> Result<SwitchRecord, Failure> {
-    let SwitchRequest { direction, epoch } = *request;
+    let SwitchRequest { direction, epoch, .. } = *request;
     match recover(migration, direction, epoch, traffic).await? {
         Some(record) => Ok(record),
         None => {

@@ -150,7 +150,10 @@ async fn evict_sessions(_: Change, session: &Session, pattern: &str) -> Result<(
 }
 
 /// What may follow a switch at leisure: no session is left on the side that was closed, clients are served, the link back works,
-/// old markers are gone. It can't undo the switch, and its failure doesn't touch traffic.
+/// old markers are gone. It can't undo the switch, and its failure doesn't touch traffic. Safe to run again.
+///
+/// The attempt's note goes first: it stands for "traffic may still have to be moved", which a switch that has ended with `open`
+/// has done. So whatever else fails in here, an abort or a finalize later needs no pooler.
 pub async fn housekeeping(
     migration: &Migration,
     direction: Direction,
@@ -158,26 +161,29 @@ pub async fn housekeeping(
     traffic: &dyn Traffic,
 ) -> Result<(), Failure> {
     let (closed, open) = (direction.from_side(), direction.to_side());
+    let arbiter = migration.site(open).open(migration.control_database(), "housekeeping").await?;
+    if note::get::<attempt::Note>(&*arbiter, open, attempt::ATTEMPT).await?.is_some_and(|note| note.epoch == epoch) {
+        perform(Effect::ForgetNotes, |_| note::forget(&*arbiter, open, attempt::ATTEMPT)).await?;
+    }
     let control = migration.site(closed).open(migration.control_database(), "housekeeping").await?;
     let roles = login::saved(&*control, closed).await?;
     perform(Effect::EvictLeft, |change| login::evict(change, &control, &roles, SETTLING)).await?;
-    traffic.settle(SETTLING).await?;
+    try_join_all(migration.databases().iter().map(|d| try_back(migration, direction, epoch, &d.name))).await?;
+    traffic.settle(SETTLING).await
+}
+
+/// Takes old markers away and sends a canary back.
+async fn try_back(migration: &Migration, direction: Direction, epoch: u64, database: &str) -> Result<(), Failure> {
+    let (closed, open) = (direction.from_side(), direction.to_side());
     let limit =
         Duration::from_millis(migration.spec.gates.as_ref().map_or(0, |gates| gates.max_canary_age_ms)).max(SETTLING);
-    for database in migration.databases() {
-        let from = migration.site(open).open(&database.name, "housekeeping").await?;
-        let to = migration.site(closed).open(&database.name, "housekeeping").await?;
-        perform(Effect::Prune, |change| marker::prune(change, &from, epoch)).await?;
-        let took = canary::beat(&from, &to, limit).await?;
-        if took > u64::try_from(limit.as_millis()).unwrap_or(u64::MAX) {
-            let message =
-                format!("a row of {} written on the {open} did not reach the {closed} within {limit:?}", database.name);
-            return Err(Failure::transient("CO0726", message, "look at the health of the link; a rollback needs it"));
-        }
+    let from = migration.site(open).open(database, "housekeeping").await?;
+    let to = migration.site(closed).open(database, "housekeeping").await?;
+    perform(Effect::Prune, |change| marker::prune(change, &from, epoch)).await?;
+    let took = canary::beat(&from, &to, limit).await?;
+    if took <= u64::try_from(limit.as_millis()).unwrap_or(u64::MAX) {
+        return Ok(());
     }
-    let arbiter = migration.site(open).open(migration.control_database(), "housekeeping").await?;
-    for key in [attempt::ATTEMPT, "drained"] {
-        perform(Effect::ForgetNotes, |_| note::forget(&*arbiter, open, key)).await?;
-    }
-    Ok(())
+    let message = format!("a row of {database} written on the {open} did not reach the {closed} within {limit:?}");
+    Err(Failure::transient("CO0726", message, "look at the health of the link; a rollback needs it"))
 }

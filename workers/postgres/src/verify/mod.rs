@@ -74,19 +74,6 @@ pub async fn run(
     }
 }
 
-/// Whether a run's totals allow to go on: CO0601 when there are differences.
-pub fn judge(totals: &VerifyTotals) -> Result<(), Failure> {
-    if totals.differences == 0 {
-        return Ok(());
-    }
-    let message = format!("verification found {} differences between source and target", totals.differences);
-    Err(Failure::needs_human(
-        "CO0601",
-        message,
-        "`changeover status --json` names them by key; find out who wrote on the side that should only receive, mend the rows, then `changeover retry`",
-    ))
-}
-
 async fn work(
     migration: &Migration,
     direction: Direction,

@@ -81,6 +81,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("CO0377", "A pooler doesn't verify the server"),
     ("CO0378", "No pooler"),
     ("CO0379", "An owner lacks rights on its table"),
+    ("CO0380", "The server's log may get passwords"),
 ];
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ pub(super) fn check(spec: &Spec, facts: &Facts, side: Side, out: &mut Findings) 
     output_plugins(instance, side, &place, out);
     wal_sender_timeout(instance, side, &place, out);
     durability(instance, side, &place, out);
+    talkative(instance, side, &place, out);
     role_settings(spec, instance, &place, out);
 }
 
@@ -166,6 +167,17 @@ fn durability(instance: &Instance, side: Side, place: &Place, out: &mut Findings
             out.warning("CO0318", &place.object(name), message, set(side, is_rds, name, "on", false));
         }
     }
+}
+
+/// A broken connection of pglogical's is logged with its whole connection string as DETAIL; only `terse` leaves DETAIL out.
+fn talkative(instance: &Instance, side: Side, place: &Place, out: &mut Findings) {
+    let Some(verbosity) = instance.setting("log_error_verbosity").filter(|v| *v != "terse") else { return };
+    let is_rds = instance.server.as_ref().is_some_and(|s| s.is_rds);
+    let message = format!(
+        "log_error_verbosity is {verbosity}: when pglogical loses a connection, the {side}'s log gets the replication login's password"
+    );
+    let remedy = set(side, is_rds, "log_error_verbosity", "terse", false);
+    out.warning("CO0380", &place.object("log_error_verbosity"), message, remedy);
 }
 
 /// Settings that ALTER ROLE or ALTER DATABASE attach to the logins we use. Statement, lock and idle-in-transaction timeouts

@@ -44,6 +44,7 @@ fn a_healthy_migration_has_no_findings_but_the_usual() {
 #[case::short_sender_timeout("CO0314", Warning, |_: &mut Spec, f: &mut Facts| f.set(Source, "wal_sender_timeout", "9999"))]
 #[case::same_cluster("CO0317", Blocker, |_: &mut Spec, f: &mut Facts| f.catalog(Target).system_identifier = Some("1".into()))]
 #[case::fsync("CO0318", Warning, |_: &mut Spec, f: &mut Facts| f.set(Target, "fsync", "off"))]
+#[case::talkative("CO0380", Warning, |_: &mut Spec, f: &mut Facts| f.set(Target, "log_error_verbosity", "default"))]
 #[case::clocks("CO0319", Warning, |_: &mut Spec, f: &mut Facts| f.server(Target).clock += 6.0)]
 #[case::read_only_instance("CO0316", Blocker, |_: &mut Spec, f: &mut Facts| f.set(Target, "default_transaction_read_only", "on"))]
 #[case::idle_instance("CO0316", Warning, |_: &mut Spec, f: &mut Facts| f.set(Target, "idle_session_timeout", "1000"))]

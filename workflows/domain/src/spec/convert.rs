@@ -28,6 +28,7 @@ pub(super) fn convert(read: &Read) -> Spec {
             max_lag_bytes: number("gates.max_lag"),
             max_transaction_age_ms: number("gates.max_transaction_age"),
             max_canary_age_ms: number("gates.max_canary_age"),
+            max_verification_age_ms: number("gates.max_verification_age"),
         }),
         budgets: Some(Budgets {
             fence_lock_ms: number("budgets.fence_lock"),

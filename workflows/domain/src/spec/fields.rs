@@ -343,6 +343,13 @@ pub const SECTIONS: &[Section] = &[
                 "\"10s\"",
                 "A row sent through replication must have come back within this.",
             ),
+            field(
+                "max_verification_age",
+                Kind::Duration { min: 60_000, max: 365 * DAY },
+                Need::Default("\"24h\""),
+                "\"48h\"",
+                "The switch to the target is refused when the last comparison of all rows began longer ago than this. While the run waits for an approval, it compares again by itself when this is over. A rollback isn't held up by it.",
+            ),
         ],
     },
     Section {

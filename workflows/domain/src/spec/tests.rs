@@ -56,6 +56,7 @@ fn the_smallest_spec_has_all_defaults() {
     assert_eq!(budgets.max_retained_wal_bytes, 10_000_000_000);
     let gates = spec.gates.unwrap();
     assert_eq!((gates.max_lag_bytes, gates.max_transaction_age_ms, gates.max_canary_age_ms), (1_000_000, 500, 5000));
+    assert_eq!(gates.max_verification_age_ms, 86_400_000);
     let verification = spec.verification.unwrap();
     assert_eq!((verification.chunk_ms, verification.chunk_rows), (200, 20_000));
     let soak = spec.soak.unwrap();

@@ -201,6 +201,9 @@ effects! {
     FinishResume "finish.resume" Finish Pooler {
         before: "the next run does it", after: "the switch is over; the next run finds that" }
 
+    /// The note of an attempt that has ended with `open` goes.
+    ForgetNotes "after.forget_notes" After Opening {
+        before: "it is done again", after: "it is done again" }
     /// Sessions of application roles that are left on the closed side are ended.
     EvictLeft "after.evict_left" After Closing {
         before: "it is done again", after: "it is done again" }
@@ -209,9 +212,6 @@ effects! {
         before: "it is done again", after: "it is done again" }
     /// A row beats, to be seen on the other side.
     Canary "after.canary" After Sides {
-        before: "it is done again", after: "it is done again" }
-    /// Notes that are not needed any more go.
-    ForgetNotes "after.forget_notes" After Opening {
         before: "it is done again", after: "it is done again" }
     /// The epoch after all others is taken, so that no attempt begins any more.
     TakeLastEpoch "after.take_last_epoch" After Sides {
