@@ -5,10 +5,12 @@
 --
 -- key_order says how the values of a key column are ordered: two servers with the same text order them alike. It is null where
 -- that can't be known: types of extensions, or a collation whose version is unknown or has changed under the indexes.
-with recursive base (type, base) as (
-    select t.oid, t.oid from pg_catalog.pg_type t where t.typtype <> 'd'
-    union all
-    select t.oid, b.base from base b join pg_catalog.pg_type t on t.typtype = 'd' and t.typbasetype = b.type
+with recursive domain (type, base) as (
+    select t.oid, t.typbasetype from pg_catalog.pg_type t where t.typtype = 'd'
+    union
+    select d.type, t.typbasetype from domain d join pg_catalog.pg_type t on t.oid = d.base and t.typtype = 'd'
+), base as (
+    select d.type, d.base from domain d join pg_catalog.pg_type t on t.oid = d.base and t.typtype <> 'd'
 ), database as (
     select to_jsonb(d) ->> 'datlocprovider' as provider, d.datcollate,
            coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale') as locale,
@@ -44,21 +46,17 @@ with recursive base (type, base) as (
        and n.nspname !~ '^pg_(toast_)?temp_'
        and not exists (select from pg_catalog.pg_depend e
                         where e.classid = 'pg_catalog.pg_class'::regclass and e.objid = c.oid and e.deptype = 'e')
-)
-select t.nspname::text as schema, t.relname::text as name,
-       (select coalesce(array_agg(a.attname::text order by a.attnum), '{}')
-          from pg_catalog.pg_attribute a
-         where a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped) as columns,
-       k.names as key_names, k.type_schemas as key_type_schemas, k.types as key_types, k.equals as key_equals,
-       k.orders as key_orders,
-       pg_catalog.pg_table_size(t.oid) as bytes, greatest(t.reltuples, 0)::bigint as rows
-  from tables t
-  cross join lateral (
-    select coalesce(array_agg(a.attname::text order by p.place), '{}') as names,
-           coalesce(array_agg(tn.nspname::text order by p.place), '{}') as type_schemas,
-           coalesce(array_agg(ty.typname::text order by p.place), '{}') as types,
-           coalesce(array_agg('operator(' || pg_catalog.quote_ident(opn.nspname) || '.' || op.oprname || ')' order by p.place), '{}') as equals,
-           coalesce(array_agg(
+), columns as (
+    select a.attrelid, array_agg(a.attname::text order by a.attnum) as names
+      from tables t join pg_catalog.pg_attribute a on a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped
+     group by a.attrelid
+), keys as (
+    select i.indexrelid,
+           array_agg(a.attname::text order by p.place) as names,
+           array_agg(tn.nspname::text order by p.place) as type_schemas,
+           array_agg(ty.typname::text order by p.place) as types,
+           array_agg('operator(' || pg_catalog.quote_ident(opn.nspname) || '.' || op.oprname || ')' order by p.place) as equals,
+           array_agg(
              case when bt.typtype = 'e'
                   then (select 'enum ' || pg_catalog.md5(pg_catalog.string_agg(e.enumlabel, chr(10) order by e.enumsortorder))
                           from pg_catalog.pg_enum e where e.enumtypid = bt.oid)
@@ -67,12 +65,13 @@ select t.nspname::text as schema, t.relname::text as name,
                   when bt.oid = any ('{int2,int4,int8,oid,numeric,float4,float8,bool,"\"char\"",date,time,timetz,timestamp,timestamptz,
                        interval,uuid,bytea,inet,cidr,macaddr,macaddr8,money,bit,varbit,pg_lsn}'::regtype[])
                   then bt.typname::text
-             end order by p.place), '{}') as orders
-      from pg_catalog.pg_index i
+             end order by p.place) as orders
+      from tables t
+      join pg_catalog.pg_index i on i.indexrelid = t.key_index
       cross join lateral unnest(i.indkey::int2[], i.indclass::oid[]) with ordinality as p (attnum, opclass, place)
       join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = p.attnum
-      join base b on b.type = a.atttypid
-      join pg_catalog.pg_type bt on bt.oid = b.base
+      left join base b on b.type = a.atttypid
+      join pg_catalog.pg_type bt on bt.oid = coalesce(b.base, a.atttypid)
       join pg_catalog.pg_type ty on ty.oid = a.atttypid
       join pg_catalog.pg_namespace tn on tn.oid = ty.typnamespace
       join pg_catalog.pg_opclass oc on oc.oid = p.opclass
@@ -80,6 +79,14 @@ select t.nspname::text as schema, t.relname::text as name,
            and ao.amoplefttype = oc.opcintype and ao.amoprighttype = oc.opcintype
       join pg_catalog.pg_operator op on op.oid = ao.amopopr
       join pg_catalog.pg_namespace opn on opn.oid = op.oprnamespace
-     where i.indexrelid = t.key_index and p.place <= i.indnkeyatts
-  ) k
+     where p.place <= i.indnkeyatts
+     group by i.indexrelid
+)
+select t.nspname::text as schema, t.relname::text as name, coalesce(c.names, '{}') as columns,
+       coalesce(k.names, '{}') as key_names, coalesce(k.type_schemas, '{}') as key_type_schemas, coalesce(k.types, '{}') as key_types,
+       coalesce(k.equals, '{}') as key_equals, coalesce(k.orders, '{}') as key_orders,
+       pg_catalog.pg_table_size(t.oid) as bytes, greatest(t.reltuples, 0)::bigint as rows
+  from tables t
+  left join columns c on c.attrelid = t.oid
+  left join keys k on k.indexrelid = t.key_index
  order by t.nspname::text collate "C", t.relname::text collate "C"

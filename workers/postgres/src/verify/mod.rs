@@ -122,7 +122,7 @@ async fn database_of(
 ) -> Result<(), Failure> {
     let pace = pace(migration);
     let timeout = (pace.aim * 40).clamp(Duration::from_secs(10), Duration::from_secs(120));
-    let mut pair = Pair::open(migration, direction, database, run, timeout).await?;
+    let mut pair = Pair::open(migration, direction, database, run).await?;
     let resume = resume.unwrap_or_default();
     if resume.table.is_empty() {
         progress.claim(pair.target(), run).await?;
@@ -136,6 +136,7 @@ async fn database_of(
         }
         structure::compare(migration, &pair, progress).await?;
     }
+    pair.bound(timeout).await?;
     let count = u32::try_from(tables.common.len()).unwrap_or(u32::MAX);
     for (number, table) in tables.common.iter().enumerate() {
         let name = table.shape.name.raw();

@@ -29,18 +29,17 @@ pub(super) struct Pair<'a> {
 }
 
 impl<'a> Pair<'a> {
-    /// Opens both sides; each statement on a chunk is bounded by `timeout`.
+    /// Opens both sides, without a bound on statements as yet: see [`Pair::bound`].
     pub(super) async fn open(
         migration: &'a Migration,
         direction: Direction,
         database: &str,
         run: &str,
-        timeout: Duration,
     ) -> Result<Self, Failure> {
         let (provider_site, subscriber_site) = (migration.provider(direction), migration.subscriber(direction));
         let (provider, subscriber) = tokio::try_join!(
-            Reader::open(provider_site, database, Some(timeout)),
-            Reader::open(subscriber_site, database, Some(timeout))
+            Reader::open(provider_site, database, None),
+            Reader::open(subscriber_site, database, None)
         )?;
         let hash = super::vectors::choose(&provider.session, &subscriber.session).await?;
         let markers = Markers::new(run);
@@ -57,6 +56,10 @@ impl<'a> Pair<'a> {
             markers,
             locker: None,
         })
+    }
+    /// From now on each statement, which is on a chunk, is bounded by `timeout`.
+    pub(super) async fn bound(&self, timeout: Duration) -> Result<(), Failure> {
+        tokio::try_join!(self.provider.bound(Some(timeout)), self.subscriber.bound(Some(timeout))).map(drop)
     }
     /// A second session to the provider, without a bound on its statements.
     pub(super) async fn another_provider(&self) -> Result<Reader, Failure> {

@@ -37,10 +37,15 @@ impl Reader {
     /// Opens it; `timeout` bounds each statement (`None`: no bound, for whole tables).
     pub(super) async fn open(site: &Site, database: &str, timeout: Option<Duration>) -> Result<Self, Failure> {
         let session = site.open(database, "verify").await?;
-        let timeout = timeout.map_or(0, |t| t.as_millis());
-        let settings = format!("{SETTINGS}; set statement_timeout = {timeout}");
-        session.batch_execute(&settings).await.map_err(session.failed("pinning the settings of verification"))?;
-        Ok(Self { session, prepared: Mutex::new(HashMap::new()) })
+        session.batch_execute(SETTINGS).await.map_err(session.failed("pinning the settings of verification"))?;
+        let reader = Self { session, prepared: Mutex::new(HashMap::new()) };
+        reader.bound(timeout).await?;
+        Ok(reader)
+    }
+    /// Bounds each statement by `timeout`, or none.
+    pub(super) async fn bound(&self, timeout: Option<Duration>) -> Result<(), Failure> {
+        let sql = format!("set statement_timeout = {}", timeout.map_or(0, |t| t.as_millis()));
+        self.session.batch_execute(&sql).await.map_err(self.session.failed("pinning the settings of verification"))
     }
     /// Which side it reads.
     pub(super) fn side(&self) -> Side {
