@@ -17,7 +17,7 @@ mod undo;
 
 use std::collections::BTreeSet;
 
-use changeover_domain::{Failure, Side, names::HOME};
+use changeover_domain::{Failure, Side};
 use serde::{Deserialize, Serialize};
 
 use crate::{Migration, membership, note, verify};
@@ -214,11 +214,7 @@ async fn other_versions(facts: &Facts, restore: &mut Restore<'_>) -> Result<Vec<
     Ok(found)
 }
 
-/// Schemas that belong to Changeover or the administrator's helpers, not to the application.
+/// Schemas that belong to tools, not to the application: the same ones that preflight leaves out.
 fn own_schemas(migration: &Migration) -> BTreeSet<String> {
-    let helper = |escalation: &str| escalation.split_once('.').map(|(schema, _)| schema.to_owned());
-    let mut schemas = BTreeSet::from([HOME.to_owned(), "pglogical".to_owned()]);
-    schemas.extend(helper(&migration.source.escalation));
-    schemas.extend(helper(&migration.target.escalation));
-    schemas
+    changeover_domain::preflight::tool_schemas(&migration.spec).into_iter().collect()
 }

@@ -52,12 +52,9 @@ pub async fn keep_wording(migration: &Migration) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Schemas of the set-up on either side, which are nobody's application: those of the escalation functions.
+/// Schemas that are nobody's application: those of tools, the same ones that preflight leaves out.
 pub(super) fn not_ours(migration: &Migration) -> Vec<String> {
-    [&migration.source, &migration.target]
-        .iter()
-        .filter_map(|site| site.escalation.split_once('.').map(|(schema, _)| schema.to_owned()))
-        .collect()
+    changeover_domain::preflight::tool_schemas(&migration.spec)
 }
 
 /// Kind and name of an object.

@@ -41,9 +41,11 @@ use crate::{
 /// Major versions for which this engine has been proven.
 pub const PROVEN_MAJORS: std::ops::RangeInclusive<u32> = 15..=15;
 
-/// Schemas that belong to tools, never to the application: ours, pglogical's, RDS's, and the escalation functions'.
+/// Schemas that belong to tools, never to the application: ours, pglogical's, RDS's, and the escalation functions', whether or
+/// not the spec names one.
 pub fn tool_schemas(spec: &Spec) -> Vec<String> {
-    let mut schemas = vec![crate::names::HOME.to_owned(), "pglogical".to_owned(), "rds_tools".to_owned()];
+    let known = [crate::names::HOME, "pglogical", "rds_tools", "changeover_escalation"];
+    let mut schemas: Vec<String> = known.map(str::to_owned).into();
     for endpoint in [spec.source.as_ref(), spec.target.as_ref()].into_iter().flatten() {
         if let Some((schema, _)) = endpoint.escalation.split_once('.')
             && !schemas.iter().any(|s| s == schema)

@@ -597,5 +597,5 @@ fn nothing_seen_at_all_does_not_pass() {
 fn tools_schemas_are_known() {
     let mut spec = spec();
     spec.target.as_mut().unwrap().escalation = "admin.escalate".to_owned();
-    assert_eq!(super::tool_schemas(&spec), ["changeover", "pglogical", "rds_tools", "admin"]);
+    assert_eq!(super::tool_schemas(&spec), ["changeover", "pglogical", "rds_tools", "changeover_escalation", "admin"]);
 }
