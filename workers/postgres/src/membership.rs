@@ -70,6 +70,11 @@ pub async fn undo(migration: &Migration, side: Side) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Roles whose membership `ensure` granted to a side's login, by the notes in a home.
+pub(crate) async fn lent(book: &Session, side: Side) -> Result<BTreeSet<String>, Failure> {
+    Ok(note::keys(&**book, book.side, &prefix(side)).await?.into_iter().collect())
+}
+
 /// The homes in which a side's memberships are noted. The source's own suffices when the target can't be reached.
 async fn books(migration: &Migration, side: Side) -> Result<Vec<Session>, Failure> {
     let mut books = Vec::new();

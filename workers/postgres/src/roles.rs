@@ -31,6 +31,8 @@ const BASELINE: &str = "roles:baseline";
 const CREATED: &str = "roles:created:";
 /// Names of the roles that were carried over, whether made or found.
 const CARRIED: &str = "roles:carried";
+/// Prefix of notes of roles that the target's login was made a member of, since the source's login is.
+const JOINED: &str = "roles:joined:";
 /// Closed sessions must be gone within this.
 const SESSIONS_GONE: Duration = Duration::from_secs(15);
 /// A list in an outcome is never longer.
@@ -63,7 +65,8 @@ pub async fn ensure(migration: &Migration) -> Result<RolesOutcome, Failure> {
     let source = snapshot::read(&*migration.source.open_maintenance("roles").await?, Side::Source, &names).await?;
     let mut session = migration.target.open(migration.control_database(), "roles").await?;
     refuse_when_open(&session).await?;
-    let view = View { migration, source, needed, names };
+    let lent = membership::lent(&session, Side::Source).await?;
+    let view = View { migration, source, needed, lent, names };
     let mut reports = carry_roles(&view, &mut session).await?;
     membership::ensure(migration, Side::Target).await?;
     reports.extend(carry_databases(&view, &mut session).await?);
@@ -81,6 +84,8 @@ struct View<'a> {
     migration: &'a Migration,
     source: Snapshot,
     needed: BTreeSet<String>,
+    /// Roles that the source's login belongs to for the time of the migration only.
+    lent: BTreeSet<String>,
     names: Vec<String>,
 }
 
@@ -96,6 +101,15 @@ impl View<'_> {
     }
     fn is_carried(&self, name: &str) -> bool {
         self.carried().any(|role| role.name == name)
+    }
+    /// Memberships of the source's login that aren't the migration's, in words of the target's login.
+    fn logins_own(&self) -> impl Iterator<Item = snapshot::Membership> {
+        let (source, target) = (&self.migration.source.address.user, &self.migration.target.address.user);
+        let own = |m: &&snapshot::Membership| {
+            m.member == *source && !self.is_carried(source) && self.is_carried(&m.role) && !self.lent.contains(&m.role)
+        };
+        let all = self.source.memberships.iter().filter(own).cloned();
+        all.map(|m| snapshot::Membership { member: target.clone(), grantor: None, ..m })
     }
     fn keeps_login(&self, name: &str) -> bool {
         self.migration.spec.roles.as_ref().is_some_and(|roles| roles.keep_login.iter().any(|keep| keep == name))
@@ -151,6 +165,7 @@ async fn carry_roles(view: &View<'_>, session: &mut Session) -> Result<Vec<Strin
     for step in steps::grant_memberships(&memberships, &have.memberships, may_grant) {
         reports.extend(run_step(&transaction, &step).await?);
     }
+    reports.extend(join_as_on_source(view, &transaction, &have).await?);
     let settings: Vec<_> = view
         .source
         .settings
@@ -164,6 +179,25 @@ async fn carry_roles(view: &View<'_>, session: &mut Session) -> Result<Vec<Strin
         reports.extend(run_step(&transaction, &step).await?);
     }
     transaction.commit().await.map_err(&failed)?;
+    Ok(reports)
+}
+
+/// Makes the target's login a member of what the source's login is a member of: an owner's database is run by who belongs to him.
+async fn join_as_on_source(
+    view: &View<'_>,
+    transaction: &Transaction<'_>,
+    have: &Snapshot,
+) -> Result<Vec<String>, Failure> {
+    let mut reports = Vec::new();
+    let wanted: Vec<_> = view.logins_own().collect();
+    for membership in &wanted {
+        if !have.memberships.iter().any(|h| h.role == membership.role && h.member == membership.member) {
+            note::put(transaction, Side::Target, &format!("{JOINED}{}", membership.role), &()).await?;
+        }
+    }
+    for step in steps::grant_memberships(&wanted, &have.memberships, |_, _| false) {
+        reports.extend(run_step(transaction, &step).await?);
+    }
     Ok(reports)
 }
 

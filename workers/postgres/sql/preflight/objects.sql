@@ -3,7 +3,19 @@
 select pg_catalog.jsonb_build_object(
     'extensions', (
         select coalesce(pg_catalog.jsonb_agg(x order by x.name), '[]') from (
-            select e.extname::text as name, e.extversion as version, n.nspname::text as schema
+            select e.extname::text as name, e.extversion as version, n.nspname::text as schema,
+                   -- what pg_dump takes along of an extension's rows, and a dump of the schema alone doesn't
+                   (select coalesce(pg_catalog.jsonb_agg(k order by k.table), '[]') from (
+                       select cn.nspname || '.' || c.relname as table,
+                              case when pg_catalog.has_table_privilege(c.oid, 'select')
+                                        and pg_catalog.has_schema_privilege(cn.oid, 'usage')
+                                   then (pg_catalog.xpath('/row/n/text()', pg_catalog.query_to_xml(pg_catalog.format(
+                                       'select pg_catalog.count(*) as n from %I.%I %s', cn.nspname, c.relname, x.condition),
+                                       false, true, '')))[1]::text::int8 end as rows
+                         from rows from (pg_catalog.unnest(e.extconfig), pg_catalog.unnest(e.extcondition)) as x (relation, condition)
+                         join pg_catalog.pg_class c on c.oid = x.relation and c.relkind in ('r', 'p')
+                         join pg_catalog.pg_namespace cn on cn.oid = c.relnamespace) k
+                     where k.rows is distinct from 0) as kept
               from pg_catalog.pg_extension e join pg_catalog.pg_namespace n on n.oid = e.extnamespace) x),
     'languages', (
         select coalesce(pg_catalog.jsonb_agg(l.lanname order by l.lanname), '[]') from pg_catalog.pg_language l),

@@ -8,6 +8,8 @@ with schemas as (
 ), objects as (
     select 'schema' as kind, n.nspname::text as name, 'pg_catalog.pg_namespace'::pg_catalog.regclass::oid as class, n.oid
       from schemas n where n.nspname <> 'public'
+       -- made for an extension that an administrator has created beforehand
+       and not exists (select from pg_catalog.pg_extension e where e.extnamespace = n.oid)
     union all
     select case c.relkind when 'r' then 'table' when 'p' then 'table' when 'f' then 'foreign table' when 'S' then 'sequence'
                           when 'c' then 'type' when 'm' then 'materialized view' else 'view' end,

@@ -3,7 +3,7 @@
 use changeover_domain::{Failure, Ident, Side};
 
 use super::{
-    BASELINE, CARRIED, CREATED, acl, database_names, run_step,
+    BASELINE, CARRIED, CREATED, JOINED, acl, database_names, run_step,
     snapshot::{self, Snapshot},
     steps::{self, Step},
 };
@@ -42,6 +42,14 @@ async fn undo_target(migration: &Migration, session: &mut Session) -> Result<(),
     for step in all {
         run_step(&transaction, &step).await?;
     }
+    let login = &migration.target.address.user;
+    for role in note::keys(&transaction, Side::Target, JOINED).await? {
+        if have.memberships.iter().any(|m| m.role == role && m.member == *login) {
+            let sql = format!("revoke {} from {}", Ident::new(&*role), Ident::new(&**login));
+            run_step(&transaction, &Step::new(sql)).await?;
+        }
+    }
+    note::forget_all(&transaction, Side::Target, JOINED).await?;
     for name in created.iter().filter(|name| have.role(name).is_some()) {
         drop_role(&transaction, name).await?;
     }

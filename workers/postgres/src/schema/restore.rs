@@ -243,6 +243,10 @@ async fn run_entry(
         // the state of a partition's copy, which `set_clones` sets
         return Ok(None);
     }
+    if is_there_for_an_extension(transaction, entry).await? {
+        let sql: String = entry.sql.lines().filter(|l| !l.starts_with("CREATE SCHEMA ")).collect::<Vec<_>>().join("\n");
+        return transaction.batch_execute(&sql).await.map(|()| None).map_err(|e| fail(&e));
+    }
     let owner = owner_to_be(transaction, entry).await?;
     let guarded = classify::may_be_tolerated(entry);
     if guarded {
@@ -260,6 +264,17 @@ async fn run_entry(
         return Ok(Some(format!("{database}: {} was not carried over: {}", entry.title(), plain.message)));
     }
     Err(fail(&error))
+}
+
+/// Whether the entry is a schema that an administrator has made beforehand, with an extension that only he can create.
+async fn is_there_for_an_extension(transaction: &Transaction<'_>, entry: &Entry) -> Result<bool, Failure> {
+    if entry.kind != "SCHEMA" {
+        return Ok(false);
+    }
+    let sql = "select exists (select from pg_catalog.pg_extension e \
+                 join pg_catalog.pg_namespace n on n.oid = e.extnamespace where n.nspname = $1)";
+    let row = transaction.query_one(sql, &[&entry.tag]).await.map_err(failed("looking for a schema"))?;
+    Ok(row.get(0))
 }
 
 /// The statements of an entry as the login can run them. pg_dump writes rights for a superuser, who grants as the owner, and

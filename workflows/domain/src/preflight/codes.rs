@@ -82,6 +82,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("CO0378", "No pooler"),
     ("CO0379", "An owner lacks rights on its table"),
     ("CO0380", "The server's log may get passwords"),
+    ("CO0381", "An extension's own rows stay behind"),
 ];
 
 #[cfg(test)]

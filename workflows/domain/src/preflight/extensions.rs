@@ -3,6 +3,7 @@
 use super::{
     Findings, Place,
     facts::{Catalog, Database, Extension, Facts},
+    finding::list,
 };
 use crate::{Ident, Side};
 
@@ -11,6 +12,7 @@ pub(super) fn check(facts: &Facts, database: &Database, out: &mut Findings) {
     let (Some(source), Some(catalog)) = (&database.source, &facts.target.catalog) else { return };
     let place = Place::database(Side::Target, &database.name);
     for extension in source.extensions.iter().filter(|e| e.name != "pglogical" && e.name != "plpgsql") {
+        kept(extension, &database.name, out);
         let installed = database.target.as_ref().and_then(|t| t.extensions.iter().find(|e| e.name == extension.name));
         match installed {
             Some(there) => {
@@ -35,6 +37,25 @@ pub(super) fn check(facts: &Facts, database: &Database, out: &mut Findings) {
     }
 }
 
+/// Rows in an extension's own tables are nobody's table: replication doesn't carry them, nor does a dump of the schema.
+fn kept(extension: &Extension, database: &str, out: &mut Findings) {
+    if extension.kept.is_empty() {
+        return;
+    }
+    let tables: Vec<String> = extension
+        .kept
+        .iter()
+        .map(|k| match k.rows {
+            Some(rows) => format!("{} ({rows} rows)", k.table),
+            None => format!("{} (the login may not read it)", k.table),
+        })
+        .collect();
+    let message =
+        format!("{} keeps settings in tables of its own, which aren't carried over: {}", extension.name, list(&tables));
+    let remedy = "copy these rows to the target by hand after the switch (pg_dump --data-only --table=…), or do there again what made them";
+    out.warning("CO0381", &Place::database(Side::Source, database).object(&*extension.name), message, remedy);
+}
+
 fn creatable(facts: &Facts, catalog: &Catalog, extension: &Extension, place: &Place, out: &mut Findings) {
     let at = place.object(&*extension.name);
     let Some(available) = catalog.available_extensions.iter().find(|a| a.name == extension.name) else {
@@ -48,11 +69,17 @@ fn creatable(facts: &Facts, catalog: &Catalog, extension: &Extension, place: &Pl
     let privileged = facts.target.server.as_ref().is_none_or(|s| s.login.superuser || s.is_rds);
     if !available.anyone && !privileged {
         let message = format!("{} isn't a trusted extension: only a superuser can create it", extension.name);
+        let schema = Ident::new(&*extension.schema);
+        // The login's, so that it can give it to whom it belongs on the source.
+        let login = facts.target.server.as_ref().map(|s| Ident::new(&*s.login.name));
+        let first = match login.filter(|_| !matches!(extension.schema.as_str(), "public" | "pg_catalog")) {
+            Some(login) => format!("create schema if not exists {schema} authorization {login}; "),
+            None => String::new(),
+        };
         let remedy = format!(
-            "as a superuser, in {} of the target: create extension {} schema {} cascade; (the database still counts as empty)",
+            "as a superuser, in {} of the target: {first}create extension {} schema {schema} cascade; (the database still counts as empty)",
             place.database_name(),
             Ident::new(&*extension.name),
-            Ident::new(&*extension.schema)
         );
         out.blocker("CO0350", &at, message, remedy);
     }

@@ -542,6 +542,18 @@ pub struct Extension {
     pub version: String,
     /// Its schema.
     pub schema: String,
+    /// Its tables in which it keeps what users have told it, where they hold such rows.
+    #[serde(default)]
+    pub kept: Vec<Kept>,
+}
+
+/// Rows of users in a table of an extension (`pg_extension.extconfig`).
+#[derive(Clone, Debug, Deserialize)]
+pub struct Kept {
+    /// `schema.table`
+    pub table: String,
+    /// How many; none when the login may not read them.
+    pub rows: Option<i64>,
 }
 
 /// An event trigger.

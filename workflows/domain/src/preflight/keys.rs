@@ -84,6 +84,12 @@ fn without_key(table: &Table, at: &Place, out: &mut Findings) {
     let message = "it has neither a primary key nor a replica identity index: updates and deletes can't be replicated";
     let other = match table.candidates.first() {
         Some(index) => format!("alter table {} replica identity using index {};", table.sql(), Ident::new(&**index)),
+        // A partition can't have columns of its own.
+        None if table.root.is_some() => format!(
+            "alter table {} add primary key (…); or, if no columns are unique, add one to its parent {};",
+            table.sql(),
+            table.root.as_deref().unwrap_or_default()
+        ),
         None => format!(
             "alter table {0} add primary key (…); or, if no columns are unique, alter table {0} add column … bigint generated always as identity primary key;",
             table.sql()

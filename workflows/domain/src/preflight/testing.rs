@@ -130,7 +130,7 @@ pub(super) fn available(name: &str, version: &str) -> Available {
 }
 
 pub(super) fn extension(name: &str, version: &str) -> Extension {
-    Extension { name: name.to_owned(), version: version.to_owned(), schema: "public".to_owned() }
+    Extension { name: name.to_owned(), version: version.to_owned(), schema: "public".to_owned(), kept: Vec::new() }
 }
 
 pub(super) fn table(name: &str) -> Table {

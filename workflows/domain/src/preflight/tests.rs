@@ -292,6 +292,27 @@ fn forced_row_security_matters_to_three_of_the_four_logins() {
 }
 
 #[test]
+fn a_partition_is_not_told_to_add_a_column() {
+    let spoil: Spoil = |_, f| f.tables().push(Table { root: Some("app.p".into()), ..keyless("leaf") });
+    let finding = spoiled(spoil, "CO0331", Blocker);
+    assert!(finding.remedy.contains("add one to its parent app.p"), "{}", finding.remedy);
+    assert!(!finding.remedy.contains("add column"), "{}", finding.remedy);
+}
+
+#[test]
+fn an_extension_in_a_schema_of_its_own_wants_that_schema_first() {
+    let spoil: Spoil = |_, f| {
+        let own = Extension { schema: "own".into(), ..extension("pg_trgm", "1.6") };
+        f.objects_of(Source).extensions.push(own);
+        f.catalog(Target).available_extensions[1].anyone = false;
+    };
+    let remedy = spoiled(spoil, "CO0350", Blocker).remedy;
+    let expected =
+        "create schema if not exists \"own\" authorization \"changeover\"; create extension \"pg_trgm\" schema \"own\"";
+    assert!(remedy.contains(expected), "{remedy}");
+}
+
+#[test]
 fn a_unique_index_is_suggested_as_identity() {
     let spoil: Spoil = |_, f| f.tables().push(Table { candidates: vec!["u\"x".into()], ..keyless("T") });
     let finding = spoiled(spoil, "CO0331", Blocker);
@@ -376,6 +397,8 @@ fn function(definer: bool) -> Function {
 #[case::other_schema("CO0351", Blocker, |_: &mut Spec, f: &mut Facts| { f.objects_of(Source).extensions.push(extension("pg_trgm", "1.6")); f.objects_of(Target).extensions.push(Extension { schema: "x".into(), ..extension("pg_trgm", "1.6") }) })]
 #[case::not_offered("CO0350", Blocker, |_: &mut Spec, f: &mut Facts| f.objects_of(Source).extensions.push(extension("postgis", "3.3")))]
 #[case::untrusted_extension("CO0350", Blocker, |_: &mut Spec, f: &mut Facts| { f.objects_of(Source).extensions.push(extension("pg_trgm", "1.6")); f.catalog(Target).available_extensions[1].anyone = false })]
+#[case::own_rows("CO0381", Warning, |_: &mut Spec, f: &mut Facts| { f.objects_of(Source).extensions.push(Extension { kept: vec![Kept { table: "public.c".into(), rows: Some(2) }], ..extension("pg_trgm", "1.6") }) })]
+#[case::own_rows_unseen("CO0381", Warning, |_: &mut Spec, f: &mut Facts| { f.objects_of(Source).extensions.push(Extension { kept: vec![Kept { table: "public.c".into(), rows: None }], ..extension("pg_trgm", "1.6") }) })]
 #[case::language("CO0350", Blocker, |_: &mut Spec, f: &mut Facts| f.objects_of(Source).languages.push("plfoo".into()))]
 #[case::older_offered("CO0351", Warning, |_: &mut Spec, f: &mut Facts| f.objects_of(Source).extensions.push(extension("pg_trgm", "1.7")))]
 #[case::other_installed("CO0351", Warning, |_: &mut Spec, f: &mut Facts| { f.objects_of(Source).extensions.push(extension("pg_trgm", "1.6")); f.objects_of(Target).extensions.push(extension("pg_trgm", "1.5")) })]
