@@ -6,6 +6,7 @@ pub mod ledger;
 pub mod oracle;
 pub mod probe;
 pub mod product;
+pub mod proxy;
 pub mod sample;
 pub mod scenario;
 pub mod stack;

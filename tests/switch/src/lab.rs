@@ -12,6 +12,7 @@ use changeover_postgres::{
     switch::{self, SwitchRequest},
 };
 use changeover_tests::{
+    proxy::Proxy,
     sample, scenario,
     stack::{Side, Stack, StackInfo, StackOptions, connect},
     workload::{Workload, WorkloadHandle, WorkloadOptions, WriterGroup},
@@ -36,6 +37,8 @@ pub struct LabOptions {
     pub settings: Vec<(String, String)>,
     /// Changes the text of the spec.
     pub edit_spec: fn(String) -> String,
+    /// Put a proxy between the product and each server, see [`Lab::proxy`].
+    pub proxied: bool,
     /// Where ledger, spec and logs of children go; a directory that goes with the lab if none is named.
     pub directory: Option<PathBuf>,
     /// Keep the clusters' directory after the end.
@@ -51,6 +54,7 @@ impl Default for LabOptions {
             rate: 20.0,
             settings: Vec::new(),
             edit_spec: |text| text,
+            proxied: false,
             directory: None,
             keep: false,
         }
@@ -67,6 +71,7 @@ pub struct Lab {
     workload: Option<WorkloadHandle>,
     epoch: u64,
     children: u64,
+    proxies: Vec<Proxy>,
     stack: Stack,
     _temporary: Option<tempfile::TempDir>,
 }
@@ -96,7 +101,15 @@ impl Lab {
             options.directory.or_else(|| temporary.as_ref().map(|t| t.path().to_owned())).unwrap_or_default();
         std::fs::create_dir_all(&directory)?;
         let directory = directory.canonicalize()?;
-        let (path, spec) = spec::write(info, &directory, options.edit_spec)?;
+        let mut proxies = Vec::new();
+        if options.proxied {
+            for side in [Side::Source, Side::Target] {
+                proxies.push(Proxy::start(info.cluster(side).port).await?);
+            }
+        }
+        let ports: Vec<u16> = proxies.iter().map(Proxy::port).collect();
+        let edit = |text| (options.edit_spec)(spec::through_proxies(info, text, &ports));
+        let (path, spec) = spec::write(info, &directory, edit)?;
         let migration = Migration::resolve(&spec).context("resolving the spec")?;
         prepare::ready_to_switch(&migration).await?;
         Ok(Self {
@@ -108,6 +121,7 @@ impl Lab {
             workload: None,
             epoch: 0,
             children: 0,
+            proxies,
             stack,
             _temporary: temporary,
         })
@@ -120,6 +134,12 @@ impl Lab {
     /// The servers.
     pub fn stack(&self) -> &Stack {
         &self.stack
+    }
+    /// What stands between the product and a server, where the options asked for it; servers, pooler and clients speak to each
+    /// other without it.
+    pub fn proxy(&self, side: Side) -> Result<&Proxy> {
+        let index = if side == Side::Source { 0 } else { 1 };
+        self.proxies.get(index).context("the lab has no proxies: LabOptions::proxied")
     }
     /// The migration, as an activity sees it.
     pub fn migration(&self) -> &Migration {

@@ -38,6 +38,14 @@ pub(crate) fn write(info: &StackInfo, directory: &Path, edit: impl Fn(String) ->
     Ok((path.clone(), read(&path)?))
 }
 
+/// The text with the worker's way to each server through a proxy; the servers and the pooler keep theirs.
+pub(crate) fn through_proxies(info: &StackInfo, text: String, ports: &[u16]) -> String {
+    [&info.source, &info.target].into_iter().zip(ports).fold(text, |text, (cluster, port)| {
+        let way = format!("port = {}\nuser", cluster.port);
+        text.replace(&way, &format!("port = {port}\npeer_host = \"127.0.0.1\"\npeer_port = {}\nuser", cluster.port))
+    })
+}
+
 /// Reads a spec as the product does.
 pub(crate) fn read(path: &Path) -> Result<Spec> {
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;

@@ -35,6 +35,11 @@ pub async fn always_off(transaction: &impl GenericClient, side: Side) -> Result<
     silence_all(transaction, side, &["A"]).await
 }
 
+/// The statements of [`always_off`], to be sent later; empty when there is nothing to do.
+pub(crate) async fn always_off_sql(client: &impl GenericClient, side: Side) -> Result<String, Failure> {
+    Ok(read(client, side, APPLYING, &["A"]).await?.iter().map(Trigger::silence).collect())
+}
+
 /// Back to `A`, inside a transaction of the decision phase: from its commit this side serves. Returns how many.
 pub async fn always_on(transaction: &impl GenericClient, side: Side) -> Result<u64, Failure> {
     let triggers = read(transaction, side, SAVED, &["A"]).await?;
@@ -43,9 +48,9 @@ pub async fn always_on(transaction: &impl GenericClient, side: Side) -> Result<u
     Ok(triggers.len() as u64)
 }
 
-/// Whether there is a trigger that `always_off` would switch off.
-pub async fn any_always(client: &impl GenericClient, side: Side) -> Result<bool, Failure> {
-    Ok(!read(client, side, APPLYING, &["A"]).await?.is_empty())
+/// The statements of [`always_on`], to be sent later; empty when there is nothing to do.
+pub(crate) async fn always_on_sql(client: &impl GenericClient, side: Side) -> Result<String, Failure> {
+    Ok(read(client, side, SAVED, &["A"]).await?.iter().map(Trigger::give_back).collect())
 }
 
 /// Gives every remembered trigger of a side its state back: at abort, at finalize. Returns how many.

@@ -17,8 +17,8 @@ use super::{
     effect::{Change, Effect, perform, say},
     epoch,
     fence::{self, Fence},
-    login,
-    marker::{self, Marker},
+    login::{self, Whose},
+    marker::Marker,
     record::Recorder,
     route::RouteLock,
     turn,
@@ -46,12 +46,12 @@ pub(crate) struct Note {
 /// One database of the attempt: sessions opened and warmed before anybody waits.
 struct Lane {
     fence: Fence,
-    /// On the closing side: writes the marker, reads the sequences.
+    /// On the closing side: writes the marker.
     writer: Session,
     /// On the opening side: sees the marker, sets the sequences.
     watcher: Session,
     /// On the opening side, where triggers are to be turned over: its transaction keeps vacuum off their tables.
-    turner: Option<Session>,
+    turner: Option<turn::Turner>,
     closing_sequences: sequences::Reader,
     opening_sequences: sequences::States,
 }
@@ -117,15 +117,14 @@ impl<'a> Attempt<'a> {
     /// Says beforehand what will be said during the pause, as far as it changes nothing: backends fill their caches, and a marker
     /// proves that the way is open.
     async fn rehearse(&self) -> Result<(), Failure> {
-        let markers = try_join_all(self.lanes.iter().map(|lane| self.send_marker(Effect::Rehearse, lane)));
+        let markers = try_join_all(self.lanes.iter().map(|lane| self.send_marker([Effect::Rehearse; 2], lane)));
         let fences = try_join_all(self.lanes.iter().map(|lane| lane.fence.rehearse(self.migration)));
-        let guard = async {
-            login::applications(&*self.guard, self.guard.side, self.migration).await?;
-            login::strays(&*self.guard, self.guard.side, self.migration).await?;
-            // Of nobody's sessions.
-            perform(Effect::Rehearse, |change| login::evict(change, &self.guard, &[], EVICTION)).await
-        };
-        futures::try_join!(markers, fences, guard).map(drop)
+        let guard = perform(Effect::Rehearse, |change| login::evict(change, &self.guard, Whose::Nobody, EVICTION));
+        let arbiter = perform(Effect::Rehearse, |change| login::evict(change, &self.arbiter, Whose::Nobody, EVICTION));
+        let lockers = try_join_all(self.lanes.iter().map(|lane| {
+            perform(Effect::Rehearse, |change| login::evict(change, lane.fence.session(), Whose::Nobody, EVICTION))
+        }));
+        futures::try_join!(markers, fences, guard, arbiter, lockers).map(drop)
     }
 
     /// From the pause to the open other side. After an error the outcome isn't known before `decision::settle` has told it.
@@ -189,8 +188,8 @@ impl<'a> Attempt<'a> {
         let route = perform(Effect::Route, |_| self.traffic.move_to(self.direction.to_side()));
         let fence = async {
             self.drain(recorder).await?;
-            let roles = self.close(recorder).await?;
-            self.turn(recorder, &roles).await
+            let at_rest = self.close(recorder).await?;
+            self.turn(recorder, &at_rest).await
         };
         futures::try_join!(fence, route)?;
         perform(Effect::Decide, |change| decision::open(change, &self.arbiter, self.migration, self.epoch)).await?;
@@ -245,10 +244,15 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
-    async fn send_marker(&self, effect: Effect, lane: &Lane) -> Result<(), Failure> {
+    /// Writes a marker and has it awaited, both sent at once.
+    async fn send_marker(&self, [write, flush]: [Effect; 2], lane: &Lane) -> Result<(), Failure> {
         let marker = Marker::new(self.direction.from_side(), self.epoch)?;
-        perform(effect, |change| marker.write(change, &lane.writer)).await?;
-        marker.wait(&lane.watcher, self.drain_budget()).await
+        let budget = self.drain_budget();
+        futures::try_join!(
+            perform(write, |change| marker.write(change, &lane.writer)),
+            perform(flush, |change| marker.arrive(change, &lane.watcher, budget))
+        )
+        .map(drop)
     }
 
     async fn name_blockers(&self, mut failure: Failure) -> Failure {
@@ -269,9 +273,8 @@ impl<'a> Attempt<'a> {
 
     /// All locks are held: markers, and while they travel the rights are taken, which a rollback of the fence would undo.
     async fn drain(&self, recorder: &mut Recorder) -> Result<(), Failure> {
-        let travel = try_join_all(self.lanes.iter().map(|lane| self.send_marker(Effect::Mark, lane)));
+        let travel = try_join_all(self.lanes.iter().map(|lane| self.send_marker([Effect::Mark, Effect::Flush], lane)));
         let revoke = try_join_all(self.lanes.iter().map(|lane| async {
-            lane.fence.check(self.migration).await?;
             perform(Effect::Revoke, |change| lane.fence.revoke(change, self.migration, self.epoch)).await
         }));
         futures::try_join!(travel, revoke)?;
@@ -279,31 +282,24 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
-    /// Logins first, committed while the locks are held; when no session is left, the locking transactions.
-    async fn close(&self, recorder: &mut Recorder) -> Result<Vec<String>, Failure> {
+    /// Logins first, committed while the locks are held; when no session is left, the locking transactions. Returns where the
+    /// sequences of each database have come to rest.
+    async fn close(&self, recorder: &mut Recorder) -> Result<Vec<sequences::States>, Failure> {
         self.committing.store(true, Ordering::Relaxed);
-        let logins = async {
-            let close = |change| login::close(change, &self.guard, self.migration, self.epoch);
-            let roles = perform(Effect::CloseLogins, close).await?;
-            perform(Effect::Evict, |change| login::evict(change, &self.guard, &roles, EVICTION)).await?;
-            Ok(roles)
-        };
-        // One server, one WAL: a synchronous commit after the last marker makes the rows of all databases durable.
-        let flush = perform(Effect::Flush, |change| marker::make_durable(change, &self.arbiter, self.epoch));
-        let (roles, ()) = futures::try_join!(logins, flush)?;
+        // Sent at once: the second one finds whom the first one has closed.
+        let close =
+            perform(Effect::CloseLogins, |change| login::close(change, &self.guard, self.migration, self.epoch));
+        let evict = perform(Effect::Evict, |change| login::evict(change, &self.guard, Whose::Closed, EVICTION));
+        futures::try_join!(close, evict)?;
         recorder.step("closed");
-        try_join_all(self.lanes.iter().map(|lane| lane.commit(self.migration, self.epoch))).await?;
+        let at_rest = try_join_all(self.lanes.iter().map(|lane| lane.commit(self.migration, self.epoch))).await?;
         recorder.step("fenced");
-        Ok(roles)
+        Ok(at_rest)
     }
 
     /// The closing side is at rest: what only can be done now on the opening side, before the first session is let in.
-    async fn turn(&self, recorder: &mut Recorder, roles: &[String]) -> Result<(), Failure> {
-        let sequences = async {
-            // Once more: a login that was half done when its role was closed has come to its end by now.
-            perform(Effect::EvictLate, |change| login::evict(change, &self.guard, roles, EVICTION)).await?;
-            try_join_all(self.lanes.iter().map(Lane::settle_sequences)).await
-        };
+    async fn turn(&self, recorder: &mut Recorder, at_rest: &[sequences::States]) -> Result<(), Failure> {
+        let sequences = try_join_all(self.lanes.iter().zip(at_rest).map(|(lane, rest)| lane.settle_sequences(rest)));
         let triggers = try_join_all(self.lanes.iter().map(|lane| lane.turn_triggers(self.migration, self.epoch)));
         futures::try_join!(sequences, triggers)?;
         recorder.step("turned");
@@ -317,7 +313,7 @@ struct Draft {
     locker: Session,
     writer: Session,
     watcher: Session,
-    turner: Option<Session>,
+    turner: Option<turn::Turner>,
     closing_sequences: sequences::Reader,
     opening_sequences: sequences::States,
 }
@@ -331,10 +327,10 @@ impl Draft {
         say(&writer, "set synchronous_commit = on").await.map_err(writer.failed("preparing the fence"))?;
         perform(Effect::RestoreRights, |change| acl::restore(change, &mut watcher, migration, Hold::Acting(epoch)))
             .await?;
-        let closing_sequences = sequences::Reader::prepare(migration, &writer).await?;
+        let closing_sequences = sequences::Reader::prepare(migration, &locker).await?;
         let opening_reader = sequences::Reader::prepare(migration, &watcher).await?;
         let margin = migration.spec.budgets.map_or(0, |budgets| budgets.sequence_margin);
-        let closing = closing_sequences.read(&writer).await?;
+        let closing = closing_sequences.read(&locker).await?;
         let raise = |change| raise(change, migration, &watcher, epoch, &closing, &opening_reader, margin);
         perform(Effect::RaiseSequences, raise).await?;
         let opening_sequences = opening_reader.read(&watcher).await?;
@@ -356,19 +352,28 @@ impl Lane {
         perform(Effect::Lock, |change| self.fence.lock(change, hold)).await
     }
 
-    async fn commit(&self, migration: &Migration, epoch: u64) -> Result<(), Failure> {
-        perform(Effect::CommitFence, |change| self.fence.commit(change, migration, epoch)).await
+    /// Commits the fence, and on the same way, sent at once: a login that was half done when its role was closed has come to its
+    /// end by now, so its session is ended; then nobody draws from the sequences any more, and they are read.
+    async fn commit(&self, migration: &Migration, epoch: u64) -> Result<sequences::States, Failure> {
+        let session = self.fence.session();
+        let (committed, evicted, at_rest) = futures::join!(
+            perform(Effect::CommitFence, |change| self.fence.commit(change, migration, epoch)),
+            perform(Effect::EvictLate, |change| login::evict(change, session, Whose::Closed, EVICTION)),
+            self.closing_sequences.read(session)
+        );
+        committed?;
+        evicted?;
+        at_rest
     }
 
-    async fn settle_sequences(&self) -> Result<(), Failure> {
-        let at_rest = self.closing_sequences.read(&self.writer).await?;
-        let moves = sequences::moves_under_fence(&self.watcher, &at_rest, &self.opening_sequences)?;
+    async fn settle_sequences(&self, at_rest: &sequences::States) -> Result<(), Failure> {
+        let moves = sequences::moves_under_fence(&self.watcher, at_rest, &self.opening_sequences)?;
         perform(Effect::SettleSequences, |_| sequences::apply(&self.watcher, &moves)).await
     }
 
     async fn turn_triggers(&self, migration: &Migration, epoch: u64) -> Result<(), Failure> {
         match &self.turner {
-            Some(turner) => perform(Effect::TurnTriggers, |change| turn::serve(change, turner, migration, epoch)).await,
+            Some(turner) => perform(Effect::TurnTriggers, |change| turner.serve(change, migration, epoch)).await,
             None => Ok(()),
         }
     }

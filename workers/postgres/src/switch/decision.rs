@@ -4,13 +4,13 @@
 
 use std::time::Duration;
 
-use changeover_domain::{Direction, Failure, Ident};
+use changeover_domain::{Direction, Failure};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use super::{
     effect::{Change, Effect, perform, say},
-    epoch, login,
+    epoch,
 };
 use crate::{Migration, Session};
 
@@ -52,23 +52,21 @@ pub(crate) async fn arbiter(migration: &Migration, direction: Direction, purpose
 ///
 /// # Errors
 /// Whatever is returned, the commit may have happened: [`settle`] tells.
-pub(crate) async fn open(_: Change, arbiter: &Session, migration: &Migration, epoch: u64) -> Result<u64, Failure> {
-    let side = arbiter.side;
-    let failed = arbiter.failed("writing the decision");
-    let begin = say(arbiter, "begin isolation level read committed");
-    let hold = epoch::hold(&**arbiter, side, migration, epoch);
-    let roles = login::saved(&**arbiter, side);
-    let (begun, held, roles) = futures::join!(begin, hold, roles);
-    begun.map_err(&failed)?;
-    held?;
-    let roles: Vec<Ident> = roles?.into_iter().map(Ident::new).collect();
-    let logins: String = roles.iter().map(|role| format!("alter role {role} login; ")).collect();
+pub(crate) async fn open(_: Change, arbiter: &Session, migration: &Migration, epoch: u64) -> Result<(), Failure> {
+    let hold = epoch::hold_sql(migration, epoch)?;
+    let number = epoch::number(epoch)?;
     // A plain insert: whoever writes `abort` waits for our lock, and if a decision were there everything else must not happen.
     let sql = format!(
-        "insert into changeover.decision (epoch, outcome) values ({epoch}, 'open'); {logins}delete from changeover.saved_login; commit"
+        "begin isolation level read committed; {hold}; \
+         insert into changeover.decision (epoch, outcome) values ({number}, 'open'); \
+         do $changeover$ declare r name; begin \
+           for r in select s.role from changeover.saved_login s join pg_catalog.pg_roles x on x.rolname = s.role loop \
+           execute pg_catalog.format('alter role %I login', r); end loop; end $changeover$; \
+         delete from changeover.saved_login; \
+         commit"
     );
-    arbiter.batch_execute(&sql).await.map_err(&failed)?;
-    Ok(roles.len() as u64)
+    let opened = arbiter.batch_execute(&sql).await.map_err(arbiter.failed("writing the decision"));
+    opened.map_err(|failure| epoch::explain(arbiter.side, epoch, failure))
 }
 
 /// Writes `abort` unless the epoch is decided; returns what stands.

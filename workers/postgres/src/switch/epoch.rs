@@ -6,7 +6,7 @@
 //! arbiter, then leaves `abort` in every other database under the same lock: from then on the attempt can do nothing any more,
 //! wherever it wakes up.
 
-use changeover_domain::{Direction, Failure, Side};
+use changeover_domain::{Direction, Failure, Side, ident::literal};
 use futures::future::try_join_all;
 use tokio_postgres::{
     GenericClient,
@@ -127,6 +127,38 @@ pub(crate) async fn hold(
         return Err(taken(side, found, epoch));
     }
     if abort.map_err(failed)?.is_empty() { Ok(()) } else { Err(aborted(epoch)) }
+}
+
+/// [`hold`] as a statement that fails, for what is sent to the server at once; [`explain`] tells its errors.
+pub(crate) fn hold_sql(migration: &Migration, epoch: u64) -> Result<String, Failure> {
+    let (id, epoch) = (literal(migration.id.as_str()), number(epoch)?);
+    // Two statements, as in `hold`.
+    Ok(format!(
+        "do $changeover$ declare found bigint; begin \
+           select m.epoch into found from changeover.migration m where m.id = {id} for share; \
+           if found is null then raise exception 'no home row' using errcode = '{LOST}'; end if; \
+           if found <> {epoch} then raise exception 'another epoch' using errcode = '{TAKEN}'; end if; \
+           if exists (select from changeover.decision d where d.epoch = {epoch} and d.outcome = 'abort') then \
+             raise exception 'aborted' using errcode = '{ABORTED}'; end if; \
+         end $changeover$"
+    ))
+}
+
+const LOST: &str = "CO212";
+const TAKEN: &str = "CO211";
+const ABORTED: &str = "CO711";
+
+/// What an error of a statement that [`hold_sql`] is part of means.
+pub(crate) fn explain(side: Side, epoch: u64, failure: Failure) -> Failure {
+    match failure.sqlstate.as_deref() {
+        Some(LOST) => lost(side),
+        Some(ABORTED) => aborted(epoch),
+        Some(TAKEN) => {
+            let message = format!("the {side} isn't at epoch {epoch}, the attempt's: another one has taken over");
+            Failure::refused("CO0211", message, "nothing: the newer attempt goes on")
+        }
+        _ => failure,
+    }
 }
 
 /// An attempt that had come to its decision lost its hold before it let clients go on: somebody else may be at work.

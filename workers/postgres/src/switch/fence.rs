@@ -45,8 +45,8 @@ pub(crate) struct Fence {
     fingerprint: String,
     lock: String,
     revoke: String,
-    /// Some fire on apply: they are turned over when this side begins to apply.
-    has_triggers: bool,
+    /// Statements that turn over the triggers which fire on apply: this side begins to apply.
+    silence: String,
 }
 
 impl Drop for Fence {
@@ -82,7 +82,7 @@ impl Fence {
             fingerprint: String::new(),
             lock: if tables.is_empty() { String::new() } else { format!("lock table {tables} in exclusive mode") },
             revoke: String::new(),
-            has_triggers: false,
+            silence: String::new(),
         };
         if !tables.is_empty() {
             let gentle =
@@ -90,7 +90,7 @@ impl Fence {
             perform(Effect::PreFence, |change| fence.batch(change, "keeping vacuum and DDL out", &gentle)).await?;
         }
         // Under this lock no trigger comes or goes.
-        fence.has_triggers = triggers::any_always(&**fence.session, side).await?;
+        fence.silence = triggers::always_off_sql(&**fence.session, side).await?;
         // Before the rights are read: whatever changes in between is found under the lock.
         fence.fingerprint = relations::fingerprint(migration, &fence.session).await?;
         perform(Effect::SaveRights, |change| acl::save(change, keeper, migration, epoch, &fence.relations)).await?;
@@ -153,27 +153,34 @@ impl Fence {
         ))
     }
 
-    /// Takes the rights and turns the triggers over to applying, and proves it: all within the transaction.
+    /// Takes the rights and turns the triggers over to applying, and proves it, if the catalog is still the one that the fence was
+    /// prepared for: all within the transaction, and sent at once. After an error the transaction must not be committed.
     pub(crate) async fn revoke(&self, change: Change, migration: &Migration, epoch: u64) -> Result<(), Failure> {
-        let sql = format!("set local statement_timeout = '30s'; set local lock_timeout = '200ms'; {}", self.revoke);
-        let note = format!("insert into changeover.note (key, value) values ({}, '{epoch}'); ", literal(acl::FENCE));
-        self.batch(change, "taking rights", &format!("{sql}{note}")).await?;
-        if self.has_triggers {
-            triggers::always_off(&**self.session, self.session.side).await?;
-        }
-        acl::prove_gone(&self.session, migration, &self.relations).await
+        let note = format!("insert into changeover.note (key, value) values ({}, '{epoch}')", literal(acl::FENCE));
+        let sql = format!(
+            "set local statement_timeout = '30s'; set local lock_timeout = '200ms'; {}{}{note}",
+            self.revoke, self.silence
+        );
+        let (same, revoked, gone) = futures::join!(
+            self.check(migration),
+            self.batch(change, "taking rights", &sql),
+            acl::prove_gone(&self.session, migration, &self.relations)
+        );
+        same?;
+        revoked?;
+        gone
     }
 
     /// Commits: the fence is durable. Only this success proves that the locks were never lost.
     pub(crate) async fn commit(&self, _: Change, migration: &Migration, epoch: u64) -> Result<(), Failure> {
-        epoch::hold(&**self.session, self.session.side, migration, epoch).await?;
+        let sql = format!("{}; commit", epoch::hold_sql(migration, epoch)?);
         // A COMMIT of a failed transaction "succeeds" as a rollback, so what it wrote is looked at.
-        let failed = self.session.failed("committing the fence");
         let (committed, found) = futures::join!(
-            self.session.batch_execute("commit"),
+            self.session.batch_execute(&sql),
             self.session.query_typed("select value from changeover.note where key = $1", &[(&acl::FENCE, Type::TEXT)])
         );
-        committed.map_err(&failed)?;
+        let failed = self.session.failed("committing the fence");
+        committed.map_err(&failed).map_err(|failure| epoch::explain(self.session.side, epoch, failure))?;
         let found = found.map_err(&failed)?;
         if found.first().is_some_and(|row| row.get::<_, serde_json::Value>(0) == serde_json::json!(epoch)) {
             return Ok(());
@@ -183,6 +190,11 @@ impl Fence {
             format!("the fence of {} was lost before its commit", self.session.database),
             "it is tried again",
         ))
+    }
+
+    /// The session, for what follows the commit on the same way.
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
     }
 
     /// Lets go. Nothing of the transaction remains.

@@ -3,19 +3,14 @@
 use std::time::Duration;
 
 use changeover_domain::{Failure, Ident, Side, ident::literal};
-use tokio::time::{Instant, sleep};
 use tokio_postgres::{GenericClient, types::Type};
 
-use super::{
-    effect::{Change, say},
-    epoch,
-};
+use super::{effect::Change, epoch};
 use crate::{Migration, Session, error};
 
-/// Roles that belong to applications: they log in, and are neither superusers, nor RDS's, nor ours, nor kept by the spec.
-/// $1: logins to leave out.
-const APPLICATIONS: &str = "select rolname::text from pg_catalog.pg_roles \
-    where rolcanlogin and not rolsuper and rolname !~ '^(rds|pg_)' and rolname <> all ($1::text[]) order by 1";
+/// Roles that belong to applications: they log in, and are neither superusers nor RDS's. Ours, and those that the spec keeps, are
+/// left out beside it.
+const IS_APPLICATION: &str = "rolcanlogin and not rolsuper and rolname !~ '^(rds|pg_)'";
 
 /// Logins that are never fenced.
 pub(crate) fn left_out(migration: &Migration) -> Vec<String> {
@@ -44,8 +39,11 @@ pub(crate) async fn applications(
     side: Side,
     migration: &Migration,
 ) -> Result<Vec<String>, Failure> {
+    let sql = format!(
+        "select rolname::text from pg_catalog.pg_roles where {IS_APPLICATION} and rolname <> all ($1::text[]) order by 1"
+    );
     let rows = client
-        .query_typed(APPLICATIONS, &[(&left_out(migration), Type::TEXT_ARRAY)])
+        .query_typed(&sql, &[(&left_out(migration), Type::TEXT_ARRAY)])
         .await
         .map_err(|e| error::failure(side, "reading roles", &e))?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
@@ -79,32 +77,20 @@ pub(crate) async fn strays(
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// Takes LOGIN from every application role, and remembers it, in one commit. Returns the roles whose sessions have to end:
-/// those, and whoever had lost its login before and is still there.
-pub(crate) async fn close(
-    _: Change,
-    control: &Session,
-    migration: &Migration,
-    epoch: u64,
-) -> Result<Vec<String>, Failure> {
-    let failed = control.failed("closing logins");
-    let begin = say(control, "begin isolation level read committed");
-    let hold = epoch::hold(&**control, control.side, migration, epoch);
-    let roles = applications(&**control, control.side, migration);
-    let (begun, held, roles) = futures::join!(begin, hold, roles);
-    begun.map_err(&failed)?;
-    held?;
-    let roles = roles?;
-    let one = |role: &String| {
-        let (ident, text) = (Ident::new(&**role), literal(role));
-        format!(
-            "insert into changeover.saved_login (role) values ({text}) on conflict do nothing; alter role {ident} nologin; "
-        )
-    };
-    let closing: String = roles.iter().map(one).collect();
-    control.batch_execute(&format!("{closing}commit")).await.map_err(&failed)?;
-    let strays = strays(&**control, control.side, migration).await?;
-    Ok(roles.into_iter().filter(|role| !strays.contains(role)).chain(strays.clone()).collect())
+/// Takes LOGIN from every application role, and remembers it, in one commit: one round trip.
+pub(crate) async fn close(_: Change, control: &Session, migration: &Migration, epoch: u64) -> Result<(), Failure> {
+    let hold = epoch::hold_sql(migration, epoch)?;
+    let left_out = left_out(migration).iter().map(|name| literal(name)).collect::<Vec<_>>().join(", ");
+    let sql = format!(
+        "begin isolation level read committed; {hold}; \
+         insert into changeover.saved_login (role) select rolname from pg_catalog.pg_roles \
+          where {IS_APPLICATION} and rolname <> all (array[{left_out}]::text[]) on conflict do nothing; \
+         do $changeover$ declare r name; begin for r in select s.role from changeover.saved_login s join pg_catalog.pg_roles x on x.rolname = s.role loop \
+           execute pg_catalog.format('alter role %I nologin', r); end loop; end $changeover$; \
+         commit"
+    );
+    let closed = control.batch_execute(&sql).await.map_err(control.failed("closing logins"));
+    closed.map_err(|failure| epoch::explain(control.side, epoch, failure))
 }
 
 /// Gives LOGIN back to the roles that were remembered, in one commit; for those who undo.
@@ -124,30 +110,46 @@ pub(crate) async fn reopen(
     Ok(roles.len() as u64)
 }
 
-/// Ends all sessions of roles, and waits until they are gone.
+/// Whose sessions are ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// Of roles that may not log in (any more).
+    Closed,
+    /// Nobody's: for rehearsing.
+    Nobody,
+}
+
+/// Ends all sessions of roles that may not log in, and waits on the server until they are gone: one round trip. It asks for the
+/// roles itself, so that it may be sent right after [`close`]: where that fails, none is found.
 ///
 /// # Errors
 /// CO0717 when some are still there at the deadline.
-pub(crate) async fn evict(_: Change, session: &Session, roles: &[String], patience: Duration) -> Result<u64, Failure> {
-    let sql = "select count(*), count(*) filter (where pg_catalog.pg_terminate_backend(a.pid)) from pg_catalog.pg_stat_activity a \
-               where a.usesysid in (select oid from pg_catalog.pg_roles where rolname = any ($1::text[]))";
-    let deadline = Instant::now() + patience;
-    let mut ended = 0;
-    loop {
-        let rows =
-            session.query_typed(sql, &[(&roles, Type::TEXT_ARRAY)]).await.map_err(session.failed("ending sessions"))?;
-        let left = rows.first().map_or(0, |row| row.get::<_, i64>(0).unsigned_abs());
-        if left == 0 {
-            return Ok(ended);
-        }
-        ended = ended.max(left);
-        if Instant::now() >= deadline {
-            let message = format!("{left} application sessions on the {} don't end", session.side);
-            return Err(Failure::transient("CO0717", message, "it is tried again; look at them in pg_stat_activity"));
-        }
-        sleep(Duration::from_millis(1)).await;
+pub(crate) async fn evict(_: Change, session: &Session, whose: Whose, patience: Duration) -> Result<(), Failure> {
+    let (ms, condition) = (patience.as_millis(), if whose == Whose::Nobody { "false" } else { "true" });
+    let sql = format!(
+        "do $changeover$ declare n bigint; patience constant timestamptz := clock_timestamp() + interval '{ms} ms'; \
+         begin loop \
+           perform pg_catalog.pg_stat_clear_snapshot(); \
+           select count(pg_catalog.pg_terminate_backend(a.pid)) into n \
+             from pg_catalog.pg_stat_activity a join pg_catalog.pg_roles r on r.oid = a.usesysid \
+            where a.backend_type not like 'logical replication%' and not r.rolcanlogin and not r.rolsuper and {condition}; \
+           exit when n = 0; \
+           if clock_timestamp() > patience then raise exception '% sessions', n using errcode = '{DONT_END}'; end if; \
+           perform pg_catalog.pg_sleep(0.001); \
+         end loop; end $changeover$"
+    );
+    let failure = match session.batch_execute(&sql).await {
+        Ok(()) => return Ok(()),
+        Err(error) => session.failed("ending sessions")(error),
+    };
+    if failure.sqlstate.as_deref() != Some(DONT_END) {
+        return Err(failure);
     }
+    let message = format!("application sessions on the {} don't end within {patience:?}", session.side);
+    Err(Failure::transient("CO0717", message, "it is tried again; look at them in pg_stat_activity"))
 }
+
+const DONT_END: &str = "CO717";
 
 /// How many sessions these roles have.
 pub(crate) async fn sessions(session: &Session, roles: &[String]) -> Result<u64, Failure> {

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use changeover_domain::{Failure, Side};
-use tokio::time::{Instant, sleep};
+use changeover_domain::{Failure, Side, ident::literal};
 use tokio_postgres::types::Type;
 
 use super::{effect::Change, epoch};
@@ -35,38 +34,43 @@ impl Marker {
             .map_err(closing.failed("writing the marker"))
     }
 
-    /// Waits until it is seen.
+    /// Waits, on the server, until it is seen, and then makes it and all before it durable by one synchronous commit that writes:
+    /// that flushes all WAL before it, also what replication applied asynchronously. One round trip, which may be sent before the
+    /// marker has been written.
     ///
     /// # Errors
     /// CO0718 at the deadline.
-    pub(crate) async fn wait(&self, opening: &Session, budget: Duration) -> Result<(), Failure> {
-        let sql = "select from changeover.marker where side = $1 and epoch = $2 and token = $3";
-        let deadline = Instant::now() + budget;
-        loop {
-            let seen = opening.query_typed(sql, &self.key()).await.map_err(opening.failed("waiting for the marker"))?;
-            if !seen.is_empty() {
-                return Ok(());
-            }
-            if Instant::now() >= deadline {
-                let message =
-                    format!("the marker of {} did not reach the {} within {budget:?}", opening.database, opening.side);
-                return Err(Failure::transient("CO0718", message, "it is tried again; look at the lag of the link"));
-            }
-            sleep(Duration::from_millis(1)).await;
+    pub(crate) async fn arrive(&self, _: Change, opening: &Session, budget: Duration) -> Result<(), Failure> {
+        let Self { word, epoch, token } = self;
+        let (word, token, ms) = (literal(word), literal(token), budget.as_millis());
+        let sql = format!(
+            "begin isolation level read committed; set local synchronous_commit = on; \
+             do $changeover$ declare patience constant timestamptz := clock_timestamp() + interval '{ms} ms'; begin \
+               while not exists (select from changeover.marker m where m.side = {word} and m.epoch = {epoch} and m.token = {token}) loop \
+                 if clock_timestamp() > patience then raise exception 'no marker' using errcode = '{NO_MARKER}'; end if; \
+                 perform pg_catalog.pg_sleep(0.001); \
+               end loop; end $changeover$; \
+             insert into changeover.note (key, value) values ('{DRAINED}', pg_catalog.to_jsonb({epoch}::bigint)) \
+               on conflict (key) do update set value = excluded.value, at = clock_timestamp(); \
+             commit"
+        );
+        let failure = match opening.batch_execute(&sql).await {
+            Ok(()) => return Ok(()),
+            Err(error) => opening.failed("waiting for the marker")(error),
+        };
+        if failure.sqlstate.as_deref() != Some(NO_MARKER) {
+            return Err(failure);
         }
+        let message =
+            format!("the marker of {} did not reach the {} within {budget:?}", opening.database, opening.side);
+        Err(Failure::transient("CO0718", message, "it is tried again; look at the lag of the link"))
     }
 }
 
-/// One synchronous commit that writes: it flushes all WAL before it, also what replication applied asynchronously.
-pub(crate) async fn make_durable(_: Change, opening: &Session, epoch: u64) -> Result<(), Failure> {
-    let sql = "insert into changeover.note (key, value) values ('drained', pg_catalog.to_jsonb($1::bigint)) \
-               on conflict (key) do update set value = excluded.value, at = clock_timestamp()";
-    opening
-        .query_typed(sql, &[(&epoch::number(epoch)?, Type::INT8)])
-        .await
-        .map(drop)
-        .map_err(opening.failed("making the drained rows durable"))
-}
+/// Key of the note whose commit makes durable what was drained.
+pub(crate) const DRAINED: &str = "drained";
+
+const NO_MARKER: &str = "CO718";
 
 /// Markers of earlier epochs have done their work.
 pub(crate) async fn prune(_: Change, closing: &Session, epoch: u64) -> Result<(), Failure> {

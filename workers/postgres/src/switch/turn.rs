@@ -62,26 +62,38 @@ async fn keep_vacuum_off(_: Change, client: &impl GenericClient, side: Side, tur
     Ok(true)
 }
 
-/// The session that turns the triggers of the opening side over, with vacuum kept off from here on. None where there is nothing
-/// to turn.
+/// The session that turns the triggers of the opening side over, with vacuum kept off from here on.
+pub(crate) struct Turner {
+    session: Session,
+    /// Under the lock no trigger comes or goes.
+    statements: String,
+}
+
+/// Prepares it. None where there is nothing to turn.
 pub(crate) async fn prepare(
     change: Change,
     migration: &Migration,
     direction: Direction,
     database: &str,
-) -> Result<Option<Session>, Failure> {
+) -> Result<Option<Turner>, Failure> {
     let session = migration.subscriber(direction).open(database, "switch-turner").await?;
     // Flushed by the decision's commit, without which it counts for nothing.
     let begin = "begin isolation level read committed; set local synchronous_commit = off";
     say(&session, begin).await.map_err(session.failed("preparing triggers"))?;
-    Ok(keep_vacuum_off(change, &*session, session.side, Turn::Serves).await?.then_some(session))
+    if !keep_vacuum_off(change, &*session, session.side, Turn::Serves).await? {
+        return Ok(None);
+    }
+    let statements = triggers::always_on_sql(&*session, session.side).await?;
+    Ok(Some(Turner { session, statements }))
 }
 
-/// The opening side is about to serve: its triggers fire again.
-pub(crate) async fn serve(_: Change, turner: &Session, migration: &Migration, epoch: u64) -> Result<(), Failure> {
-    epoch::hold(&**turner, turner.side, migration, epoch).await?;
-    triggers::always_on(&**turner, turner.side).await?;
-    turner.batch_execute("commit").await.map_err(turner.failed("turning triggers over"))
+impl Turner {
+    /// The opening side is about to serve: its triggers fire again. One round trip.
+    pub(crate) async fn serve(&self, _: Change, migration: &Migration, epoch: u64) -> Result<(), Failure> {
+        let sql = format!("{}; {}commit", epoch::hold_sql(migration, epoch)?, self.statements);
+        let turned = self.session.batch_execute(&sql).await.map_err(self.session.failed("turning triggers over"));
+        turned.map_err(|failure| epoch::explain(self.session.side, epoch, failure))
+    }
 }
 
 /// Turns the triggers of a side back, for those who undo.

@@ -11,7 +11,9 @@ use super::{
     attempt, canary,
     decision::{self, Outcome},
     effect::{Change, Effect, perform},
-    epoch, login, marker,
+    epoch,
+    login::{self, Whose},
+    marker,
     record::Recorder,
     route,
     turn::{self, Turn},
@@ -166,8 +168,7 @@ pub async fn housekeeping(
         perform(Effect::ForgetNotes, |_| note::forget(&*arbiter, open, attempt::ATTEMPT)).await?;
     }
     let control = migration.site(closed).open(migration.control_database(), "housekeeping").await?;
-    let roles = login::saved(&*control, closed).await?;
-    perform(Effect::EvictLeft, |change| login::evict(change, &control, &roles, SETTLING)).await?;
+    perform(Effect::EvictLeft, |change| login::evict(change, &control, Whose::Closed, SETTLING)).await?;
     try_join_all(migration.databases().iter().map(|d| try_back(migration, direction, epoch, &d.name))).await?;
     traffic.settle(SETTLING).await
 }
@@ -180,6 +181,7 @@ async fn try_back(migration: &Migration, direction: Direction, epoch: u64, datab
     let from = migration.site(open).open(database, "housekeeping").await?;
     let to = migration.site(closed).open(database, "housekeeping").await?;
     perform(Effect::Prune, |change| marker::prune(change, &from, epoch)).await?;
+    perform(Effect::ForgetNotes, |_| note::forget(&*from, open, marker::DRAINED)).await?;
     let took = canary::beat(&from, &to, limit).await?;
     if took <= u64::try_from(limit.as_millis()).unwrap_or(u64::MAX) {
         return Ok(());

@@ -9,7 +9,7 @@ use changeover_tests::stack::{
     rds,
 };
 
-use super::{close, evict, strays};
+use super::{Whose, close, evict, strays};
 use crate::{
     Migration, home,
     switch::{
@@ -87,10 +87,10 @@ async fn whoever_writes_by_pg_write_all_data_is_closed_or_named() {
     acl::prove_gone(&control, &m, &lonely).await.unwrap();
 
     // Its login was taken before, its session was not.
-    let roles = perform(Effect::CloseLogins, |change| close(change, &control, &m, 1)).await.unwrap();
-    assert!(roles.iter().any(|role| role == "stray"), "{roles:?}");
+    perform(Effect::CloseLogins, |change| close(change, &control, &m, 1)).await.unwrap();
+    assert_eq!(strays(&*control, control.side, &m).await.unwrap(), ["stray"]);
     let patience = Duration::from_secs(10);
-    perform(Effect::Evict, |change| evict(change, &control, &roles, patience)).await.unwrap();
+    perform(Effect::Evict, |change| evict(change, &control, Whose::Closed, patience)).await.unwrap();
     assert!(held.batch_execute("insert into public.lonely values (2)").await.is_err(), "it still writes");
     assert_eq!(strays(&*control, control.side, &m).await.unwrap(), Vec::<String>::new());
     let saved = admin.query("select role from changeover.saved_login where role = 'stray'", &[]).await.unwrap();
