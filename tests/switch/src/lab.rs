@@ -29,8 +29,10 @@ pub struct LabOptions {
     pub size_mb: u32,
     /// Further tables in database `shop`, with a key and no rows.
     pub more_tables: usize,
-    /// Who writes once [`Lab::load`] is called; empty for the harness's six writers on both ways.
+    /// Who writes once [`Lab::load`] is called; empty for `writers` of the harness's, on both ways to both databases.
     pub groups: Vec<WriterGroup>,
+    /// How many, where `groups` is empty.
+    pub writers: usize,
     /// Transactions per second of each writer; 0 for as fast as it goes.
     pub rate: f64,
     /// Further settings of both clusters.
@@ -51,6 +53,7 @@ impl Default for LabOptions {
             size_mb: 2,
             more_tables: 0,
             groups: Vec::new(),
+            writers: 6,
             rate: 20.0,
             settings: Vec::new(),
             edit_spec: |text| text,
@@ -67,6 +70,7 @@ pub struct Lab {
     spec: PathBuf,
     directory: PathBuf,
     groups: Vec<WriterGroup>,
+    writers: usize,
     rate: f64,
     workload: Option<WorkloadHandle>,
     epoch: u64,
@@ -117,6 +121,7 @@ impl Lab {
             spec: path,
             directory,
             groups: options.groups,
+            writers: options.writers,
             rate: options.rate,
             workload: None,
             epoch: 0,
@@ -166,7 +171,8 @@ impl Lab {
         }
         let serving = self.serving().await?.open.context("no side is open")?;
         let info = self.info();
-        let mut load = WorkloadOptions::on_stack(info, self.ledger());
+        let stack = WorkloadOptions::on_stack(info, self.ledger());
+        let mut load = WorkloadOptions::new(stack.ledger, stack.ca, stack.bouncer, stack.direct, self.writers);
         load.direct.sort_by_key(|address| address.port != info.cluster(serving).port);
         load.rate = self.rate;
         load.answer_deadline = Duration::from_secs(20);

@@ -12,7 +12,7 @@ mod switcher;
 
 pub use judge::{Judgement, Serving, serving};
 pub use lab::{Lab, LabOptions};
-pub use switcher::{Ended, Switcher, Verb};
+pub use switcher::{Ended, Running, Switcher, Verb};
 
 /// The harness's name of a side of the product.
 pub fn side(side: changeover_domain::Side) -> changeover_tests::stack::Side {
