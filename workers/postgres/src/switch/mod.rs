@@ -89,6 +89,14 @@ pub async fn run(
     }
     let mut recorder = Recorder::new(direction, epoch);
     if let Err(reasons) = pass_gate(migration, request, traffic).await? {
+        // Another run may have begun while the gate was asked (this one stood still, say). Then what refuses may be its doing, and
+        // this run must not say `abort` of an epoch that the other one has opened.
+        let seen = epoch::observe(migration, epoch).await?;
+        if seen.claimed || seen.newer.is_some() {
+            let message =
+                format!("another run of the attempt of epoch {epoch}, or a newer attempt, has begun meanwhile");
+            return Err(Failure::transient("CO0211", message, "nothing: the next run finds what became of it"));
+        }
         let refusal = reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         return Ok(recorder.finish(Outcome::Abort, refusal));
     }

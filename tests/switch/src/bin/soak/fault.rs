@@ -1,13 +1,14 @@
 //! What may go wrong: chosen by seed and index alone, so that each can be tried again.
 
+use changeover_postgres::switch::{Effect, Path};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 use std::{fmt, time::Duration};
 
 /// Steps that a switch tells, after which a fault may strike.
 const STEPS: [&str; 7] = ["paused", "locked", "drained", "closed", "fenced", "turned", "decided"];
-/// Within this time of its start a switch is over, when nothing happens to it.
-const SPAN: Duration = Duration::from_millis(1_500);
+/// Within this time of its start a switch is over, about, when nothing happens to it.
+const SPAN: Duration = Duration::from_millis(600);
 /// Longest time between two steps, about.
 const BETWEEN: Duration = Duration::from_millis(8);
 /// A dead worker is noticed after two seconds at the latest: its heartbeat's timeout.
@@ -31,8 +32,10 @@ pub(crate) enum Fault {
     Kill(When),
     /// SIGSTOP; it wakes up when another one has taken over.
     Stop(When),
-    /// The one at the place named does what is said: `kill`, `stop`, `error`, `lost`.
+    /// At a side effect what is said: `kill`, `stop`, `error`, `lost`.
     Failpoint(String, String),
+    /// SIGKILL, and whoever takes over is killed at a side effect as well.
+    Twice(When, String),
     /// A second one of the same epoch begins a little later.
     Twin(Duration),
     /// A second one of the next epoch begins a little later.
@@ -54,7 +57,8 @@ impl Fault {
             Self::Kill(When::Step(..)) => "killed within the pause".to_owned(),
             Self::Stop(When::After(_)) => "stopped at a random time".to_owned(),
             Self::Stop(When::Step(..)) => "stopped within the pause".to_owned(),
-            Self::Failpoint(_, action) => format!("failpoint: {action}"),
+            Self::Failpoint(_, action) => format!("at a side effect: {action}"),
+            Self::Twice(..) => "killed, and who took over, too".to_owned(),
             Self::Twin(_) => "two of one epoch".to_owned(),
             Self::Rival(_) => "two of two epochs".to_owned(),
             Self::Pooler(..) => "pooler killed while paused".to_owned(),
@@ -65,7 +69,7 @@ impl Fault {
 
     /// A kill or a stop at a random time, wherever the switch was then.
     pub(crate) fn is_random_strike(&self) -> bool {
-        matches!(self, Self::Kill(_) | Self::Stop(_))
+        matches!(self, Self::Kill(_) | Self::Stop(_) | Self::Twice(..))
     }
 }
 
@@ -98,19 +102,33 @@ impl Plan {
 }
 
 fn choose(rng: &mut StdRng, restarts: bool) -> Fault {
-    let lot = rng.random_range(0..if restarts { 100 } else { 88 });
-    match lot {
-        0..8 => Fault::None,
-        8..30 => Fault::Kill(at_random(rng)),
-        30..46 => Fault::Kill(within(rng)),
-        46..56 => Fault::Stop(at_random(rng)),
-        56..66 => Fault::Stop(within(rng)),
-        66..73 => Fault::Twin(up_to(rng, Duration::from_millis(400))),
-        73..79 => Fault::Rival(up_to(rng, Duration::from_millis(400))),
-        79..88 => Fault::Pooler(up_to(rng, BETWEEN * 4), up_to(rng, Duration::from_millis(300))),
-        88..94 => Fault::Source(anywhere(rng)),
+    match rng.random_range(0..if restarts { 100 } else { 92 }) {
+        0..6 => Fault::None,
+        6..26 => Fault::Kill(at_random(rng)),
+        26..40 => Fault::Kill(within(rng)),
+        40..49 => Fault::Stop(at_random(rng)),
+        49..58 => Fault::Stop(within(rng)),
+        58..70 => failpoint(rng),
+        70..78 => Fault::Twice(within(rng), place(rng, &[Path::Undo, Path::Finish]).0),
+        78..83 => Fault::Twin(up_to(rng, Duration::from_millis(400))),
+        83..87 => Fault::Rival(up_to(rng, Duration::from_millis(400))),
+        87..92 => Fault::Pooler(up_to(rng, BETWEEN * 4), up_to(rng, Duration::from_millis(300))),
+        92..96 => Fault::Source(anywhere(rng)),
         _ => Fault::Target(anywhere(rng)),
     }
+}
+
+fn failpoint(rng: &mut StdRng) -> Fault {
+    let (place, before) = place(rng, &[Path::Prepare, Path::Window]);
+    let actions = ["kill", "stop", if before { "error" } else { "lost" }];
+    Fault::Failpoint(place, actions[rng.random_range(0..actions.len())].to_owned())
+}
+
+/// Before or after a side effect; `true` for before.
+fn place(rng: &mut StdRng, paths: &[Path]) -> (String, bool) {
+    let effects: Vec<&Effect> = Effect::ALL.iter().filter(|effect| paths.contains(&effect.path())).collect();
+    let (effect, before) = (effects[rng.random_range(0..effects.len())], rng.random());
+    (format!("{}.{}", effect.name(), if before { "before" } else { "after" }), before)
 }
 
 fn up_to(rng: &mut StdRng, most: Duration) -> Duration {

@@ -138,10 +138,11 @@ async fn run(arguments: &SwitchArguments, state: &mut State) -> Result<()> {
     }
     match (last, failure) {
         (Ok(judgement), None) => checked(state, &judgement),
-        (Ok(judgement), Some(error)) => Err(error.context(checked(state, &judgement).err().map_or_else(
-            || "the ledger is clean".to_owned(),
-            |fault| format!("{fault:#}"),
-        ))),
+        (Ok(judgement), Some(error)) => Err(error.context(
+            checked(state, &judgement)
+                .err()
+                .map_or_else(|| "the ledger is clean".to_owned(), |fault| format!("{fault:#}")),
+        )),
         (Err(error), Some(failure)) => Err(failure.context(format!("{error:#}"))),
         (Err(error), None) => Err(error),
     }

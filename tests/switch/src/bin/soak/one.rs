@@ -78,7 +78,7 @@ impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:>4} {:7} {:30} at {:10} first {:7} -> {:6} flow {:6.0} ms, gap pooled {:6.0} direct {:6.0} ms",
+            "{:>4} {:7} {:31} at {:8} first {:13} -> {:6} flow {:5.0} ms, gap pooled {:5.0} direct {:5.0} ms",
             self.index,
             self.direction,
             self.fault,
@@ -140,6 +140,17 @@ impl Trial<'_> {
             }
             Fault::Stop(when) => self.stop_and_wake(&when).await,
             Fault::Failpoint(place, action) => self.failpoint(&place, &action).await,
+            Fault::Twice(when, place) => {
+                let mut child = self.start()?;
+                self.strike(&mut child, &when).await;
+                child.kill().await?;
+                sleep(self.plan.noticed).await;
+                let second = self.lab.switcher(Verb::Run, self.direction, self.epoch);
+                let second = second.failpoints(&format!("{place}=kill")).finish(PATIENCE).await?;
+                self.line.first = format!("killed+{}", second.word());
+                // Another place may have been its way.
+                if matches!(second, Ended::Record(_)) { Ok(second) } else { self.take_over().await }
+            }
             Fault::Twin(later) => self.twins(later, self.epoch).await,
             Fault::Rival(later) => {
                 let next = self.lab.next_epoch();
@@ -293,7 +304,6 @@ impl Trial<'_> {
 
     async fn measure(&mut self) -> Result<()> {
         let flow = self.lab.until_writes_flow_since(self.struck, PATIENCE).await?;
-        let millis = |time: Duration| time.as_secs_f64() * 1_000.0;
         self.line.flow_ms = millis(flow);
         if let Some(taken_over) = self.taken_over {
             let flows = self.struck + flow;
@@ -312,4 +322,8 @@ impl Trial<'_> {
         }
         Ok(())
     }
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1_000.0
 }

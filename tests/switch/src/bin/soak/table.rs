@@ -58,11 +58,12 @@ the ledger's at the run's end, `failed` are switches after which something wasn'
 /// Adds a run to the table of all runs; the sum over all of them stands in the last line.
 pub(crate) fn note(path: &Path, totals: &Totals) -> Result<()> {
     let old = if path.exists() { std::fs::read_to_string(path)? } else { HEAD.to_owned() };
-    let mut text: String = old.lines().filter(|line| !line.starts_with("| **all**")).fold(String::new(), |mut text, line| {
-        text.push_str(line);
-        text.push('\n');
-        text
-    });
+    let mut text: String =
+        old.lines().filter(|line| !line.starts_with("| **all**")).fold(String::new(), |mut text, line| {
+            text.push_str(line);
+            text.push('\n');
+            text
+        });
     let now = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M").to_string();
     let all = &totals.all;
     let _infallible = writeln!(
