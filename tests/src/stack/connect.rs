@@ -6,7 +6,10 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Config, NoTls};
+
+/// A session.
+pub use tokio_postgres::Client;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// The application name of every superuser session of the harness: by it the audit tells our statements from others.

@@ -15,7 +15,7 @@ use changeover_tests::{
     proxy::Proxy,
     sample, scenario,
     stack::{Side, Stack, StackInfo, StackOptions, connect},
-    workload::{Workload, WorkloadHandle, WorkloadOptions, WriterGroup},
+    workload::{Workload, WorkloadHandle, WorkloadOptions, WorkloadSummary, WriterGroup},
 };
 use changeover_traffic::PgBouncer;
 use std::{
@@ -268,13 +268,32 @@ impl Lab {
 
     /// Stops the writers and judges.
     pub async fn judge(&mut self) -> Result<Judgement> {
-        let mut anomalies = Vec::new();
-        if let Some(workload) = self.workload.take() {
-            anomalies = workload.stop().await?.anomalies;
-        }
+        Ok(self.judge_with_summary().await?.1)
+    }
+
+    /// The same, with what the writers say of themselves, if they wrote.
+    pub async fn judge_with_summary(&mut self) -> Result<(Option<WorkloadSummary>, Judgement)> {
+        let summary = match self.workload.take() {
+            Some(workload) => Some(workload.stop().await?),
+            None => None,
+        };
         let mut judgement = judge::judge(self.info(), &self.ledger()).await?;
-        judgement.faults.extend(anomalies.into_iter().map(|text| format!("a client read what can't be: {text}")));
-        Ok(judgement)
+        for text in summary.iter().flat_map(|summary| &summary.anomalies) {
+            judgement.faults.push(format!("a client read what can't be: {text}"));
+        }
+        Ok((summary, judgement))
+    }
+
+    /// How many tables, partitions counted each, a switch has to do with.
+    pub async fn tables(&self) -> Result<u64> {
+        let sql = "select count(*) from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+                    where c.relkind in ('r', 'p') and n.nspname !~ '^(pg_|changeover$|pglogical$|rds_tools$|information_schema$)'";
+        let mut tables = 0;
+        for database in &self.info().databases {
+            let client = connect::as_superuser(&self.info().source, database).await?;
+            tables += client.query_one(sql, &[]).await?.get::<_, i64>(0).unsigned_abs();
+        }
+        Ok(tables)
     }
 }
 

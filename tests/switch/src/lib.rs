@@ -10,6 +10,8 @@ mod prepare;
 mod spec;
 mod switcher;
 
+/// A session of the harness.
+pub use changeover_tests::stack::connect::Client;
 pub use judge::{Judgement, Serving, serving};
 pub use lab::{Lab, LabOptions};
 pub use switcher::{Ended, Running, Switcher, Verb};

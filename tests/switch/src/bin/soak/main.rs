@@ -129,6 +129,8 @@ async fn run(arguments: &SwitchArguments, state: &mut State) -> Result<()> {
         since_check += 1;
         if since_check >= arguments.check_every {
             checked(state, &lab.check().await?)?;
+            // The writers were held; the next switch's gaps must not reach back into that.
+            lab.until_writes_flow(PATIENCE).await?;
             since_check = 0;
         }
     }

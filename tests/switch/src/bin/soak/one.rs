@@ -33,7 +33,7 @@ pub(crate) struct Line {
     pub(crate) first: String,
     /// From the fault (or the start) until every kind of writer was acknowledged for something begun since, milliseconds.
     pub(crate) flow_ms: f64,
-    /// The same from the takeover's start; 0 without one.
+    /// The same from the takeover's start, or the return of the server or pooler that was restarted; 0 without either.
     pub(crate) takeover_ms: f64,
     /// Longest time between two acknowledged writes through the pooler to one database, milliseconds.
     pub(crate) pooled_gap_ms: f64,
@@ -263,6 +263,7 @@ impl Trial<'_> {
         pooler.kill().await?;
         sleep(away).await;
         pooler.start(user).await?;
+        self.taken_over = Some(SystemTime::now());
         self.finish(child).await
     }
 
@@ -272,6 +273,7 @@ impl Trial<'_> {
         let (cluster, user) = (self.lab.info().cluster(side).clone(), self.lab.stack().user());
         cluster.stop(user, StopMode::Immediate).await?;
         cluster.start(user).await?;
+        self.taken_over = Some(SystemTime::now());
         self.finish(child).await
     }
 
@@ -286,7 +288,7 @@ impl Trial<'_> {
     /// look first, what that one does: `retry`.
     async fn take_over(&mut self) -> Result<Ended> {
         sleep(self.plan.noticed).await;
-        self.taken_over = Some(SystemTime::now());
+        self.taken_over.get_or_insert_with(SystemTime::now);
         let deadline = Instant::now() + PATIENCE;
         let mut verb = Verb::Run;
         loop {

@@ -19,7 +19,7 @@ pub(crate) fn markdown(totals: &Totals) -> String {
         totals.doubled,
         totals.else_wrong
     );
-    text += "| fault | switches | open | abort | failed | writes flow, ms p50 / p95 / max | since the takeover | pooled clients' gap |\n";
+    text += "| fault | switches | open | abort | failed | writes flow, ms p50 / p95 / max | since the takeover, or the server's return | pooled clients' gap |\n";
     text += "|---|---|---|---|---|---|---|---|\n";
     for (fault, figures) in &totals.by_fault {
         text += &row(fault, figures);
