@@ -11,18 +11,20 @@ export PATH := $(PATH):$(HOME)/.cargo/bin:$(CHANGEOVER_CACHE)/bin
 
 BIN := $(CARGO_TARGET_DIR)/debug
 
-# KEEP=1 leaves the demo's stack running. DEMO_ARGS go to the demo, BENCH_ARGS to the one for timings, TEST_ARGS to `cargo test`,
-# DEV_ARGS to `changeover-dev up`.
+# KEEP=1 leaves the demo's stack running. DEMO_ARGS go to the demo, BENCH_ARGS to the timing of switches, COPY_ARGS to that of a
+# whole migration, SOAK_ARGS to the soak test, TEST_ARGS to `cargo test`, DEV_ARGS to `changeover-dev up`.
 KEEP ?=
 DEMO_ARGS ?=
-BENCH_ARGS ?= --size-mb 1000 --rate 50
+BENCH_ARGS ?=
+COPY_ARGS ?= --size-mb 1000 --rate 50
+SOAK_ARGS ?= --seed 1 --count 50
 TEST_ARGS ?=
 DEV_ARGS ?=
 
-.PHONY: help setup setup-servers setup-lint build demo test bench lint dev down clean
+.PHONY: help setup setup-servers setup-lint build demo test soak-test bench bench-copy lint dev down clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: ## install or check what the runs need (fast when it is there)
 	@dev/setup.sh
@@ -43,8 +45,15 @@ demo: build ## a whole migration on a local stack: copy, switch, roll back, swit
 test: setup-servers build ## all tests; `.ci/run` calls this
 	@cargo test --locked --workspace --no-fail-fast $(TEST_ARGS) 2>&1 | dev/count-tests.sh
 
-bench: build ## the demo with more data and more load; its report, with rates and pauses, lands in target/bench
-	@$(BIN)/changeover-demo --directory target/bench $(BENCH_ARGS)
+soak-test: build ## switches there and back with random faults (SOAK_ARGS="--seed N --count K --resume FILE"); adds itself to docs/soak-totals.md
+	@$(BIN)/changeover-soak-test switch --note docs/soak-totals.md $(SOAK_ARGS)
+
+bench: setup ## a thousand switches beside their physical floor and another tool's method; target/bench/switch.md (at most 25 minutes)
+	@cargo build --locked --release --package changeover-switch-tests --bin changeover-bench-switch
+	@$(CARGO_TARGET_DIR)/release/changeover-bench-switch $(BENCH_ARGS)
+
+bench-copy: build ## the demo with more data and more load; its report, with rates and pauses, lands in target/bench
+	@$(BIN)/changeover-demo --directory target/bench $(COPY_ARGS)
 
 lint: setup-lint ## formatting, clippy with warnings as errors, dependency rules, the compose file
 	@dev/lint.sh

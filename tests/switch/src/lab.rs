@@ -37,6 +37,8 @@ pub struct LabOptions {
     pub rate: f64,
     /// Further settings of both clusters.
     pub settings: Vec<(String, String)>,
+    /// A line for the top of the spec, such as `fence = "gate"`.
+    pub spec_line: String,
     /// Changes the text of the spec.
     pub edit_spec: fn(String) -> String,
     /// Put a proxy between the product and each server, see [`Lab::proxy`].
@@ -56,6 +58,7 @@ impl Default for LabOptions {
             writers: 6,
             rate: 20.0,
             settings: Vec::new(),
+            spec_line: String::new(),
             edit_spec: |text| text,
             proxied: false,
             directory: None,
@@ -113,7 +116,7 @@ impl Lab {
         }
         let ports: Vec<u16> = proxies.iter().map(Proxy::port).collect();
         let edit = |text| (options.edit_spec)(spec::through_proxies(info, text, &ports));
-        let (path, spec) = spec::write(info, &directory, edit)?;
+        let (path, spec) = spec::write(info, &directory, &options.spec_line, edit)?;
         let migration = Migration::resolve(&spec).context("resolving the spec")?;
         prepare::ready_to_switch(&migration).await?;
         Ok(Self {

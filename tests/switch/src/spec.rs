@@ -10,7 +10,12 @@ use changeover_tests::{
 use std::path::{Path, PathBuf};
 
 /// Writes spec and secrets below `directory`; returns the spec's path and the spec as the product reads it.
-pub(crate) fn write(info: &StackInfo, directory: &Path, edit: impl Fn(String) -> String) -> Result<(PathBuf, Spec)> {
+pub(crate) fn write(
+    info: &StackInfo,
+    directory: &Path,
+    line: &str,
+    edit: impl Fn(String) -> String,
+) -> Result<(PathBuf, Spec)> {
     let databases = sample::DATABASES.iter().map(|database| {
         let append_only = sample::append_only(database).iter().map(|table| (*table).to_owned()).collect();
         ((*database).to_owned(), append_only)
@@ -22,7 +27,7 @@ pub(crate) fn write(info: &StackInfo, directory: &Path, edit: impl Fn(String) ->
         pooler: true,
         soak: "1h".to_owned(),
     };
-    let mut text = edit(spec_text(info, &options));
+    let mut text = edit(format!("{line}\n{}", spec_text(info, &options)));
     let secrets = directory.join("secrets");
     std::fs::create_dir_all(&secrets).with_context(|| format!("creating {}", secrets.display()))?;
     for (variable, value) in info.environment().into_iter().chain(scenario::password_variables()) {

@@ -47,8 +47,8 @@ struct Arguments {
     #[arg(long, default_value_t = 0)]
     tables: usize,
     /// Top-level line of the spec, such as `fence = "gate"`.
-    #[arg(long)]
-    spec_line: Option<String>,
+    #[arg(long, default_value = "")]
+    spec_line: String,
     /// Where `switch.json` and `switch.md` go; samples of an earlier run there are continued with `--resume`.
     #[arg(long, default_value = "target/bench")]
     directory: PathBuf,
@@ -74,16 +74,12 @@ async fn main() -> Result<()> {
 async fn measure(arguments: &Arguments, run: &mut Run, path: &std::path::Path) -> Result<()> {
     let group = |database: &str, writers| WriterGroup { path: Path::Bouncer, database: database.to_owned(), writers };
     let billing = (arguments.writers / 4).max(1);
-    let line = arguments.spec_line.clone();
     let options = LabOptions {
         groups: vec![group("shop", arguments.writers.saturating_sub(billing).max(1)), group("billing", billing)],
         rate: arguments.rate,
         more_tables: arguments.tables,
         settings: vec![("max_locks_per_transaction".to_owned(), "256".to_owned())],
-        edit_spec: Box::new(move |text| match &line {
-            Some(line) => text.replacen("\n", &format!("\n{line}\n"), 1),
-            None => text,
-        }),
+        spec_line: arguments.spec_line.clone(),
         ..LabOptions::default()
     };
     eprintln!("preparing two clusters and a pooler");
