@@ -3,6 +3,7 @@
 mod call;
 mod controls;
 mod drive;
+mod patience;
 mod serving;
 mod stages;
 mod state;

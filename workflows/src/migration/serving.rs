@@ -14,7 +14,8 @@ use super::{
     Migration,
     call::{Limits, Stop, call, call_through, stop_asked},
     drive::{Step, park},
-    stages::{compare, look_at_links, park_on_drift, patience, poll_interval, problems, spec},
+    patience::Patience,
+    stages::{compare, look_at_links, now, park_on_drift, poll_interval, problems, spec},
     state::{ITSELF, State},
     wait::{between_looks, continue_when_long, pause, stop_wanted},
 };
@@ -27,7 +28,7 @@ use crate::contract::{
 pub(super) async fn approval(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
     ctx.state_mut(|m| m.state.asked.cutover = None);
     let every = poll_interval(ctx).max(Duration::from_secs(1)) * 5;
-    let mut troubled = 0;
+    let mut patience = Patience::default();
     loop {
         compare_again_when_old(ctx).await?;
         ctx.state_mut(|m| say_what_is_missing(&mut m.state));
@@ -42,7 +43,7 @@ pub(super) async fn approval(ctx: &WorkflowContext<Migration>) -> Result<Step, S
         }
         let mut links = look_at_links(ctx, Direction::Forward).await?;
         links.extend(look_at_links(ctx, Direction::Reverse).await?);
-        troubled = patience("CO0816", "replication", &problems(&links), troubled)?;
+        patience.bear(now(ctx), "CO0816", "replication", &problems(&links))?;
         park_on_drift(ctx).await?;
         continue_when_long(ctx)?;
     }
@@ -221,10 +222,10 @@ pub(super) async fn soak(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop>
         m.state.soak_until.get_or_insert(until);
         m.state.asked.finalize = None;
     });
-    let (mut troubled, mut looks) = (0, 0_u32);
+    let (mut patience, mut looks) = (Patience::default(), 0_u32);
     loop {
         let links = look_at_links(ctx, Direction::Reverse).await?;
-        troubled = patience("CO0816", "reverse replication", &problems(&links), troubled)?;
+        patience.bear(now(ctx), "CO0816", "reverse replication", &problems(&links))?;
         tidy(ctx).await?;
         if looks.is_multiple_of(LOOKS_PER_DRIFT) && ctx.state(|m| m.state.untidied.is_none()) {
             note_drift(ctx).await?;

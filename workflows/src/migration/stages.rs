@@ -1,6 +1,6 @@
 //! The stages before the switch.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use changeover_domain::{
     Direction, Failure, Side,
@@ -15,6 +15,7 @@ use super::{
     Migration,
     call::{Limits, Stop, call},
     drive::Step,
+    patience::Patience,
     unwind::{SIDES, push},
     wait::between_looks,
 };
@@ -26,8 +27,10 @@ use crate::contract::{
 /// The code of a run that preflight refused.
 pub(super) const BLOCKED: &str = "CO0813";
 
-/// Looks with a problem in a row before the run parks: what passes by itself within these is not a person's business.
-const PATIENCE: u32 = 6;
+/// The workflow's time.
+pub(super) fn now(ctx: &WorkflowContext<Migration>) -> SystemTime {
+    ctx.state(|m| m.state.now)
+}
 
 pub(super) fn spec(ctx: &WorkflowContext<Migration>) -> Spec {
     ctx.state(|m| m.state.spec.clone())
@@ -99,7 +102,7 @@ pub(super) async fn copy(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop>
     let evidence = call(ctx, EnsureForward, spec(ctx), limits(ctx)).await?;
     note_warnings(ctx, Direction::Forward, &evidence);
     let interval = poll_interval(ctx);
-    let mut troubled = 0;
+    let mut patience = Patience::default();
     loop {
         let look = call(ctx, LookAtSync, spec(ctx), Limits::short()).await?;
         let told = ctx.state_mut(|m| {
@@ -115,7 +118,7 @@ pub(super) async fn copy(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop>
                 format!("{} tables, {} rows, {} bytes", told.tables_total, told.rows_total, told.bytes_total),
             );
         }
-        troubled = patience("CO0814", "the initial copy", &look.problems, troubled)?;
+        patience.bear(now(ctx), "CO0814", "the initial copy", &look.problems)?;
         park_on_drift(ctx).await?;
         between_looks(ctx, progress::next_look(interval, told.eta_seconds)).await?;
     }
@@ -173,7 +176,7 @@ pub(super) async fn compare(ctx: &WorkflowContext<Migration>, direction: Directi
 
 /// Looks until every database's link is healthy and close behind.
 pub(super) async fn wait_for_links(ctx: &WorkflowContext<Migration>, direction: Direction) -> Result<String, Stop> {
-    let mut troubled = 0;
+    let mut patience = Patience::default();
     loop {
         let links = look_at_links(ctx, direction).await?;
         let most = ctx.state(|m| m.state.spec.gates.as_ref().map_or(0, |g| g.max_lag_bytes));
@@ -183,7 +186,7 @@ pub(super) async fn wait_for_links(ctx: &WorkflowContext<Migration>, direction: 
             let canary = links.iter().filter_map(|l| l.canary_ms).max().unwrap_or(0);
             return Ok(format!("{direction}: lag {lag} bytes, canary {canary} ms"));
         }
-        troubled = patience("CO0816", &format!("{direction} replication"), &problems, troubled)?;
+        patience.bear(now(ctx), "CO0816", &format!("{direction} replication"), &problems)?;
         between_looks(ctx, poll_interval(ctx)).await?;
     }
 }
@@ -203,18 +206,6 @@ pub(super) async fn look_at_links(
 
 pub(super) fn problems(links: &[LinkHealth]) -> Vec<String> {
     links.iter().flat_map(|l| l.problems.iter().map(move |p| format!("{}: {p}", l.database))).collect()
-}
-
-/// Counts looks with a problem in a row and gives up after some.
-pub(super) fn patience(code: &str, what: &str, problems: &[String], troubled: u32) -> Result<u32, Stop> {
-    if problems.is_empty() {
-        return Ok(0);
-    }
-    if troubled + 1 < PATIENCE {
-        return Ok(troubled + 1);
-    }
-    let message = format!("{what} is in trouble: {}", problems.join("; "));
-    Err(Failure::needs_human(code, message, "mend what it names, then `changeover retry`").into())
 }
 
 /// DDL on the serving side is seen and parks the run.

@@ -1,0 +1,62 @@
+//! How long trouble may last before a person is called.
+
+use std::time::{Duration, SystemTime};
+
+use changeover_domain::Failure;
+
+/// Looks with a problem in a row: what passes by itself within these is not a person's business.
+const LOOKS: u32 = 6;
+
+/// And the least time, however quick the looks are: a replication worker that is down is started again at most every 15 s.
+const TIME: Duration = Duration::from_secs(20);
+
+/// Trouble seen in a row.
+#[derive(Debug, Default)]
+pub(super) struct Patience {
+    looks: u32,
+    since: Option<SystemTime>,
+}
+
+impl Patience {
+    /// Takes a look's problems in; `now` is the workflow's time.
+    ///
+    /// # Errors
+    /// `NeedsHuman` with `code` when the trouble has lasted both long and often enough.
+    pub(super) fn bear(&mut self, now: SystemTime, code: &str, what: &str, problems: &[String]) -> Result<(), Failure> {
+        if problems.is_empty() {
+            *self = Self::default();
+            return Ok(());
+        }
+        self.looks += 1;
+        let since = *self.since.get_or_insert(now);
+        if self.looks < LOOKS || now.duration_since(since).unwrap_or_default() < TIME {
+            return Ok(());
+        }
+        let message = format!("{what} is in trouble: {}", problems.join("; "));
+        Err(Failure::needs_human(code, message, "mend what it names, then `changeover retry`"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn second_in_which_it_ends(every: u64, quiet_at: Option<u64>) -> Option<u64> {
+        let (mut patience, problems) = (Patience::default(), ["down".to_owned()]);
+        (0..=100).step_by(usize::try_from(every).ok()?).find(|second| {
+            let seen: &[String] = if quiet_at == Some(*second) { &[] } else { &problems };
+            patience.bear(SystemTime::UNIX_EPOCH + Duration::from_secs(*second), "CO0816", "it", seen).is_err()
+        })
+    }
+
+    #[test]
+    fn quick_looks_wait_for_the_time_and_slow_ones_for_their_number() {
+        assert_eq!(second_in_which_it_ends(1, None), Some(20));
+        assert_eq!(second_in_which_it_ends(10, None), Some(50));
+    }
+
+    #[test]
+    fn a_look_without_a_problem_begins_anew() {
+        assert_eq!(second_in_which_it_ends(1, Some(19)), Some(40));
+    }
+}
