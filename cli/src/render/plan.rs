@@ -1,6 +1,7 @@
 //! The plan: what would happen, stage by stage.
 
 use changeover_domain::{
+    fence::Fence,
     plan::{plan_hash, short_hash},
     proto::{PreflightReport, Spec},
     stage::{Gate, Phase, STAGES, Stage, StageName},
@@ -10,10 +11,6 @@ use serde::Serialize;
 use super::format::{bytes, plural};
 use crate::ui::Paint;
 
-/// Locking all tables, by FENCE.md's measurements: a start-up part and a part for each table, µs.
-const LOCK_BASE_US: u64 = 20_000;
-const LOCK_TABLE_US: u64 = 50;
-
 /// A plan as `--json` shows it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -21,8 +18,12 @@ pub(crate) struct Plan {
     pub(crate) migration: String,
     pub(crate) plan_hash: String,
     pub(crate) engine: String,
-    /// What the fence's locks take, by the number of tables; the rest of the pause is draining and moving traffic.
-    pub(crate) lock_estimate_us: u64,
+    /// `lock` or `gate`.
+    pub(crate) fence: &'static str,
+    /// Why this one, and what both cost.
+    pub(crate) fence_choice: String,
+    /// What the fence adds to the pause at most; the rest of the pause is draining and moving traffic.
+    pub(crate) fence_pause_us: u64,
     pub(crate) tables: u64,
     pub(crate) bytes: u64,
     pub(crate) stages: Vec<PlannedStage>,
@@ -45,11 +46,14 @@ pub(crate) struct PlannedStage {
 /// Makes the plan of a spec that preflight has looked at.
 pub(crate) fn plan_of(spec: &Spec, report: PreflightReport) -> Plan {
     let tables = report.databases.iter().map(|d| d.tables).sum::<u64>();
+    let fence = Fence::choose(&spec.fence, tables);
     Plan {
         migration: spec.name.clone(),
         plan_hash: plan_hash(spec),
         engine: report.engine.clone(),
-        lock_estimate_us: LOCK_BASE_US + LOCK_TABLE_US * tables,
+        fence: fence.word(),
+        fence_choice: Fence::explain(&spec.fence, tables),
+        fence_pause_us: fence.pause_us(tables),
         tables,
         bytes: report.databases.iter().map(|d| d.bytes).sum(),
         stages: STAGES.iter().map(planned).collect(),
@@ -83,9 +87,8 @@ pub(crate) fn plan(plan: &Plan, spec: &Spec, paint: Paint) -> String {
     }
     let budgets = spec.budgets.unwrap_or_default();
     out.push_str(&format!(
-        "\nthe switch: locks about {} ms ({}), given up after {} ms; draining given up after {} ms; {}\n",
-        plan.lock_estimate_us.div_ceil(1000),
-        plural(plan.tables, "table"),
+        "\nthe switch: {}\n  the fence is given up after {} ms; draining after {} ms; {}\n",
+        plan.fence_choice,
         budgets.fence_lock_ms,
         budgets.drain_ms,
         plural(u64::from(budgets.switch_attempts), "attempt"),

@@ -28,7 +28,9 @@ with space as (
       from pg_catalog.pg_index i where i.indrelid in (select oid from rel) group by 1
 ), trg as (
     select t.tgrelid, string_agg(pg_catalog.pg_get_triggerdef(t.oid), ',' order by t.tgname) as text
-      from pg_catalog.pg_trigger t where not t.tgisinternal and t.tgrelid in (select oid from rel) group by 1
+      from pg_catalog.pg_trigger t where not t.tgisinternal and t.tgrelid in (select oid from rel)
+       and t.tgfoid is distinct from pg_catalog.to_regprocedure('changeover.gate()')::oid
+     group by 1
 ), pol as (
     select p.polrelid, string_agg(concat_ws(' ', p.polname, p.polcmd, p.polpermissive, p.polroles, pg_catalog.pg_get_expr(p.polqual, p.polrelid),
                pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid)), ',' order by p.polname) as text

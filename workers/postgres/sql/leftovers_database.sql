@@ -5,6 +5,9 @@ union all
 select 'event trigger ' || evtname || ' in database ' || current_database()
   from pg_catalog.pg_event_trigger where evtname::text in ($1, $1 || '_end', $1 || '_drop')
 union all
+select 'trigger changeover_gate on ' || count(*) || ' tables in database ' || current_database()
+  from pg_catalog.pg_trigger where tgname = 'changeover_gate' having count(*) > 0
+union all
 select 'empty schema pglogical in database ' || current_database()
  where exists (select from pg_catalog.pg_namespace where nspname = 'pglogical')
    and not exists (select from pg_catalog.pg_extension where extname = 'pglogical')

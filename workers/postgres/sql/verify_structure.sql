@@ -82,6 +82,7 @@ union all
 select 'trigger', pg_catalog.format('%s.%I', c.object, t.tgname), {definition:pg_catalog.md5(pg_catalog.pg_get_triggerdef(t.oid))}
   from class c join pg_catalog.pg_trigger t on t.tgrelid = c.oid
  where not t.tgisinternal and t.tgname !~ '^queue_truncate_trigger'
+   and t.tgfoid is distinct from pg_catalog.to_regprocedure('changeover.gate()')::oid
 union all
 select 'policy', pg_catalog.format('%s.%I', c.object, p.polname), pg_catalog.concat_ws(' ', p.polcmd, p.polpermissive,
        (select pg_catalog.string_agg(coalesce(r.rolname, 'public'), ',' order by r.rolname collate "C")

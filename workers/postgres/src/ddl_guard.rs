@@ -55,6 +55,11 @@ pub async fn remove(migration: &Migration, side: Side) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether DDL is refused in this database.
+pub(crate) async fn is_on(migration: &Migration, session: &Session) -> Result<bool, Failure> {
+    Ok(triggers(session, &migration.id.ddl_guard()).await? == 3)
+}
+
 /// How many of the guard's three event triggers are there.
 async fn triggers(session: &Session, name: &Ident) -> Result<i64, Failure> {
     let row = session

@@ -3,10 +3,11 @@
 
 use changeover_domain::{
     Direction, Failure, Side,
+    fence::Fence,
     proto::{PreflightReport, Spec, SwitchRecord, VerifyTotals},
 };
 use changeover_postgres::{
-    Migration, ddl_guard, drift, membership, pglogical, preflight, roles, schema, switch, triggers, verify,
+    Migration, ddl_guard, drift, gate, membership, pglogical, preflight, roles, schema, switch, triggers, verify,
 };
 use changeover_traffic::PgBouncer;
 use changeover_workflows::contract::{
@@ -187,8 +188,15 @@ impl Activities {
         beating(&ctx, CALM, &doing, async {
             let migration = Migration::resolve(&spec)?;
             triggers::quiet_replica_triggers(&migration, Side::Source).await?;
-            let outcome = pglogical::ensure_reverse(&migration).await?;
-            Ok(warned(evidence(&ctx, "replication target to source runs"), outcome.warnings))
+            let reverse = pglogical::ensure_reverse(&migration).await?;
+            doing.now("the fence");
+            let outcome = gate::ensure(&migration).await?;
+            let fence = match outcome.fence {
+                Fence::Lock => "fence lock".to_owned(),
+                Fence::Gate => format!("fence gate, on {} tables of both sides", outcome.tables),
+            };
+            let evidence = evidence(&ctx, format!("replication target to source runs; {fence}"));
+            Ok(warned(evidence, reverse.warnings))
         })
         .await
     }

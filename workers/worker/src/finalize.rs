@@ -1,7 +1,9 @@
 //! Finalize: everything of the migration goes, the data stays, the source stays closed.
 
 use changeover_domain::{Direction, Failure, Side};
-use changeover_postgres::{Migration, ddl_guard, drained, home, leftovers, membership, pglogical, switch, triggers};
+use changeover_postgres::{
+    Migration, ddl_guard, drained, gate, home, leftovers, membership, pglogical, switch, triggers,
+};
 use changeover_traffic::PgBouncer;
 use changeover_workflows::contract::FinalizeStep;
 
@@ -25,12 +27,13 @@ pub(crate) async fn run(migration: &Migration, step: FinalizeStep, source_is_los
             Ok(format!("replication removed in both directions; {told}"))
         }
         FinalizeStep::RestoreTriggers => {
-            let mut restored = 0;
+            let (mut restored, mut gates) = (0, 0);
             for side in sides {
-                ddl_guard::remove(migration, *side).await?;
                 restored += triggers::restore(migration, *side).await?;
+                gates += gate::remove(migration, *side).await?;
+                ddl_guard::remove(migration, *side).await?;
             }
-            Ok(format!("DDL is allowed again, {restored} triggers restored"))
+            Ok(format!("DDL is allowed again, {restored} triggers restored, {gates} gates removed"))
         }
         FinalizeStep::RemoveEngine if source_is_lost => {
             pglogical::remove_on_target(migration).await?;

@@ -1,7 +1,7 @@
 //! Undo: each means "make sure that it isn't there".
 
 use changeover_domain::{Failure, Side, undo::Undo};
-use changeover_postgres::{Migration, ddl_guard, home, membership, pglogical, roles, schema, switch, triggers};
+use changeover_postgres::{Migration, ddl_guard, gate, home, membership, pglogical, roles, schema, switch, triggers};
 use changeover_traffic::PgBouncer;
 
 /// Undoes one thing and says what was found. Never while the target serves, or while that isn't known.
@@ -14,7 +14,10 @@ pub(crate) async fn run(migration: &Migration, undo: Undo) -> Result<String, Fai
         Undo::EmptyTarget => schema::undo(migration).await?,
         Undo::RemoveEngine => pglogical::remove_all(migration).await?,
         Undo::RemoveReplication { direction } => pglogical::remove(migration, direction).await?,
-        Undo::RestoreTriggers { side } => drop(triggers::restore(migration, side).await?),
+        Undo::RestoreTriggers { side } => {
+            triggers::restore(migration, side).await?;
+            gate::remove(migration, side).await?;
+        }
         Undo::RemoveDdlGuard { side } => ddl_guard::remove(migration, side).await?,
     }
     Ok("done: it isn't there".to_owned())

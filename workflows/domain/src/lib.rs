@@ -5,6 +5,7 @@
 pub mod approval;
 pub mod direction;
 pub mod failure;
+pub mod fence;
 pub mod gate;
 pub mod ident;
 pub mod lsn;

@@ -10,6 +10,9 @@ use crate::{Direction, Ident, Side};
 /// The schema on both sides in which a migration keeps what it needs: epoch, decision, marker, canary, what to restore.
 pub const HOME: &str = "changeover";
 
+/// The trigger by which the fence `gate` keeps writers out, on every table.
+pub const GATE: &str = "changeover_gate";
+
 /// A migration's id: `[a-z][a-z0-9_]{0,23}`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

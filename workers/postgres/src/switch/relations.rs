@@ -23,6 +23,10 @@ impl Relation {
     pub(crate) fn is_sequence(&self) -> bool {
         self.kind == "S"
     }
+    /// A table, but not a partitioned one.
+    pub(crate) fn holds_rows(&self) -> bool {
+        self.kind == "r"
+    }
 }
 
 /// Lists them, by oid: the order in which the fence locks.
@@ -45,7 +49,7 @@ pub(crate) async fn fingerprint(migration: &Migration, session: &Session) -> Res
 }
 
 /// Schemas of the escalation functions: they belong to the administrator.
-fn left_out(migration: &Migration) -> Vec<String> {
+pub(crate) fn left_out(migration: &Migration) -> Vec<String> {
     let schema = |escalation: &str| escalation.split_once('.').map(|(schema, _)| schema.to_owned());
     [&migration.source, &migration.target].iter().filter_map(|site| schema(&site.escalation)).collect()
 }

@@ -28,7 +28,8 @@ impl Turn {
     fn tables(self) -> String {
         let relations = match self {
             Turn::Applies => {
-                "select tgrelid as relation from pg_catalog.pg_trigger where tgenabled = 'A' and not tgisinternal"
+                "select tgrelid as relation from pg_catalog.pg_trigger where tgenabled = 'A' and not tgisinternal \
+                    and tgfoid is distinct from pg_catalog.to_regprocedure('changeover.gate()')::oid"
             }
             Turn::Serves => "select relation from changeover.saved_trigger where state = 'A'",
         };

@@ -16,6 +16,7 @@ pub(super) fn convert(read: &Read) -> Spec {
         target: Some(endpoint(read, "target")),
         databases: (0..read.count("databases")).map(|i| database(read, i)).collect(),
         engine: text("engine"),
+        fence: text("fence"),
         replication: Some(Replication {
             user: text("replication.user"),
             password: secret(read, "replication.password"),

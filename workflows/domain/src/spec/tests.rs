@@ -44,7 +44,7 @@ fn mistake(line: usize, key: &str, code: &str) -> (usize, String, String) {
 #[test]
 fn the_smallest_spec_has_all_defaults() {
     let spec = parse(SMALL).unwrap();
-    assert_eq!(spec.engine, "auto");
+    assert_eq!((spec.engine.as_str(), spec.fence.as_str()), ("auto", "auto"));
     let source = spec.source.unwrap();
     assert_eq!((source.port, source.peer_port, source.peer_host.as_str()), (5432, 5432, "old"));
     assert_eq!(source.maintenance_database, "postgres");
