@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use changeover_domain::{Direction, Failure, Side};
-use changeover_postgres::{Migration, ddl_guard, drift, membership, pglogical, roles, schema, triggers};
+use changeover_postgres::{Migration, ddl_guard, drift, gate, membership, pglogical, roles, schema, triggers};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
@@ -24,6 +24,7 @@ pub(crate) async fn ready_to_switch(migration: &Migration) -> Result<()> {
     told("indexes and constraints", schema::ensure_after_data(migration, &|_| {}).await)?;
     told("triggers", triggers::quiet_replica_triggers(migration, Side::Source).await)?;
     told("reverse replication", pglogical::ensure_reverse(migration).await)?;
+    told("the fence", gate::ensure(migration).await)?;
     until_healthy(migration, LONG).await
 }
 

@@ -5,8 +5,8 @@ union all
 select 'event trigger ' || evtname || ' in database ' || current_database()
   from pg_catalog.pg_event_trigger where evtname::text in ($1, $1 || '_end', $1 || '_drop')
 union all
-select 'trigger changeover_gate on ' || count(*) || ' tables in database ' || current_database()
-  from pg_catalog.pg_trigger where tgname = 'changeover_gate' having count(*) > 0
+select 'triggers changeover_gate on ' || count(distinct tgrelid) || ' tables in database ' || current_database()
+  from pg_catalog.pg_trigger where tgname in ('changeover_gate', 'changeover_gate_truncate') having count(*) > 0
 union all
 select 'empty schema pglogical in database ' || current_database()
  where exists (select from pg_catalog.pg_namespace where nspname = 'pglogical')

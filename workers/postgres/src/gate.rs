@@ -52,13 +52,30 @@ pub async fn ensure(migration: &Migration) -> Result<GateOutcome, Failure> {
 
 /// Makes sure that no gate is left on a side.
 pub async fn remove(migration: &Migration, side: Side) -> Result<u64, Failure> {
-    let removed = try_join_all(databases(migration, side).map(|(_, database)| unmake(migration, side, database))).await?;
+    let removed =
+        try_join_all(databases(migration, side).map(|(_, database)| unmake(migration, side, database))).await?;
     Ok(removed.iter().sum())
 }
 
 /// The fence that this migration takes, as noted in the control database of a side. `lock` where nothing was noted.
 pub(crate) async fn chosen(client: &impl GenericClient, side: Side) -> Result<Fence, Failure> {
     Ok(note::get(client, side, CHOSEN).await?.unwrap_or(Fence::Lock))
+}
+
+/// What keeps this database's gate from being shut, if anything does.
+pub(crate) async fn problem(migration: &Migration, session: &Session) -> Result<Option<String>, Failure> {
+    let (database, side) = (&session.database, session.side);
+    let Some(look) = Look::prepare(migration, session).await? else {
+        return Ok(Some(format!("{database} on the {side} has no gate, although this migration takes it")));
+    };
+    if !ddl_guard::is_on(migration, session).await? {
+        return Ok(Some(format!("{database} on the {side} has no DDL guard: a table without the gate could appear")));
+    }
+    match look.prove(session).await {
+        Ok(()) => Ok(None),
+        Err(failure) if failure.code == "CO0760" => Ok(Some(failure.message)),
+        Err(failure) => Err(failure),
+    }
 }
 
 /// A side's databases.
@@ -115,7 +132,7 @@ async fn make(migration: &Migration, side: Side, database: &str) -> Result<u64, 
     }
     session.batch_execute("set synchronous_commit = on").await.map_err(&failed)?;
     let row = session
-        .query_one("select count(*) from pg_catalog.pg_trigger where tgfoid = $1", &[&look.function])
+        .query_one("select count(distinct tgrelid) from pg_catalog.pg_trigger where tgfoid = $1", &[&look.function])
         .await
         .map_err(&failed)?;
     let tables: i64 = row.get(0);
@@ -130,10 +147,16 @@ fn lost(session: &Session) -> Failure {
 }
 
 fn put_on(table: &QualifiedName) -> String {
-    let gate = Ident::new(names::GATE);
+    let (gate, truncate) = (Ident::new(names::GATE), Ident::new(names::GATE_TRUNCATE));
+    // What a server's own process does, replication's above all, is nobody's query.
     format!(
-        "create or replace trigger {gate} before insert or update or delete or truncate on {table} \
-         for each statement execute function changeover.gate(); alter table only {table} enable always trigger {gate}"
+        "create or replace trigger {gate} before insert or update or delete on {table} \
+         for each statement execute function changeover.gate(); \
+         create or replace trigger {truncate} before truncate on {table} for each statement \
+         when (pg_catalog.current_query() is not null \
+               or pg_catalog.current_setting('session_replication_role') operator(pg_catalog.<>) 'replica') \
+         execute function changeover.gate(); \
+         alter table only {table} enable always trigger {gate}, enable always trigger {truncate}"
     )
 }
 
@@ -144,13 +167,15 @@ async fn unmake(migration: &Migration, side: Side, database: &str) -> Result<u64
     }
     let failed = session.failed("removing the gate");
     session.batch_execute("set synchronous_commit = off").await.map_err(&failed)?;
-    let sql = "select n.nspname::text, c.relname::text, t.tgname::text from pg_catalog.pg_trigger t \
+    let sql = "select n.nspname::text, c.relname::text, pg_catalog.array_agg(t.tgname::text) from pg_catalog.pg_trigger t \
                join pg_catalog.pg_class c on c.oid = t.tgrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
-               where t.tgfoid = pg_catalog.to_regprocedure('changeover.gate()')::oid order by c.oid";
+               where t.tgfoid = pg_catalog.to_regprocedure('changeover.gate()')::oid group by c.oid, 1, 2 order by c.oid";
     let rows = session.query(sql, &[]).await.map_err(&failed)?;
     for row in &rows {
         let table = QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1));
-        let drop = format!("drop trigger if exists {} on {table}", Ident::new(row.get::<_, String>(2)));
+        let names: Vec<String> = row.get(2);
+        let drop: String =
+            names.into_iter().map(|name| format!("drop trigger if exists {} on {table}; ", Ident::new(name))).collect();
         patience::batch(&mut session, "taking the gate off a table", &drop).await?;
     }
     let rest = "set synchronous_commit = on; drop function if exists changeover.gate(); drop sequence if exists changeover.gate_flag; \
@@ -197,8 +222,12 @@ impl Look {
             return Ok(());
         }
         let names: Vec<String> = bare.iter().map(QualifiedName::raw).collect();
-        let message =
-            format!("tables of {} on the {} have no working gate: {}", session.database, session.side, names.join(", "));
+        let message = format!(
+            "tables of {} on the {} have no working gate: {}",
+            session.database,
+            session.side,
+            names.join(", ")
+        );
         Err(Failure::needs_human(
             "CO0760",
             message,
@@ -214,11 +243,13 @@ mod tests {
     #[test]
     fn a_trigger_is_for_every_statement_in_every_mode() {
         let sql = put_on(&QualifiedName::new("s", "T"));
-        assert_eq!(
-            sql,
-            "create or replace trigger \"changeover_gate\" before insert or update or delete or truncate on \"s\".\"T\" for each \
-             statement execute function changeover.gate(); alter table only \"s\".\"T\" enable always trigger \"changeover_gate\""
-        );
+        for part in [
+            "\"changeover_gate\" before insert or update or delete on \"s\".\"T\" for each statement execute",
+            "\"changeover_gate_truncate\" before truncate on \"s\".\"T\" for each statement when (",
+            "only \"s\".\"T\" enable always trigger \"changeover_gate\", enable always trigger \"changeover_gate_truncate\"",
+        ] {
+            assert!(sql.contains(part), "{sql}");
+        }
     }
 
     #[test]

@@ -13,6 +13,9 @@ pub const HOME: &str = "changeover";
 /// The trigger by which the fence `gate` keeps writers out, on every table.
 pub const GATE: &str = "changeover_gate";
 
+/// The same for TRUNCATE, which replication does with statement triggers.
+pub const GATE_TRUNCATE: &str = "changeover_gate_truncate";
+
 /// A migration's id: `[a-z][a-z0-9_]{0,23}`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

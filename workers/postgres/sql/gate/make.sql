@@ -20,14 +20,6 @@ begin
     if pg_catalog.pg_sequence_last_value('changeover.gate_flag'::pg_catalog.regclass) operator(pg_catalog.=) 1::bigint then
         return null;
     end if;
-    -- Replication truncates with statement triggers; rows it applies without. Only a server's own process counts as replication:
-    -- a session that calls itself a replica is an application.
-    if pg_catalog.current_setting('session_replication_role') operator(pg_catalog.=) 'replica' and exists (
-        select from pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) a
-         where pg_catalog.starts_with(a.backend_type, 'pglogical') or pg_catalog.starts_with(a.backend_type, 'logical replication'))
-    then
-        return null;
-    end if;
     raise exception 'this database doesn''t take writes any more: it has moved' using errcode = '25006',
         hint = 'Connect anew. Who runs the migration sees where to by `changeover status`.';
 end $$;

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use changeover_domain::{Direction, Failure, Side, proto::Budgets};
+use changeover_domain::{Direction, Failure, Side, fence::Fence as Means, proto::Budgets};
 use futures::future::{join_all, try_join_all};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::GenericClient;
@@ -16,14 +16,15 @@ use super::{
     decision,
     effect::{Change, Effect, perform, say},
     epoch,
-    fence::{self, Fence},
+    fence::Fence,
+    flag,
     login::{self, Whose},
     marker::Marker,
     record::Recorder,
     route::RouteLock,
     turn,
 };
-use crate::{Migration, Session, note, sequences, traffic::Traffic};
+use crate::{Migration, Session, gate, note, sequences, traffic::Traffic};
 
 /// Longest wait for a pooler to have no server login in progress.
 const LOGINS: Duration = Duration::from_secs(2);
@@ -90,12 +91,13 @@ impl<'a> Attempt<'a> {
         let note = Note { epoch, direction, pause_since_us: None };
         perform(Effect::Note, |_| note::put(&*arbiter, arbiter.side, ATTEMPT, &note)).await?;
         perform(Effect::Stage, |_| traffic.stage(direction.to_side())).await?;
+        let means = gate::chosen(&*guard, guard.side).await?;
         let router = migration.subscriber(direction).open(migration.control_database(), "switch-router").await?;
         let drafts =
             try_join_all(migration.databases().iter().map(|d| Draft::prepare(migration, direction, epoch, &d.name)))
                 .await?;
         // Every session is open by now: logging in takes a while, in which the fences' beats might be late.
-        let lanes = try_join_all(drafts.into_iter().map(|draft| draft.arm(migration, epoch))).await?;
+        let lanes = try_join_all(drafts.into_iter().map(|draft| draft.arm(migration, means, epoch))).await?;
         let route = perform(Effect::HoldRoute, |change| RouteLock::take(change, router, migration, epoch)).await?;
         let budgets = migration.spec.budgets.unwrap_or_default();
         let attempt = Self {
@@ -260,7 +262,7 @@ impl<'a> Attempt<'a> {
             return failure;
         }
         for lane in &self.lanes {
-            match fence::blockers(&lane.writer, &lane.fence.oids()).await {
+            match lane.fence.blockers(&lane.writer).await {
                 Ok(blockers) if !blockers.is_empty() => {
                     failure.message = format!("{}; {}", failure.message, blockers.join("; "))
                 }
@@ -327,6 +329,7 @@ impl Draft {
         say(&writer, "set synchronous_commit = on").await.map_err(writer.failed("preparing the fence"))?;
         perform(Effect::RestoreRights, |change| acl::restore(change, &mut watcher, migration, Hold::Acting(epoch)))
             .await?;
+        perform(Effect::OpenGate, |change| flag::open(change, &mut watcher, migration, Hold::Acting(epoch))).await?;
         let closing_sequences = sequences::Reader::prepare(migration, &locker).await?;
         let opening_reader = sequences::Reader::prepare(migration, &watcher).await?;
         let margin = migration.spec.budgets.map_or(0, |budgets| budgets.sequence_margin);
@@ -340,8 +343,8 @@ impl Draft {
     }
 
     /// From here on vacuum and DDL are kept out.
-    async fn arm(mut self, migration: &Migration, epoch: u64) -> Result<Lane, Failure> {
-        let fence = Fence::prepare(migration, self.locker, &mut self.writer, epoch).await?;
+    async fn arm(mut self, migration: &Migration, means: Means, epoch: u64) -> Result<Lane, Failure> {
+        let fence = Fence::prepare(migration, means, self.locker, &mut self.writer, epoch).await?;
         let Draft { writer, watcher, turner, closing_sequences, opening_sequences, .. } = self;
         Ok(Lane { fence, writer, watcher, turner, closing_sequences, opening_sequences })
     }
@@ -355,6 +358,7 @@ impl Lane {
     /// Commits the fence, and on the same way, sent at once: a login that was half done when its role was closed has come to its
     /// end by now, so its session is ended; then nobody draws from the sequences any more, and they are read.
     async fn commit(&self, migration: &Migration, epoch: u64) -> Result<sequences::States, Failure> {
+        self.fence.shut(migration, epoch).await?;
         let session = self.fence.session();
         let (committed, evicted, at_rest) = futures::join!(
             perform(Effect::CommitFence, |change| self.fence.commit(change, migration, epoch)),

@@ -10,7 +10,7 @@ use futures::future::try_join_all;
 use super::{
     acl, canary,
     effect::{Change, Effect, perform},
-    login, undo,
+    flag, login, undo,
 };
 use crate::{Migration, Session, home, note, traffic::Traffic};
 
@@ -124,6 +124,8 @@ async fn prove_open(migration: &Migration, control: &Session) -> Result<(), Fail
         let session = migration.site(side).open(&database.name, "close").await?;
         if home::is_ours(migration, &session).await? && note::get::<u64>(&*session, side, acl::FENCE).await?.is_some() {
             fenced.push(database.name.clone());
+        } else if !flag::is_open(&*session, side).await? {
+            fenced.push(format!("{} (its gate is shut)", database.name));
         }
     }
     if closed == 0 && fenced.is_empty() {

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use changeover_domain::{Failure, ident::literal};
+use changeover_domain::{Failure, fence::Fence as Means, ident::literal};
 use tokio::{
     task::JoinHandle,
     time::{Instant, sleep, timeout},
@@ -19,10 +19,11 @@ use tokio_postgres::types::Type;
 use super::{
     acl,
     effect::{Change, Effect, perform, say},
-    epoch,
+    epoch, flag,
     relations::{self, Relation},
+    turn::{self, Turn},
 };
-use crate::{Migration, Session, triggers};
+use crate::{Migration, Session, gate::Look, triggers};
 
 /// How often the session says something.
 const BEAT: Duration = Duration::from_millis(50);
@@ -47,6 +48,8 @@ pub(crate) struct Fence {
     revoke: String,
     /// Statements that turn over the triggers which fire on apply: this side begins to apply.
     silence: String,
+    /// With the gate: proves that every table has it. Then of the five above only the last one is used.
+    gate: Option<Look>,
 }
 
 impl Drop for Fence {
@@ -60,31 +63,54 @@ impl Fence {
     /// (committed, by `keeper`, a second session) and takes the catalog's fingerprint.
     pub(crate) async fn prepare(
         migration: &Migration,
+        means: Means,
+        session: Session,
+        keeper: &mut Session,
+        epoch: u64,
+    ) -> Result<Self, Failure> {
+        say(&session, DEAD_MAN).await.map_err(session.failed("preparing the fence"))?;
+        match means {
+            Means::Lock => Self::prepare_locks(migration, session, keeper, epoch).await,
+            Means::Gate => Self::prepare_gate(migration, session, keeper).await,
+        }
+    }
+
+    /// Begins the transaction, and the beats.
+    async fn begin(session: Session, relations: Vec<Relation>, gate: Option<Look>) -> Result<Self, Failure> {
+        let begin = say(&session, "begin isolation level read committed").await;
+        begin.map_err(session.failed("preparing the fence"))?;
+        let (begun, until) = (Instant::now(), Arc::new(AtomicU64::new(millis(PREPARING))));
+        let session = Arc::new(session);
+        let beats = tokio::spawn(beat(Arc::clone(&session), begun, Arc::clone(&until)));
+        let (fingerprint, lock, revoke, silence) = Default::default();
+        Ok(Self { session, beats, until, begun, relations, fingerprint, lock, revoke, silence, gate })
+    }
+
+    /// No table is locked, however many there are, but those whose triggers will be turned: against vacuum.
+    async fn prepare_gate(migration: &Migration, session: Session, keeper: &Session) -> Result<Self, Failure> {
+        let look = flag::prepare(migration, &session, keeper).await?;
+        let mut fence = Self::begin(session, Vec::new(), Some(look)).await?;
+        let session = &*fence.session;
+        let keep = |change| turn::keep_vacuum_off(change, &**session, session.side, Turn::Applies);
+        perform(Effect::PreFence, keep).await?;
+        // Under this lock no trigger of those comes or goes.
+        let silence = triggers::always_off_sql(&**session, session.side).await?;
+        fence.silence = silence;
+        Ok(fence)
+    }
+
+    async fn prepare_locks(
+        migration: &Migration,
         session: Session,
         keeper: &mut Session,
         epoch: u64,
     ) -> Result<Self, Failure> {
         let side = session.side;
-        let failed = session.failed("preparing the fence");
-        say(&session, DEAD_MAN).await.map_err(&failed)?;
         let relations = relations::list(migration, &session).await?;
         let tables = relations::names(relations.iter().filter(|r| !r.is_sequence()));
-        say(&session, "begin isolation level read committed").await.map_err(&failed)?;
-        let (begun, until) = (Instant::now(), Arc::new(AtomicU64::new(millis(PREPARING))));
-        let session = Arc::new(session);
-        let beats = tokio::spawn(beat(Arc::clone(&session), begun, Arc::clone(&until)));
-        let mut fence = Self {
-            session,
-            beats,
-            until,
-            begun,
-            relations,
-            fingerprint: String::new(),
-            lock: if tables.is_empty() { String::new() } else { format!("lock table {tables} in exclusive mode") },
-            revoke: String::new(),
-            silence: String::new(),
-        };
+        let mut fence = Self::begin(session, relations, None).await?;
         if !tables.is_empty() {
+            fence.lock = format!("lock table {tables} in exclusive mode");
             let gentle =
                 format!("set local lock_timeout = '{GENTLE_LOCK}'; lock table {tables} in share update exclusive mode");
             perform(Effect::PreFence, |change| fence.batch(change, "keeping vacuum and DDL out", &gentle)).await?;
@@ -102,6 +128,9 @@ impl Fence {
     /// Asks beforehand what will be asked under the lock.
     pub(crate) async fn rehearse(&self, migration: &Migration) -> Result<(), Failure> {
         self.check(migration).await?;
+        if self.gate.is_some() {
+            return Ok(());
+        }
         // Of course rights are left now.
         match acl::prove_gone(&self.session, migration, &self.relations).await {
             Err(failure) if failure.code != "CO0720" => Err(failure),
@@ -116,12 +145,13 @@ impl Fence {
         say(&self.session, &sql).await.map_err(self.session.failed("preparing the fence"))
     }
 
-    /// Locks every table against writes. From the moment it is sent new writers wait.
+    /// Locks every table against writes, or takes the gate's lock. From the moment it is sent new writers wait.
     ///
     /// # Errors
     /// CO0710 when it can't be had in time: who held it is named as far as can be seen.
     pub(crate) async fn lock(&self, _: Change, hold_at_most: Duration) -> Result<(), Failure> {
-        let result = self.session.batch_execute(&self.lock).await;
+        let gate = self.gate.is_some().then(flag::lock_sql);
+        let result = self.session.batch_execute(gate.as_ref().unwrap_or(&self.lock)).await;
         if let Err(error) = result {
             let failure = self.session.failed("locking the tables")(error);
             let gave_up = matches!(failure.sqlstate.as_deref(), Some("55P03" | "57014" | "40P01"));
@@ -139,6 +169,9 @@ impl Fence {
 
     /// Under the lock: is the catalog still the one that the fence was prepared for?
     pub(crate) async fn check(&self, migration: &Migration) -> Result<(), Failure> {
+        if let Some(look) = &self.gate {
+            return look.prove(&self.session).await;
+        }
         if relations::fingerprint(migration, &self.session).await? == self.fingerprint {
             return Ok(());
         }
@@ -157,10 +190,16 @@ impl Fence {
     /// prepared for: all within the transaction, and sent at once. After an error the transaction must not be committed.
     pub(crate) async fn revoke(&self, change: Change, migration: &Migration, epoch: u64) -> Result<(), Failure> {
         let note = format!("insert into changeover.note (key, value) values ({}, '{epoch}')", literal(acl::FENCE));
+        // Behind the gate writers wait that have a lock on their table already: before triggers are silenced they have to be gone.
+        let silence = if self.gate.is_some() { "" } else { &self.silence };
         let sql = format!(
-            "set local statement_timeout = '30s'; set local lock_timeout = '200ms'; {}{}{note}",
-            self.revoke, self.silence
+            "set local statement_timeout = '30s'; set local lock_timeout = '200ms'; {}{silence}{note}",
+            self.revoke
         );
+        if self.gate.is_some() {
+            let (same, noted) = futures::join!(self.check(migration), self.batch(change, "taking rights", &sql));
+            return same.and(noted);
+        }
         let (same, revoked, gone) = futures::join!(
             self.check(migration),
             self.batch(change, "taking rights", &sql),
@@ -171,9 +210,24 @@ impl Fence {
         gone
     }
 
+    /// With the gate, when no session of an application is left: silences triggers that fire on apply, and shuts the gate. Nothing
+    /// but the COMMIT may follow.
+    pub(crate) async fn shut(&self, migration: &Migration, epoch: u64) -> Result<(), Failure> {
+        if self.gate.is_none() {
+            return Ok(());
+        }
+        if !self.silence.is_empty() {
+            let silence = |change| self.batch(change, "silencing triggers", &self.silence);
+            perform(Effect::SilenceClosing, silence).await?;
+        }
+        perform(Effect::ShutGate, |change| flag::shut(change, &self.session, migration, epoch)).await
+    }
+
     /// Commits: the fence is durable. Only this success proves that the locks were never lost.
     pub(crate) async fn commit(&self, _: Change, migration: &Migration, epoch: u64) -> Result<(), Failure> {
-        let sql = format!("{}; commit", epoch::hold_sql(migration, epoch)?);
+        // With the gate the epoch is held since before that was shut.
+        let hold = if self.gate.is_some() { String::new() } else { epoch::hold_sql(migration, epoch)? + "; " };
+        let sql = format!("{hold}commit");
         // A COMMIT of a failed transaction "succeeds" as a rollback, so what it wrote is looked at.
         let (committed, found) = futures::join!(
             self.session.batch_execute(&sql),
@@ -208,9 +262,13 @@ impl Fence {
         Ok(())
     }
 
-    /// Oids of what it covers.
-    pub(crate) fn oids(&self) -> Vec<u32> {
-        self.relations.iter().map(|r| r.oid).collect()
+    /// Who keeps it from its lock, seen by another session of its database.
+    pub(crate) async fn blockers(&self, session: &Session) -> Result<Vec<String>, Failure> {
+        if self.gate.is_some() {
+            return flag::blockers(session).await;
+        }
+        let oids: Vec<u32> = self.relations.iter().map(|r| r.oid).collect();
+        blockers(session, &oids).await
     }
 
     async fn batch(&self, _: Change, what: &str, sql: &str) -> Result<(), Failure> {
@@ -230,7 +288,7 @@ async fn beat(session: Arc<Session>, begun: Instant, until: Arc<AtomicU64>) {
 }
 
 /// Who holds locks that a fence waits for, in words without anything of their statements.
-pub(crate) async fn blockers(session: &Session, oids: &[u32]) -> Result<Vec<String>, Failure> {
+async fn blockers(session: &Session, oids: &[u32]) -> Result<Vec<String>, Failure> {
     let sql = "select distinct a.pid, coalesce(a.usename::text, a.backend_type), a.application_name, l.mode, l.relation::pg_catalog.regclass::text, \
                       coalesce(extract(epoch from clock_timestamp() - a.xact_start) * 1000, 0)::bigint \
                  from pg_catalog.pg_locks l join pg_catalog.pg_stat_activity a on a.pid = l.pid \

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use changeover_domain::{Direction, Failure, gate::Measured};
+use changeover_domain::{Direction, Failure, fence::Fence, gate::Measured};
 use futures::future::try_join_all;
 
 use super::{canary, login, relations};
-use crate::{Migration, Session, traffic::Traffic};
+use crate::{Migration, Session, gate, traffic::Traffic};
 
 const CLOSING: &str = include_str!("../../sql/switch/closing.sql");
 const UNANALYZED: &str = include_str!("../../sql/switch/unanalyzed.sql");
@@ -14,11 +14,17 @@ const UNANALYZED: &str = include_str!("../../sql/switch/unanalyzed.sql");
 /// Measures what a switch in this direction depends on. It writes nothing but canary rows.
 pub async fn measure(migration: &Migration, direction: Direction, traffic: &dyn Traffic) -> Result<Measured, Failure> {
     let limit = Duration::from_millis(migration.spec.gates.as_ref().map_or(0, |gates| gates.max_canary_age_ms));
-    let links = try_join_all(migration.databases().iter().map(|d| link(migration, direction, &d.name, limit)));
+    let control = migration.provider(direction).open(migration.control_database(), "measure").await?;
+    let fence = gate::chosen(&*control, control.side).await?;
+    let links = try_join_all(migration.databases().iter().map(|d| link(migration, direction, &d.name, limit, fence)));
     let (closing, opening, links, logins) =
-        futures::join!(closing(migration, direction), opening(migration, direction), links, traffic.logins());
+        futures::join!(closing(migration, &control), opening(migration, direction), links, traffic.logins());
     let mut measured = Measured { pooler_logins: Some(logins?), ..Measured::default() };
     closing?.put(&mut measured);
+    if fence == Fence::Gate {
+        // It locks no table that a vacuum could be at work on, but those with triggers to turn, and these it waits for gently.
+        measured.vacuums = measured.vacuums.map(|_| Vec::new());
+    }
     opening?.put(&mut measured);
     let links = links?;
     let worst = |value: fn(&Link) -> Option<u64>| {
@@ -35,10 +41,9 @@ pub async fn measure(migration: &Migration, direction: Direction, traffic: &dyn 
 
 struct Closing(tokio_postgres::Row);
 
-async fn closing(migration: &Migration, direction: Direction) -> Result<Closing, Failure> {
-    let session = migration.provider(direction).open(migration.control_database(), "measure").await?;
+async fn closing(migration: &Migration, session: &Session) -> Result<Closing, Failure> {
     let databases: Vec<String> = migration.databases().iter().map(|d| d.name.clone()).collect();
-    let applications = login::applications(&*session, session.side, migration).await?;
+    let applications = login::applications(&**session, session.side, migration).await?;
     session
         .query_one(CLOSING, &[&databases, &applications, &login::ours(migration), &login::kept(migration)])
         .await
@@ -105,7 +110,13 @@ struct Link {
     unanalyzed: Vec<String>,
 }
 
-async fn link(migration: &Migration, direction: Direction, database: &str, limit: Duration) -> Result<Link, Failure> {
+async fn link(
+    migration: &Migration,
+    direction: Direction,
+    database: &str,
+    limit: Duration,
+    fence: Fence,
+) -> Result<Link, Failure> {
     let closing = migration.provider(direction).open(database, "measure").await?;
     let opening = migration.subscriber(direction).open(database, "measure").await?;
     let mut link = Link::default();
@@ -124,6 +135,9 @@ async fn link(migration: &Migration, direction: Direction, database: &str, limit
             format!("{} in {database} on the {}: the login isn't a member of its owner", r.name.raw(), closing.side)
         })
         .collect();
+    if fence == Fence::Gate {
+        link.unfenceable.extend(gate::problem(migration, &closing).await?);
+    }
     Ok(link)
 }
 

@@ -23,6 +23,7 @@ mod decision;
 mod effect;
 mod epoch;
 mod fence;
+mod flag;
 mod login;
 mod marker;
 mod measure;
@@ -46,6 +47,9 @@ pub use decision::Outcome;
 pub use effect::{Effect, Part, Path};
 pub use measure::measure;
 pub use undo::housekeeping;
+
+#[cfg(test)]
+pub(crate) use flag::KEY as GATE_KEY;
 
 use crate::{Migration, traffic::Traffic};
 use attempt::Attempt;

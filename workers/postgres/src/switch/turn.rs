@@ -45,7 +45,12 @@ impl Turn {
 
 /// Keeps vacuum off the tables with triggers to turn until the transaction ends. Returns whether there are any. The lock needs
 /// the owners' rights to write: a side whose rights a fence has taken gets them back first.
-async fn keep_vacuum_off(_: Change, client: &impl GenericClient, side: Side, turn: Turn) -> Result<bool, Failure> {
+pub(super) async fn keep_vacuum_off(
+    _: Change,
+    client: &impl GenericClient,
+    side: Side,
+    turn: Turn,
+) -> Result<bool, Failure> {
     let failed = |e| error::failure(side, "keeping vacuum off tables with triggers", &e);
     let rows = client.query_typed(&turn.tables(), &[]).await.map_err(failed)?;
     let name =

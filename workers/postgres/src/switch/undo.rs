@@ -11,7 +11,7 @@ use super::{
     attempt, canary,
     decision::{self, Outcome},
     effect::{Change, Effect, perform},
-    epoch,
+    epoch, flag,
     login::{self, Whose},
     marker,
     record::Recorder,
@@ -117,6 +117,7 @@ async fn undo(migration: &Migration, direction: Direction, epoch: u64, traffic: 
     let serves = try_join_all(closings.iter_mut().map(|session| async move {
         let hold = Hold::Undoing(epoch);
         perform(Effect::GiveRightsBack, |change| acl::restore(change, &mut *session, migration, hold)).await?;
+        perform(Effect::OpenGateAgain, |change| flag::open(change, &mut *session, migration, hold)).await?;
         perform(Effect::WakeTriggers, |change| turn::back(change, session, migration, epoch, Turn::Serves)).await
     }));
     futures::try_join!(applies, serves)?;

@@ -6,7 +6,7 @@ mod failpoint;
 #[cfg(test)]
 mod walk;
 
-use changeover_domain::Failure;
+use changeover_domain::{Failure, fence::Fence};
 
 use crate::Session;
 use failpoint::When;
@@ -86,6 +86,9 @@ effects! {
     /// Rights that an earlier fence took on the opening side are given back, while nobody can log in there.
     RestoreRights "switch.restore_rights" Prepare Opening {
         before: "the epoch is aborted and undone", after: "as before; the rights stay, logins stay closed" }
+    /// The gate of the opening side is opened, while nobody can log in there.
+    OpenGate "switch.open_gate" Prepare Opening {
+        before: "the epoch is aborted and undone", after: "as before; the gate stays open, logins stay closed" }
     /// Sequences of the opening side are moved ahead.
     RaiseSequences "switch.raise_sequences" Prepare Opening {
         before: "the epoch is aborted and undone", after: "as before; the sequences stay ahead, which harms nothing" }
@@ -131,6 +134,13 @@ effects! {
     /// One synchronous commit on the opening side, which makes everything drained durable.
     Flush "switch.flush" Window Opening {
         before: "the undo gives back what was taken", after: "as before" }
+    /// With the gate: triggers of the closing side are silenced, in the locking transaction, once nobody waits on their tables.
+    SilenceClosing "switch.silence_closing" Window Closing {
+        before: "the undo gives the logins back", after: "the transaction is rolled back by the server" }
+    /// The gate is shut; no transaction takes that back.
+    ShutGate "switch.shut_gate" Window Closing {
+        before: "the server rolls the fence back; the undo gives the logins back",
+        after: "as before, and the undo opens the gate" }
     /// The locking transaction commits: the fence is durable.
     CommitFence "switch.commit_fence" Window Closing {
         before: "the server rolls it back; the undo gives the logins back",
@@ -175,6 +185,9 @@ effects! {
     /// Rights that the fence took are given back.
     GiveRightsBack "undo.give_rights_back" Undo Closing {
         before: "the next run does it", after: "the next run goes on" }
+    /// The gate of the closing side is opened.
+    OpenGateAgain "undo.open_gate" Undo Closing {
+        before: "the next run does it", after: "the next run goes on" }
     /// Triggers of the closing side fire again.
     WakeTriggers "undo.wake_triggers" Undo Closing {
         before: "the next run does it", after: "the next run goes on" }
@@ -216,6 +229,17 @@ effects! {
     /// The epoch after all others is taken, so that no attempt begins any more.
     TakeLastEpoch "after.take_last_epoch" After Sides {
         before: "it is done again", after: "it is done again" }
+}
+
+impl Effect {
+    /// Whether a switch with this fence comes to it.
+    pub fn is_of(self, fence: Fence) -> bool {
+        match self {
+            Effect::SilenceClosing | Effect::ShutGate => fence == Fence::Gate,
+            Effect::SaveRights => fence == Fence::Lock,
+            _ => true,
+        }
+    }
 }
 
 /// The right to change something, for as long as [`perform`] lasts.
