@@ -113,7 +113,8 @@ async fn who_waits_at_the_gate_is_refused(lab: &mut Lab) {
     let queue = gate_queue::Queue::open(lab).await;
     let waiting = queue.len();
     let epoch = lab.next_epoch();
-    let request = switch::SwitchRequest { direction: Direction::Forward, epoch };
+    let verified_at = Some(std::time::SystemTime::now());
+    let request = switch::SwitchRequest { direction: Direction::Forward, epoch, verified_at };
     let record = switch::run(lab.migration(), &request, &queue).await.unwrap();
     assert_eq!(record.outcome, "open", "{}", record.refusal);
     let answers = queue.answers().await;
