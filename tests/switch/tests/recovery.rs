@@ -195,12 +195,14 @@ async fn recovered(lab: &mut Lab) -> Result<()> {
 
 async fn try_case(lab: &mut Lab, case: Case) -> Result<Found> {
     let direction = direction(lab).await?;
+    let mut last = String::new();
     for _ in 0..TRIES {
         lab.until_ready(MINUTE).await?;
         let epoch = lab.next_epoch();
         if let Some(prelude) = case.prelude() {
             let first = lab.switcher(Verb::Run, direction, epoch).failpoints(prelude).finish(MINUTE).await?;
             if !matches!(first, Ended::Killed) {
+                last = format!("{first:?}");
                 continue;
             }
         }
@@ -211,11 +213,15 @@ async fn try_case(lab: &mut Lab, case: Case) -> Result<Found> {
         let moment = SystemTime::now();
         let zombie = if child.is_stopped() {
             Some(child)
-        } else if matches!(child.end(MINUTE).await?, Ended::Killed) {
-            None
         } else {
-            // It ended by itself, before its failpoint.
-            continue;
+            match child.end(MINUTE).await? {
+                Ended::Killed => None,
+                // By itself, before its failpoint.
+                ended => {
+                    last = format!("{ended:?}");
+                    continue;
+                }
+            }
         };
         let next = lab.switcher(Verb::Run, direction, epoch).finish(MINUTE).await?;
         let Ended::Record(record) = next else { bail!("the next run ended with {next:?}") };
@@ -230,7 +236,7 @@ async fn try_case(lab: &mut Lab, case: Case) -> Result<Found> {
         judge_case(lab, case, direction, &record.outcome, ended.is_some()).await?;
         return Ok(Found { case, outcome: record.outcome, until_writes, zombie: ended });
     }
-    bail!("the failpoint wasn't reached in {TRIES} attempts")
+    bail!("the failpoint wasn't reached in {TRIES} attempts, the last: {last}")
 }
 
 async fn judge_case(lab: &Lab, case: Case, direction: Direction, outcome: &str, woken: bool) -> Result<()> {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use changeover_domain::{Failure, Side};
 use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer, pki_types::pem::PemObject};
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::timeout};
 use tokio_postgres::{Client, config::SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -65,7 +65,8 @@ impl Session {
     }
 }
 
-/// How long a connection may take to come up.
+/// How long a connection may take to come up, TLS and login included, and how long sent bytes may stay unanswered by the other
+/// end's kernel.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Settings of every session, sent at start-up. `row_security=off` turns a silent filter into an error; the rest keeps
@@ -107,11 +108,17 @@ async fn open_with(
         .options(options)
         .ssl_mode(SslMode::Require)
         .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_user_timeout(CONNECT_TIMEOUT)
         .keepalives_idle(Duration::from_secs(5))
         .keepalives_interval(Duration::from_secs(2))
         .keepalives_retries(3);
     let tls = tls(&address.ca_file)?;
-    let (client, connection) = config.connect(tls).await.map_err(|e| error::failure(address.side, &what, &e))?;
+    // The driver's own timeout ends where the TCP connection stands: a network that falls silent then would be waited for.
+    let connected = timeout(CONNECT_TIMEOUT, config.connect(tls)).await.map_err(|_| {
+        let message = format!("{what} on the {}: no answer within {CONNECT_TIMEOUT:?}", address.side);
+        Failure::transient("CO0202", message, "check that the server runs and can be reached from the worker")
+    })?;
+    let (client, connection) = connected.map_err(|e| error::failure(address.side, &what, &e))?;
     let driver = tokio::spawn(async move {
         if let Err(error) = connection.await {
             // The text of a broken connection; statements see their own errors.

@@ -145,13 +145,7 @@ impl<'a> Attempt<'a> {
         let most = self.lock_budget() * 2 + self.drain_budget() + HOLD;
         match timeout(most, self.decide(recorder)).await {
             Ok(outcome) => outcome?,
-            Err(_) => {
-                let message = format!(
-                    "the switch did not come to its decision within {most:?}: a server or the network stands still"
-                );
-                let remedy = "it is undone and tried again; look at both servers";
-                return Err(Failure::transient("CO0727", message, remedy));
-            }
+            Err(_) => return Err(super::stands_still("the way to the decision", most)),
         }
         if !self.route.is_held().await {
             return Err(epoch::overtaken(self.epoch));

@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use changeover_domain::{Direction, Failure};
 use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     effect::{Change, Effect, perform, say},
     epoch,
 };
 use crate::{Migration, Session};
+
+/// Least time for one try to settle.
+const LEAST: Duration = Duration::from_secs(1);
 
 /// What became of an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,9 +105,12 @@ pub(crate) async fn settle(
 ) -> Result<Outcome, Failure> {
     let deadline = Instant::now() + patience;
     loop {
-        let failure = match win_abort(migration, direction, epoch).await {
-            Ok(outcome) => return Ok(outcome),
-            Err(failure) => failure,
+        // A server that is silent must not be waited for beyond the patience.
+        let left = deadline.saturating_duration_since(Instant::now()).max(LEAST);
+        let failure = match timeout(left, win_abort(migration, direction, epoch)).await {
+            Ok(Ok(outcome)) => return Ok(outcome),
+            Ok(Err(failure)) => failure,
+            Err(_) => super::stands_still("settling the attempt", left),
         };
         if failure.code == "CO0211" || failure.code == "CO0212" {
             return Err(failure);

@@ -40,7 +40,7 @@ use changeover_domain::{
     gate::{self, Limits, Reason},
     proto::SwitchRecord,
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 pub use close::{close_for_good, close_without_source, drain_back};
 pub use decision::Outcome;
@@ -58,6 +58,9 @@ use record::Recorder;
 /// How long the gate is asked again while all that speaks against a switch may pass by itself.
 const GATE_PATIENCE: Duration = Duration::from_secs(5);
 const GATE_PAUSE: Duration = Duration::from_millis(100);
+
+/// Longest time of everything before the pause: a fence's beats end after 30 s.
+const PREPARING: Duration = Duration::from_secs(60);
 
 /// What is to be switched, and under which epoch.
 #[derive(Clone, Copy, Debug)]
@@ -130,7 +133,18 @@ async fn attempt(
     traffic: &dyn Traffic,
     recorder: &mut Recorder,
 ) -> Result<(), Failure> {
-    Attempt::prepare(migration, direction, epoch, traffic).await?.run(recorder).await
+    let prepare = Attempt::prepare(migration, direction, epoch, traffic);
+    within("preparing the attempt", PREPARING, prepare).await?.run(recorder).await
+}
+
+/// A server that is silent must not hold an attempt for ever: after `limit` it is a failure that passes by itself.
+async fn within<T>(what: &str, limit: Duration, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    timeout(limit, work).await.unwrap_or_else(|_| Err(stands_still(what, limit)))
+}
+
+fn stands_still(what: &str, limit: Duration) -> Failure {
+    let message = format!("{what} did not end within {limit:?}: a server or the network stands still");
+    Failure::transient("CO0727", message, "it is tried again; look at both servers")
 }
 
 /// Asks the gate until it says Go, says something that doesn't pass by itself, or the patience is over.

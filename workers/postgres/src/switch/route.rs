@@ -1,13 +1,19 @@
 //! Poolers know no epoch. So whoever touches them holds the epoch's row on the side that opens, from before the pause until after
 //! the resume: a new attempt can't claim its epoch meanwhile, and a late one finds that it isn't its turn any more.
 
+use std::time::Duration;
+
 use changeover_domain::{Direction, Failure, Side};
+use tokio::time::timeout;
 
 use super::{
     effect::{Change, Effect, perform, say},
     epoch,
 };
 use crate::{Migration, Session, traffic::Traffic};
+
+/// Longest wait for the server to say that the lock is held.
+const HELD: Duration = Duration::from_secs(2);
 
 /// The right to touch the poolers, held by a transaction of its session.
 pub(crate) struct RouteLock {
@@ -28,7 +34,7 @@ impl RouteLock {
 
     /// Whether it is still held: the session lives, and with it its transaction.
     pub(crate) async fn is_held(&self) -> bool {
-        say(&self.session, "select").await.is_ok()
+        matches!(timeout(HELD, say(&self.session, "select")).await, Ok(Ok(())))
     }
 
     /// Lets go of it.

@@ -17,6 +17,7 @@ use super::{
     record::Recorder,
     route,
     turn::{self, Turn},
+    within,
 };
 use crate::{Migration, Session, note, traffic::Traffic};
 
@@ -24,6 +25,8 @@ use crate::{Migration, Session, note, traffic::Traffic};
 pub(crate) const INTERRUPTED: &str = "the worker was interrupted; the attempt has been undone";
 /// How long the side that decides is tried to be reached before somebody is called.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Longest time of a finish or an undo; a next run begins it again.
+const LONGEST: Duration = Duration::from_secs(60);
 /// Longest wait for clients after a resume.
 const SETTLING: Duration = Duration::from_secs(3);
 
@@ -38,11 +41,12 @@ pub(crate) async fn conclude(
 ) -> Result<SwitchRecord, Failure> {
     match decision::settle(migration, direction, epoch, PATIENCE).await? {
         Outcome::Open => {
-            finish(migration, direction, epoch, traffic, &mut recorder).await?;
+            within("finishing the attempt", LONGEST, finish(migration, direction, epoch, traffic, &mut recorder))
+                .await?;
             Ok(recorder.finish(Outcome::Open, String::new()))
         }
         Outcome::Abort => {
-            undo(migration, direction, epoch, traffic).await?;
+            within("undoing the attempt", LONGEST, undo(migration, direction, epoch, traffic)).await?;
             recorder.end_pause();
             recorder.step("undone");
             Ok(recorder.finish(Outcome::Abort, cause))
