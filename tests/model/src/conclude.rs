@@ -241,6 +241,7 @@ impl Worker<'_> {
             return self.goes(state, next);
         }
         match self.hold_to_undo(&state, self.opening, 0) {
+            None if self.is_overtaken(&state) => return self.overtaken(state),
             None if self.has(Guard::RecoveryEvicted) => return self.evict_recoveries(state),
             None => return Waits,
             Some(false) => return self.overtaken(state),
@@ -254,6 +255,11 @@ impl Worker<'_> {
             state.flush(self.opening);
         }
         self.goes(state, if self.has(Guard::AbortEverywhere) { Pc::Bar(0) } else { Pc::Restore(0) })
+    }
+
+    /// A look without a lock: an epoch never goes back.
+    fn is_overtaken(&self, state: &State) -> bool {
+        state.server[self.opening].db[0].epoch > self.epoch && self.has(Guard::UndoChecked)
     }
 
     /// Whoever keeps the row from us: its sessions end, also those of a recovery that stands still.

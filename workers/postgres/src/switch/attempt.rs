@@ -33,6 +33,9 @@ const EVICTION: Duration = Duration::from_secs(2);
 /// Longest time that the fence's lock is held from when it was got, beyond the drain.
 const HOLD: Duration = Duration::from_secs(6);
 
+/// Longest wait for the closing side to say that clients may go on there.
+const GUARD: Duration = Duration::from_secs(2);
+
 /// Key of the note on the arbiter that tells a recovery since when writers may have waited.
 pub(crate) const ATTEMPT: &str = "switch";
 
@@ -89,7 +92,7 @@ impl<'a> Attempt<'a> {
         prove_closed(&arbiter, migration).await?;
         prove_serving(&guard).await?;
         let note = Note { epoch, direction, pause_since_us: None };
-        perform(Effect::Note, |_| note::put(&*arbiter, arbiter.side, ATTEMPT, &note)).await?;
+        perform(Effect::Note, |change| put_note(change, &arbiter, migration, &note)).await?;
         perform(Effect::Stage, |_| traffic.stage(direction.to_side())).await?;
         let means = gate::chosen(&*guard, guard.side).await?;
         let router = migration.subscriber(direction).open(migration.control_database(), "switch-router").await?;
@@ -159,21 +162,23 @@ impl<'a> Attempt<'a> {
     /// Lets go of everything that is open, so that an undo finds no lock of ours. While nothing has been committed on the closing
     /// side clients may go on there at once: the epoch can't be decided `open` any more, since only we could have written it.
     async fn abandon(self, recorder: &mut Recorder) {
-        let untouched = !self.committing.load(Ordering::Relaxed);
-        for lane in self.lanes {
+        let Self { migration, direction, epoch, traffic, lanes, guard, route, committing, .. } = self;
+        for lane in lanes {
             if let Err(failure) = perform(Effect::ReleaseFence, |change| lane.fence.roll_back(change)).await {
                 tracing::debug!(%failure, "letting the fence go: its session ends it");
             }
         }
-        if untouched && self.route.is_held().await {
-            let back = async {
-                perform(Effect::RouteAtOnce, |_| self.traffic.move_to(self.direction.from_side())).await?;
-                perform(Effect::ResumeAtOnce, |_| self.traffic.resume()).await
-            };
-            match back.await {
-                Ok(()) => recorder.end_pause(),
-                Err(failure) => tracing::warn!(%failure, "letting clients go on; the undo tries it again"),
-            }
+        if committing.load(Ordering::Relaxed) {
+            return;
+        }
+        let back = async {
+            let _held = hold_either(route, guard, migration, epoch).await?;
+            perform(Effect::RouteAtOnce, |_| traffic.move_to(direction.from_side())).await?;
+            perform(Effect::ResumeAtOnce, |_| traffic.resume()).await
+        };
+        match back.await {
+            Ok(()) => recorder.end_pause(),
+            Err(failure) => tracing::warn!(%failure, "letting clients go on; the undo tries it again"),
         }
     }
 
@@ -216,7 +221,7 @@ impl<'a> Attempt<'a> {
         }
         let since = jiff::Timestamp::now().as_microsecond().unsigned_abs();
         let note = Note { epoch: self.epoch, direction: self.direction, pause_since_us: Some(since) };
-        perform(Effect::NotePause, |_| note::put(&*self.arbiter, self.arbiter.side, ATTEMPT, &note)).await
+        perform(Effect::NotePause, |change| put_note(change, &self.arbiter, self.migration, &note)).await
     }
 
     fn lock_budget(&self) -> Duration {
@@ -426,6 +431,37 @@ async fn prove_serving(guard: &Session) -> Result<(), Failure> {
         message,
         "an earlier attempt has closed it: see its decision, then `changeover retry`",
     ))
+}
+
+/// The right to touch the poolers: where the opening side doesn't answer, the closing side's row does as well, since a newer
+/// attempt claims it, too, before it pauses anybody.
+async fn hold_either(
+    route: RouteLock,
+    guard: Session,
+    migration: &Migration,
+    epoch: u64,
+) -> Result<RouteLock, Failure> {
+    if route.is_held().await {
+        return Ok(route);
+    }
+    let held = perform(Effect::HoldRoute, |change| RouteLock::take(change, guard, migration, epoch));
+    timeout(GUARD, held).await.unwrap_or_else(|_| Err(epoch::overtaken(epoch)))
+}
+
+/// Writes the attempt's note, under its epoch's lock: a late attempt must not write over the note of the one at work.
+async fn put_note(_: Change, arbiter: &Session, migration: &Migration, note: &Note) -> Result<(), Failure> {
+    let failed = arbiter.failed("writing a note");
+    say(arbiter, "begin isolation level read committed").await.map_err(&failed)?;
+    epoch::hold(&**arbiter, arbiter.side, migration, note.epoch).await?;
+    note::put(&**arbiter, arbiter.side, ATTEMPT, note).await?;
+    arbiter.batch_execute("commit").await.map_err(&failed)
+}
+
+/// Removes an attempt's note; another attempt's stays.
+pub(crate) async fn forget_note(_: Change, session: &Session, epoch: u64) -> Result<(), Failure> {
+    let sql = "delete from changeover.note where key = $1 and value -> 'epoch' = pg_catalog.to_jsonb($2::bigint)";
+    let (key, epoch) = (ATTEMPT, epoch::number(epoch)?);
+    session.execute(sql, &[&key, &epoch]).await.map(drop).map_err(session.failed("removing a note"))
 }
 
 /// Reads the note that an attempt left.

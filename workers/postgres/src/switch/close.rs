@@ -84,6 +84,11 @@ async fn epoch(session: &Session) -> Result<i64, Failure> {
     Ok(row.get(0))
 }
 
+/// The side that serves by the decisions in both control databases: the one that was opened last, in the beginning the source.
+pub(crate) async fn serving(source: &Session, target: &Session) -> Result<Side, Failure> {
+    Ok(if opened(target).await? > opened(source).await? { Side::Target } else { Side::Source })
+}
+
 /// The last epoch that opened this side; 0 for none. Both sides begin at 0, and then the source serves.
 async fn opened(session: &Session) -> Result<i64, Failure> {
     let row = session

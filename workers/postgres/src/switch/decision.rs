@@ -4,15 +4,16 @@
 
 use std::time::Duration;
 
-use changeover_domain::{Direction, Failure};
+use changeover_domain::{Direction, Failure, Side};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     effect::{Change, Effect, perform, say},
-    epoch,
+    epoch::{self, Seen},
+    undo,
 };
-use crate::{Migration, Session};
+use crate::{Migration, Session, patience};
 
 /// Least time for one try to settle.
 const LEAST: Duration = Duration::from_secs(1);
@@ -86,10 +87,25 @@ async fn write_abort(
 ) -> Result<Outcome, Failure> {
     let (side, failed) = (arbiter.side, arbiter.failed("writing the decision"));
     let transaction = arbiter.transaction().await.map_err(&failed)?;
+    // Short: who keeps the row from us is looked for after it.
+    transaction.batch_execute("set local lock_timeout = '1s'").await.map_err(&failed)?;
     epoch::hold_to_undo(&transaction, side, migration, epoch).await?;
     let outcome = epoch::write_once(change, &transaction, side, epoch, Outcome::Abort).await?;
     transaction.commit().await.map_err(&failed)?;
     Ok(outcome)
+}
+
+/// Somebody keeps the epoch's row from us: a newer attempt, which is at work, or what stands still, which is ended.
+async fn make_way(migration: &Migration, side: Side, epoch: u64) -> Result<(), Failure> {
+    let cleared = match epoch::observe(migration, epoch).await {
+        Ok(Seen { newer: Some(newer), .. }) => return Err(epoch::taken(side, newer, epoch)),
+        Ok(_) => undo::evict_still(migration, side).await,
+        Err(failure) => Err(failure),
+    };
+    if let Err(failure) = cleared {
+        tracing::warn!(%failure, "looking for who keeps the epoch's row; it is tried again");
+    }
+    Ok(())
 }
 
 /// After an attempt went wrong: makes the epoch decided, `abort` unless it is `open` already. Tries for as long as `patience`
@@ -114,6 +130,9 @@ pub(crate) async fn settle(
         };
         if failure.code == "CO0211" || failure.code == "CO0212" {
             return Err(failure);
+        }
+        if patience::is_lock(&failure) {
+            make_way(migration, direction.to_side(), epoch).await?;
         }
         if Instant::now() >= deadline {
             let side = direction.to_side();

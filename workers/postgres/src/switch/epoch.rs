@@ -99,7 +99,7 @@ fn twin(side: Side, epoch: u64) -> Failure {
     Failure::transient("CO0211", message, "nothing: the next run brings it to its end")
 }
 
-fn taken(side: Side, found: u64, epoch: u64) -> Failure {
+pub(crate) fn taken(side: Side, found: u64, epoch: u64) -> Failure {
     let message = format!("the {side} is at epoch {found}, this attempt at {epoch}: another one has taken over");
     Failure::refused("CO0211", message, "nothing: the newer attempt goes on")
 }

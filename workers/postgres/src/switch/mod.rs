@@ -86,7 +86,8 @@ pub async fn run(
     traffic: &dyn Traffic,
 ) -> Result<SwitchRecord, Failure> {
     let SwitchRequest { direction, epoch, .. } = *request;
-    if let Some(record) = recover(migration, direction, epoch, traffic).await? {
+    let known = recover(migration, direction, epoch, traffic).await;
+    if let Some(record) = or_let_go(migration, traffic, known).await? {
         return Ok(record);
     }
     if let Some(record) =
@@ -95,35 +96,32 @@ pub async fn run(
         return Ok(record.0);
     }
     let mut recorder = Recorder::new(direction, epoch);
-    if let Err(reasons) = pass_gate(migration, request, traffic).await? {
-        // Another run may have begun while the gate was asked (this one stood still, say). Then what refuses may be its doing, and
-        // this run must not say `abort` of an epoch that the other one has opened.
-        let seen = epoch::observe(migration, epoch).await?;
-        if seen.claimed || seen.newer.is_some() {
-            let message =
-                format!("another run of the attempt of epoch {epoch}, or a newer attempt, has begun meanwhile");
-            return Err(Failure::transient("CO0211", message, "nothing: the next run finds what became of it"));
-        }
-        let refusal = reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        return Ok(recorder.finish(Outcome::Abort, refusal));
-    }
+    // Before the gate: what it sees no older attempt can change any more, and what is told of a refusal stays true.
     // Whoever can't claim the epoch has done nothing, and somebody else is at work.
     match epoch::claim(migration, direction, epoch).await {
         Err(failure) if failure.code == "CO0211" => return Err(failure),
         claimed => claimed?,
     }
+    if let Err(reasons) = pass_gate(migration, request, traffic).await? {
+        let refusal = reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        return undo::conclude(migration, direction, epoch, traffic, recorder, refusal).await;
+    }
     match attempt(migration, direction, epoch, traffic, &mut recorder).await {
         Ok(()) => Ok(recorder.finish(Outcome::Open, String::new())),
         Err(failure) => {
             tracing::warn!(%failure, epoch, "the attempt is undone");
-            let (cause, paused) = (failure.to_string(), recorder.has_paused());
-            let concluded = undo::conclude(migration, direction, epoch, traffic, recorder, cause).await;
-            if paused && concluded.as_ref().is_err_and(|failure| failure.code == "CO0211") {
-                route::let_go(migration, traffic).await?;
-            }
-            concluded
+            let concluded = undo::conclude(migration, direction, epoch, traffic, recorder, failure.to_string()).await;
+            or_let_go(migration, traffic, concluded).await
         }
     }
+}
+
+/// A run of an attempt that was overtaken may have touched poolers after that.
+async fn or_let_go<T>(migration: &Migration, traffic: &dyn Traffic, outcome: Result<T, Failure>) -> Result<T, Failure> {
+    if outcome.as_ref().is_err_and(|failure| failure.code == "CO0211") {
+        route::let_go(migration, traffic).await?;
+    }
+    outcome
 }
 
 async fn attempt(
@@ -185,13 +183,14 @@ pub async fn settle(
     traffic: &dyn Traffic,
 ) -> Result<SwitchRecord, Failure> {
     let SwitchRequest { direction, epoch, .. } = *request;
-    match recover(migration, direction, epoch, traffic).await? {
-        Some(record) => Ok(record),
-        None => {
-            let refusal = "the attempt had changed nothing yet".to_owned();
-            Ok(Recorder::new(direction, epoch).finish(Outcome::Abort, refusal))
-        }
+    let known = recover(migration, direction, epoch, traffic).await;
+    if let Some(record) = or_let_go(migration, traffic, known).await? {
+        return Ok(record);
     }
+    // Claimed, so that a run of it that comes late can't begin any more: what is told here stays true.
+    epoch::claim(migration, direction, epoch).await?;
+    let refusal = "the attempt had changed nothing yet".to_owned();
+    undo::conclude(migration, direction, epoch, traffic, Recorder::new(direction, epoch), refusal).await
 }
 
 /// Looks whether this epoch has been begun before (a worker died): then it is finished or undone, and the record says which.

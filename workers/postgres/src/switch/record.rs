@@ -36,10 +36,6 @@ impl Recorder {
     pub(crate) fn begin_pause(&mut self) {
         self.pause = Some(Instant::now());
     }
-    /// Writers may wait, or have waited.
-    pub(crate) fn has_paused(&self) -> bool {
-        self.pause.is_some()
-    }
     /// A step is done.
     pub(crate) fn step(&mut self, name: &str) {
         let at_us = self.pause.map_or(0, |pause| micros(pause.elapsed()));

@@ -4,13 +4,18 @@
 use std::time::Duration;
 
 use changeover_domain::{Direction, Failure, Side};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
+    close,
     effect::{Change, Effect, perform, say},
     epoch,
 };
-use crate::{Migration, Session, traffic::Traffic};
+use crate::{Migration, Session, patience, traffic::Traffic};
+
+/// Longest wait for an attempt at work to be through with the poolers.
+const PATIENCE: Duration = Duration::from_secs(30);
+const RETRY: Duration = Duration::from_millis(50);
 
 /// Longest wait for the server to say that the lock is held.
 const HELD: Duration = Duration::from_secs(2);
@@ -32,7 +37,7 @@ impl RouteLock {
         Ok(Self { session })
     }
 
-    /// Whether it is still held: the session lives, and with it its transaction.
+    /// Whether it is still held: the session lives, and with it its transaction. No answer is a no.
     pub(crate) async fn is_held(&self) -> bool {
         matches!(timeout(HELD, say(&self.session, "select")).await, Ok(Ok(())))
     }
@@ -73,15 +78,38 @@ pub(crate) async fn back(
     transaction.rollback().await.map_err(&failed)
 }
 
-/// A late attempt has found that it was overtaken, and may have paused poolers after that: lets clients go on, wherever they
-/// are sent now. With both sides' rows locked no other attempt is between its pause and its resume.
+/// A late attempt has found that it was overtaken, and may have touched poolers after that: sends clients to the side that serves
+/// by what stands decided, and lets them go on. With both sides' rows locked no other attempt is between its pause and its resume.
 pub(crate) async fn let_go(migration: &Migration, traffic: &dyn Traffic) -> Result<(), Failure> {
-    let lock = "begin isolation level read committed; select from changeover.migration for update";
-    let mut held = Vec::new();
-    for side in [Side::Source, Side::Target] {
-        let session = migration.site(side).open(migration.control_database(), "recover").await?;
-        say(&session, lock).await.map_err(session.failed("locking the epoch"))?;
-        held.push(session);
+    let deadline = Instant::now() + PATIENCE;
+    let (source, target) = loop {
+        match lock_both(migration).await {
+            Ok(both) => break both,
+            Err(failure) if patience::is_lock(&failure) && Instant::now() < deadline => sleep(RETRY).await,
+            Err(failure) => return Err(failure),
+        }
+    };
+    let serving = close::serving(&source, &target).await?;
+    perform(Effect::LetGo, |change| send(change, traffic, serving)).await?;
+    // Only this proves that the locks were held until now.
+    for session in [source, target] {
+        say(&session, "rollback").await.map_err(session.failed("letting go of the epoch"))?;
     }
-    perform(Effect::LetGo, |_| traffic.resume()).await
+    Ok(())
+}
+
+async fn send(_: Change, traffic: &dyn Traffic, to: Side) -> Result<(), Failure> {
+    traffic.move_to(to).await?;
+    traffic.resume().await
+}
+
+/// Both or none: whoever waited for one side's row while it holds the other's would stand in the way of the attempt at work.
+async fn lock_both(migration: &Migration) -> Result<(Session, Session), Failure> {
+    let lock = async |side| {
+        let session = migration.site(side).open(migration.control_database(), "recover").await?;
+        let sql = "begin isolation level read committed; select from changeover.migration for update nowait";
+        say(&session, sql).await.map_err(session.failed("locking the epoch"))?;
+        Ok::<_, Failure>(session)
+    };
+    Ok((lock(Side::Source).await?, lock(Side::Target).await?))
 }

@@ -8,7 +8,7 @@ use futures::future::try_join_all;
 
 use super::{
     acl::{self, Hold},
-    attempt, canary,
+    attempt, canary, close,
     decision::{self, Outcome},
     effect::{Change, Effect, perform},
     epoch, flag,
@@ -46,10 +46,10 @@ pub(crate) async fn conclude(
             Ok(recorder.finish(Outcome::Open, String::new()))
         }
         Outcome::Abort => {
-            within("undoing the attempt", LONGEST, undo(migration, direction, epoch, traffic)).await?;
+            let outcome = within("undoing the attempt", LONGEST, undo(migration, direction, epoch, traffic)).await?;
             recorder.end_pause();
             recorder.step("undone");
-            Ok(recorder.finish(Outcome::Abort, cause))
+            Ok(recorder.finish(outcome, if outcome == Outcome::Open { String::new() } else { cause }))
         }
     }
 }
@@ -79,13 +79,13 @@ pub(crate) async fn conclude_earlier(
             continue;
         };
         if !epoch::is_latest(migration, note.epoch).await? {
-            forget_note(&session).await?;
+            forget_note(&session, note.epoch).await?;
             continue;
         }
         evict_predecessor(migration).await?;
         let recorder = Recorder::new(note.direction, note.epoch);
         let record = conclude(migration, note.direction, note.epoch, traffic, recorder, INTERRUPTED.to_owned()).await?;
-        forget_note(&session).await?;
+        forget_note(&session, note.epoch).await?;
         last = Some(Earlier(record, note.direction));
     }
     Ok(last)
@@ -107,13 +107,27 @@ async fn finish(
     Ok(())
 }
 
-/// The decision is `abort`: the side that served serves on, as if nothing had been.
-async fn undo(migration: &Migration, direction: Direction, epoch: u64, traffic: &dyn Traffic) -> Result<(), Failure> {
+/// The decision is `abort`: the side that served serves on, as if nothing had been. It isn't the side that this attempt would
+/// have closed when an earlier attempt opened the other one after all, before this one claimed its epoch: then there is nothing to
+/// give back, and what was asked for is the case.
+async fn undo(
+    migration: &Migration,
+    direction: Direction,
+    epoch: u64,
+    traffic: &dyn Traffic,
+) -> Result<Outcome, Failure> {
     let (closing, opening) = (direction.from_side(), direction.to_side());
     let (mut closings, mut openings) = futures::try_join!(sessions(migration, closing), sessions(migration, opening))?;
     // First of all nobody may act for this epoch any more, then what it did is taken back.
     let bar = |session| perform(Effect::Bar, move |change| epoch::bar(change, session, migration, epoch));
     try_join_all(closings.iter_mut().chain(&mut openings).map(bar)).await?;
+    let serving = serving(closings.first(), openings.first()).await?;
+    if serving == opening {
+        let Some(arbiter) = openings.first_mut() else { return Ok(Outcome::Open) };
+        route::back(arbiter, migration, serving, epoch, traffic).await?;
+        forget_note(arbiter, epoch).await?;
+        return Ok(Outcome::Open);
+    }
     let silence = |session| {
         perform(Effect::SilenceTriggers, move |change| turn::back(change, session, migration, epoch, Turn::Applies))
     };
@@ -126,14 +140,26 @@ async fn undo(migration: &Migration, direction: Direction, epoch: u64, traffic: 
     }));
     futures::try_join!(applies, serves)?;
     // The first database of the spec is the control database.
-    let (Some(control), Some(arbiter)) = (closings.first_mut(), openings.first_mut()) else { return Ok(()) };
+    let (Some(control), Some(arbiter)) = (closings.first_mut(), openings.first_mut()) else {
+        return Ok(Outcome::Abort);
+    };
     perform(Effect::Reopen, |change| login::reopen(change, control, migration, epoch)).await?;
     route::back(arbiter, migration, closing, epoch, traffic).await?;
-    forget_note(arbiter).await
+    forget_note(arbiter, epoch).await?;
+    Ok(Outcome::Abort)
 }
 
-async fn forget_note(session: &Session) -> Result<(), Failure> {
-    perform(Effect::ForgetNote, |_| note::forget(&**session, session.side, attempt::ATTEMPT)).await
+/// Which side serves, by what stands in the control databases of two sides.
+async fn serving(one: Option<&Session>, other: Option<&Session>) -> Result<Side, Failure> {
+    match (one, other) {
+        (Some(source), Some(target)) if source.side == Side::Source => close::serving(source, target).await,
+        (Some(target), Some(source)) => close::serving(source, target).await,
+        _ => Ok(Side::Source),
+    }
+}
+
+async fn forget_note(session: &Session, epoch: u64) -> Result<(), Failure> {
+    perform(Effect::ForgetNote, |change| attempt::forget_note(change, session, epoch)).await
 }
 
 async fn sessions(migration: &Migration, side: Side) -> Result<Vec<Session>, Failure> {
@@ -154,6 +180,22 @@ async fn evict_sessions(_: Change, session: &Session, pattern: &str) -> Result<(
     let sql = "select pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity \
                where pg_catalog.starts_with(application_name, $1) and usename = current_user";
     session.execute(sql, &[&pattern]).await.map(drop).map_err(session.failed("ending a predecessor's sessions"))
+}
+
+/// Ends whatever may keep the epoch's row of a side from us: sessions of an attempt that were opened after its predecessor's were
+/// ended, and recoveries that stand still in a transaction, because their worker is stopped.
+pub(crate) async fn evict_still(migration: &Migration, side: Side) -> Result<(), Failure> {
+    let session = migration.site(side).open_maintenance("recover").await?;
+    let (attempts, recovery) = (migration.id.application_name("switch-"), migration.id.application_name("recover"));
+    perform(Effect::EvictPredecessor, |change| evict_sessions(change, &session, &attempts)).await?;
+    perform(Effect::EvictPredecessor, |change| evict_idle(change, &session, &recovery)).await
+}
+
+async fn evict_idle(_: Change, session: &Session, name: &str) -> Result<(), Failure> {
+    let sql = "select pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity \
+               where application_name = $1 and usename = current_user and state like 'idle in transaction%' \
+                 and state_change < clock_timestamp() - interval '1 second'";
+    session.execute(sql, &[&name]).await.map(drop).map_err(session.failed("ending recoveries that stand still"))
 }
 
 /// What may follow a switch at leisure: no session is left on the side that was closed, clients are served, the link back works,
