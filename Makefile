@@ -21,7 +21,7 @@ SOAK_ARGS ?= --seed 1 --count 50
 TEST_ARGS ?=
 DEV_ARGS ?=
 
-.PHONY: help setup setup-servers setup-lint build demo test soak-test bench bench-copy lint dev down clean
+.PHONY: help setup setup-servers setup-lint build demo test recovery soak-test bench bench-copy lint dev down clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,11 @@ demo: build ## a whole migration on a local stack: copy, switch, roll back, swit
 
 test: setup-servers build ## all tests; `.ci/run` calls this
 	@cargo test --locked --workspace --no-fail-fast $(TEST_ARGS) 2>&1 | dev/count-tests.sh
+
+recovery: build ## a switch's worker killed and stopped before and after every change that it makes; the table lands in target/recovery.md
+	@mkdir -p target
+	@CHANGEOVER_RECOVERY=full CHANGEOVER_RECOVERY_TABLE=$(CURDIR)/target/recovery.md \
+	  cargo test --locked --package changeover-switch-tests --test recovery -- --nocapture
 
 soak-test: build ## switches there and back with random faults (SOAK_ARGS="--seed N --count K --resume FILE"); adds itself to docs/soak-totals.md
 	@$(BIN)/changeover-soak-test switch --note docs/soak-totals.md $(SOAK_ARGS)
