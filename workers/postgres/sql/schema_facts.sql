@@ -39,6 +39,25 @@ select pg_catalog.jsonb_build_object(
         select coalesce(pg_catalog.jsonb_object_agg(e.extname, pg_catalog.jsonb_build_object(
             'version', e.extversion, 'owner', case when e.extowner in (select oid from own) then r.rolname end)), '{}')
           from pg_catalog.pg_extension e join pg_catalog.pg_roles r on r.oid = e.extowner),
+    -- (schema, name) of what belongs to an extension that a superuser has made, as a dump's rights on it name it: he alone may
+    -- give rights on it. Of a function the name up to its arguments.
+    'members', (
+        select coalesce(pg_catalog.jsonb_agg(distinct pg_catalog.jsonb_build_array(p.nspname, m.tag)), '[]')
+          from pg_catalog.pg_depend d
+          join pg_catalog.pg_extension e on e.oid = d.refobjid and e.extowner not in (select oid from own)
+          join lateral (
+              select c.relnamespace as namespace,
+                     case c.relkind when 'S' then 'SEQUENCE ' when 'f' then 'FOREIGN TABLE ' else 'TABLE ' end || c.relname as tag
+                from pg_catalog.pg_class c where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and c.oid = d.objid
+              union all
+              select f.pronamespace, case f.prokind when 'p' then 'PROCEDURE ' when 'a' then 'AGGREGATE ' else 'FUNCTION ' end || f.proname || '('
+                from pg_catalog.pg_proc f where d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass and f.oid = d.objid
+              union all
+              select t.typnamespace, 'TYPE ' || t.typname
+                from pg_catalog.pg_type t where d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass and t.oid = d.objid
+          ) m on true
+          join place p on p.oid = m.namespace
+         where d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass and d.deptype = 'e'),
     'invalid_indexes', (
         select coalesce(pg_catalog.jsonb_agg(n.nspname || '.' || x.relname order by 1), '[]')
           from pg_catalog.pg_index i

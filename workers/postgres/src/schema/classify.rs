@@ -3,10 +3,10 @@
 
 use changeover_domain::{Class, Failure};
 
-use super::toc::Entry;
+use super::{facts::Facts, toc::Entry};
 
 /// Whether an error of this entry is reported and passed over: what only a superuser may do, and rows don't depend on.
-pub(super) fn is_tolerated(entry: &Entry, failure: &Failure) -> bool {
+pub(super) fn is_tolerated(entry: &Entry, facts: &Facts, failure: &Failure) -> bool {
     let sqlstate = failure.sqlstate.as_deref().unwrap_or_default();
     let refused = sqlstate == "42501";
     match entry.kind.as_str() {
@@ -15,8 +15,8 @@ pub(super) fn is_tolerated(entry: &Entry, failure: &Failure) -> bool {
         "EVENT TRIGGER" | "PUBLICATION" => refused,
         // of a publication that was refused
         "PUBLICATION TABLE" | "PUBLICATION TABLES IN SCHEMA" => refused || sqlstate == "42704",
-        // rights on the server's own objects, which a superuser of the source gave
-        "ACL" => refused && (entry.schema.as_deref() == Some("pg_catalog") || entry.tag.starts_with("LANGUAGE ")),
+        // rights on a superuser's objects, which a superuser of the source gave
+        "ACL" => refused && facts.is_server_right(entry),
         _ => false,
     }
 }
@@ -111,6 +111,26 @@ mod tests {
     }
 
     #[rstest]
+    #[case("s", "TABLE config", true)]
+    #[case("s", "COLUMN config.a", true)]
+    #[case("s", "FUNCTION f(integer, text)", true)]
+    #[case("s", "FUNCTION ff(integer)", false)]
+    #[case("s", "TABLE own", false)]
+    #[case("t", "TABLE config", false)]
+    #[case("pg_catalog", "FUNCTION pg_ls_waldir()", true)]
+    fn rights_on_members_of_a_superusers_extension_are_passed_over(
+        #[case] schema: &str,
+        #[case] tag: &str,
+        #[case] expected: bool,
+    ) {
+        let members = ["TABLE config", "FUNCTION f("].map(|name| ("s".to_owned(), name.to_owned()));
+        let facts = Facts { members: members.into(), ..Facts::default() };
+        let entry = Entry { schema: Some(schema.into()), ..entry("ACL", tag) };
+        assert_eq!(is_tolerated(&entry, &facts, &error("42501", Class::Refused)), expected);
+        assert!(!is_tolerated(&entry, &facts, &error("42P01", Class::NeedsHuman)));
+    }
+
+    #[rstest]
     #[case("COMMENT", "EXTENSION pg_trgm", "42501", true)]
     #[case("COMMENT", "TABLE t", "42501", false)]
     #[case("COMMENT", "EXTENSION pg_trgm", "42704", false)]
@@ -123,7 +143,7 @@ mod tests {
         #[case] expected: bool,
     ) {
         let entry = entry(kind, tag);
-        assert_eq!(is_tolerated(&entry, &error(sqlstate, Class::Refused)), expected);
+        assert_eq!(is_tolerated(&entry, &Facts::default(), &error(sqlstate, Class::Refused)), expected);
         assert!(!expected || may_be_tolerated(&entry));
     }
 }

@@ -68,7 +68,8 @@ pub async fn run(migration: &Migration) -> Result<Differences, Failure> {
             if facts.public_owner_stays {
                 forget_owner_of_public(&mut entries);
             }
-            let (server, own): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(is_server_right);
+            let (server, own): (Vec<Entry>, Vec<Entry>) =
+                entries.into_iter().partition(|entry| facts.is_server_right(entry));
             let user = &migration.replication_user;
             sides.push((index(&own, user, &repl, by_name), index(&server, user, &repl, by_name)));
         }
@@ -138,10 +139,6 @@ fn forget_owner_of_public(entries: &mut Vec<Entry>) {
         .iter_mut()
         .filter(|entry| entry.is_acl() && entry.tag == "SCHEMA public")
         .for_each(|entry| entry.owner = None);
-}
-
-fn is_server_right(entry: &Entry) -> bool {
-    entry.is_acl() && (entry.schema.as_deref() == Some("pg_catalog") || entry.tag.starts_with("LANGUAGE "))
 }
 
 /// An entry's statements without what is meant to differ.

@@ -1,10 +1,11 @@
 //! What the restore has to know of the source and its dump doesn't say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use changeover_domain::{Failure, Side};
 use serde::Deserialize;
 
+use super::toc::Entry;
 use crate::Session;
 
 const FACTS: &str = include_str!("../../sql/schema_facts.sql");
@@ -18,6 +19,9 @@ pub struct Facts {
     pub owners: Vec<(String, String)>,
     /// Extensions by name.
     pub extensions: BTreeMap<String, Extension>,
+    /// (schema, name) of the members of extensions that a superuser of the source has made, named as a dump's rights name them;
+    /// of functions the name up to their arguments.
+    pub members: BTreeSet<(String, String)>,
     /// Indexes that a failed build left invalid: a dump leaves them out.
     pub invalid_indexes: Vec<String>,
     /// Materialized views that hold rows.
@@ -78,6 +82,25 @@ pub struct Extension {
     pub version: String,
     /// Its owner, unless it's one that nobody can become.
     pub owner: Option<String>,
+}
+
+impl Facts {
+    /// Whether an entry is about rights that only a superuser may give: on the server's own objects, and on what belongs to an
+    /// extension that a superuser has made.
+    pub fn is_server_right(&self, entry: &Entry) -> bool {
+        let Some(schema) = entry.schema.as_deref().filter(|_| entry.is_acl()) else {
+            return entry.is_acl() && entry.tag.starts_with("LANGUAGE ");
+        };
+        // "FUNCTION f(integer)"; of a column "COLUMN t.c"
+        let end = entry.tag.find('(').map_or(entry.tag.len(), |at| at + 1);
+        let name = match entry.tag.strip_prefix("COLUMN ").and_then(|tag| tag.split_once('.')) {
+            Some((table, _)) => format!("TABLE {table}"),
+            None => entry.tag.get(..end).unwrap_or_default().to_owned(),
+        };
+        schema == "pg_catalog"
+            || entry.tag.starts_with("LANGUAGE ")
+            || self.members.contains(&(schema.to_owned(), name))
+    }
 }
 
 /// Reads them.

@@ -135,7 +135,7 @@ mod tests {
     fn keys() -> Keys {
         let facts = r#"{"keys":[{"index":10,"constraint":11,"schema":"s","name":"t_pkey","parent":30},{"index":30,"constraint":31,"schema":"s","name":"p_pkey","parent":null},
             {"index":20,"constraint":null,"schema":"s","name":"ri","parent":40}],
-            "owners":[],"extensions":{},"invalid_indexes":[],"populated":[],"clones":[],"multiranges":[],"public_owner_stays":false,"has_public":true}"#;
+            "owners":[],"extensions":{},"members":[],"invalid_indexes":[],"populated":[],"clones":[],"multiranges":[],"public_owner_stays":false,"has_public":true}"#;
         Keys::new(&serde_json::from_str(facts).unwrap())
     }
 

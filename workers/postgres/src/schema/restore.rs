@@ -259,7 +259,7 @@ async fn run_entry(
     };
     let Err(error) = outcome else { return Ok(None) };
     let plain = error::failure(Side::Target, "running it", &error);
-    if guarded && classify::is_tolerated(entry, &plain) {
+    if guarded && classify::is_tolerated(entry, facts, &plain) {
         transaction.batch_execute("rollback to savepoint entry").await.map_err(|e| fail(&e))?;
         return Ok(Some(format!("{database}: {} was not carried over: {}", entry.title(), plain.message)));
     }
