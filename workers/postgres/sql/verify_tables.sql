@@ -50,12 +50,21 @@ with recursive domain (type, base) as (
     select a.attrelid, array_agg(a.attname::text order by a.attnum) as names
       from tables t join pg_catalog.pg_attribute a on a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped
      group by a.attrelid
+), equal as materialized (
+    select oc.oid as opclass, 'operator(' || pg_catalog.quote_ident(n.nspname) || '.' || op.oprname || ')' as operator
+      from pg_catalog.pg_opclass oc
+      join pg_catalog.pg_amop ao on ao.amopfamily = oc.opcfamily and ao.amopstrategy = 3
+           and ao.amoplefttype = oc.opcintype and ao.amoprighttype = oc.opcintype
+      join pg_catalog.pg_operator op on op.oid = ao.amopopr
+      join pg_catalog.pg_namespace n on n.oid = op.oprnamespace
+     where oc.opcmethod = (select oid from pg_catalog.pg_am where amname = 'btree')
 ), keys as (
     select i.indexrelid,
            array_agg(a.attname::text order by p.place) as names,
            array_agg(tn.nspname::text order by p.place) as type_schemas,
            array_agg(ty.typname::text order by p.place) as types,
-           array_agg('operator(' || pg_catalog.quote_ident(opn.nspname) || '.' || op.oprname || ')' order by p.place) as equals,
+           -- not a join: nothing tells the planner how many rows it has
+           array_agg((select e.operator from equal e where e.opclass = p.opclass) order by p.place) as equals,
            array_agg(
              case when bt.typtype = 'e'
                   then (select 'enum ' || pg_catalog.md5(pg_catalog.string_agg(e.enumlabel, chr(10) order by e.enumsortorder))
@@ -74,11 +83,6 @@ with recursive domain (type, base) as (
       join pg_catalog.pg_type bt on bt.oid = coalesce(b.base, a.atttypid)
       join pg_catalog.pg_type ty on ty.oid = a.atttypid
       join pg_catalog.pg_namespace tn on tn.oid = ty.typnamespace
-      join pg_catalog.pg_opclass oc on oc.oid = p.opclass
-      join pg_catalog.pg_amop ao on ao.amopfamily = oc.opcfamily and ao.amopstrategy = 3
-           and ao.amoplefttype = oc.opcintype and ao.amoprighttype = oc.opcintype
-      join pg_catalog.pg_operator op on op.oid = ao.amopopr
-      join pg_catalog.pg_namespace opn on opn.oid = op.oprnamespace
      where p.place <= i.indnkeyatts
      group by i.indexrelid
 )

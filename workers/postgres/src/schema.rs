@@ -35,7 +35,7 @@ const RIGHTS: &str = "schema:rights:";
 /// Prefix of notes of entries restored after data.
 const AFTER: &str = "schema:after:";
 /// A list in an outcome is never longer.
-const MOST_NAMED: usize = 200;
+const MOST_NAMED: usize = 20;
 
 /// What a part of the restore did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +46,8 @@ pub struct SchemaOutcome {
     pub tables: u64,
     /// What was not carried over and why; a person should read it.
     pub reported: Vec<String>,
+    /// Objects that the target's server words otherwise, although they were made by the same statements.
+    pub reworded: u64,
 }
 
 /// Makes sure that each database of the target has the source's tables with their keys and replica identities, types,
@@ -70,7 +72,7 @@ pub async fn ensure_before_data(migration: &Migration) -> Result<SchemaOutcome, 
         restore.take_create_back().await?;
         outcome.objects += restore.run(&rights, RIGHTS).await?;
         outcome.tables += objects.iter().filter(|named| named.entry.kind == "TABLE").count() as u64;
-        outcome.reported.append(&mut restore.reports);
+        outcome.reported.extend(restore.passed_over().await?);
         outcome.reported.extend(plan.remarks(&database.name));
         outcome.reported.extend(other_versions(&plan.facts, &mut restore).await?);
     }
@@ -100,18 +102,18 @@ pub async fn ensure_after_data(
         outcome.objects += restore.run(&entries, AFTER).await?;
         restore.take_create_back().await?;
         outcome.tables += entries.iter().filter(|named| named.entry.kind == "TABLE").count() as u64;
-        outcome.reported.append(&mut restore.reports);
+        outcome.reported.extend(restore.passed_over().await?);
         finish::fill_views(restore.session(), &plan.entries, &plan.facts, heartbeat).await?;
         finish::analyze(restore.session(), heartbeat).await?;
     }
     let differences = compare::run(migration).await?;
-    outcome.reported.extend(differences.server_rights);
-    if let Some(first) = differences.reworded.first() {
-        let count = differences.reworded.len();
-        outcome.reported.push(format!(
-            "{count} objects are worded otherwise by the target's server, made by the same statements (as {first})"
-        ));
+    if let Some(first) = differences.server_rights.first() {
+        let count = differences.server_rights.len();
+        outcome
+            .reported
+            .push(format!("{count} rights on objects of superusers differ between the sides, the first: {first}"));
     }
+    outcome.reworded = differences.reworded.len() as u64;
     outcome.reported.truncate(MOST_NAMED);
     if let Some(first) = differences.objects.first() {
         let message =

@@ -69,7 +69,8 @@ impl Activities {
                 outcome.existing,
                 outcome.without_password.len()
             );
-            Ok(RolesDone { evidence: evidence(&ctx, detail), without_password: outcome.without_password })
+            let evidence = told(evidence(&ctx, detail), "CO0417", outcome.to_be_set);
+            Ok(RolesDone { evidence, without_password: outcome.without_password })
         })
         .await
     }
@@ -82,10 +83,8 @@ impl Activities {
             // Before the dump: a change between the two would go unseen.
             drift::baseline(&migration, Side::Source).await?;
             let outcome = schema::ensure_before_data(&migration).await?;
-            Ok(evidence(
-                &ctx,
-                format!("{} objects restored, {} tables with their keys", outcome.objects, outcome.tables),
-            ))
+            let detail = format!("{} objects restored, {} tables with their keys", outcome.objects, outcome.tables);
+            Ok(told(evidence(&ctx, detail), "CO0430", outcome.reported))
         })
         .await
     }
@@ -132,7 +131,8 @@ impl Activities {
         beating(&ctx, CALM, &doing, async {
             let migration = Migration::resolve(&spec)?;
             let outcome = schema::ensure_after_data(&migration, &heartbeat).await?;
-            Ok(evidence(&ctx, format!("{} objects restored; triggers quiet on apply; analyzed", outcome.objects)))
+            let detail = format!("{} objects restored; triggers quiet on apply; analyzed", outcome.objects);
+            Ok(told(evidence(&ctx, detail), "CO0430", outcome.reported))
         })
         .await
     }
@@ -250,6 +250,15 @@ impl Activities {
 fn warned(evidence: Evidence, warnings: Vec<String>) -> Evidence {
     let detail = [evidence.detail].into_iter().chain(warnings.iter().cloned()).collect::<Vec<_>>().join("; ");
     Evidence { detail, warnings, ..evidence }
+}
+
+/// With what a person should read, for status; the audit trail has the number.
+fn told(evidence: Evidence, code: &str, lines: Vec<String>) -> Evidence {
+    if lines.is_empty() {
+        return evidence;
+    }
+    let detail = format!("{}; {} warnings", evidence.detail, lines.len());
+    Evidence { detail, warnings: lines.into_iter().map(|line| format!("{code} {line}")).collect(), ..evidence }
 }
 
 fn tell(drift: &drift::Drift) -> String {

@@ -83,13 +83,17 @@ pub(super) async fn roles(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop
     push(ctx, Undo::DropRoles);
     call(ctx, EnsureHome, spec(ctx), limits(ctx)).await?;
     let outcome = call(ctx, EnsureRoles, spec(ctx), limits(ctx)).await?;
-    ctx.state_mut(|m| m.state.status.roles_without_password = outcome.without_password);
+    ctx.state_mut(|m| {
+        m.state.status.roles_without_password = outcome.without_password;
+        m.state.warn_about("roles", &outcome.evidence.warnings);
+    });
     done(ctx, outcome.evidence.detail)
 }
 
 pub(super) async fn schema(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
     push(ctx, Undo::EmptyTarget);
     let evidence = call(ctx, EnsureSchema, spec(ctx), limits(ctx)).await?;
+    ctx.state_mut(|m| m.state.warn_about("schema before the copy", &evidence.warnings));
     done(ctx, evidence.detail)
 }
 
@@ -127,6 +131,7 @@ pub(super) async fn copy(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop>
 pub(super) async fn finish_schema(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
     push(ctx, Undo::RestoreTriggers { side: Side::Target });
     let evidence = call(ctx, FinishSchema, spec(ctx), limits(ctx)).await?;
+    ctx.state_mut(|m| m.state.warn_about("schema", &evidence.warnings));
     done(ctx, evidence.detail)
 }
 

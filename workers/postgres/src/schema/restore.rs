@@ -9,6 +9,7 @@ use std::{
 };
 
 use changeover_domain::{Failure, Ident, QualifiedName, Side};
+use serde::{Deserialize, Serialize};
 use tokio_postgres::Transaction;
 
 use super::{
@@ -20,6 +21,8 @@ use crate::{Migration, Session, error, note, patience, triggers, unlogged};
 
 /// Prefix of notes of rights to create that were given for the time of the restore.
 const CREATE_RIGHT: &str = "schema:create:";
+/// Prefix of notes of entries that were passed over.
+const PASSED: &str = "schema:passed:";
 /// Entries in one transaction before data, when nobody else is there. Each takes a handful of locks.
 const BATCH_BEFORE: usize = 100;
 /// Entries in one transaction while replication applies rows: few, so that it waits for few tables at once.
@@ -36,6 +39,37 @@ pub(super) struct Named {
     pub entry: Entry,
 }
 
+/// An entry that was passed over.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Passed {
+    title: String,
+    why: String,
+    /// It's about rights.
+    right: bool,
+}
+
+impl Passed {
+    fn new(entry: &Entry, why: &str) -> Self {
+        Self { title: entry.title(), why: why.to_owned(), right: entry.is_acl() }
+    }
+}
+
+/// Rights are many at a time, such as those on an extension's functions: they make one line.
+fn in_few_lines(database: &str, all: &[Passed]) -> Vec<String> {
+    let (rights, others): (Vec<&Passed>, Vec<&Passed>) = all.iter().partition(|passed| passed.right);
+    let mut lines: Vec<String> =
+        others.iter().map(|p| format!("{database}: {} was not carried over: {}", p.title, p.why)).collect();
+    if let Some(first) = rights.first() {
+        lines.push(format!(
+            "{database}: rights on {} objects of superusers were not carried over, the first: {}: {}; a superuser of the target can give them",
+            rights.len(),
+            first.title,
+            first.why
+        ));
+    }
+    lines
+}
+
 /// Told what is going on, now and then.
 pub(super) type Heartbeat<'a> = &'a (dyn Fn(String) + Send + Sync);
 
@@ -47,8 +81,6 @@ pub(super) struct Restore<'a> {
     creators: BTreeMap<&'a str, Vec<&'a str>>,
     /// Schemas whose creators have been looked after.
     prepared: BTreeSet<String>,
-    /// What was passed over.
-    pub reports: Vec<String>,
     while_applying: bool,
     heartbeat: Heartbeat<'a>,
 }
@@ -77,7 +109,7 @@ impl<'a> Restore<'a> {
         for (schema, owner) in &facts.owners {
             creators.entry(schema).or_insert_with(|| vec![login]).push(owner);
         }
-        Ok(Self { session, facts, creators, prepared: BTreeSet::new(), reports: Vec::new(), while_applying, heartbeat })
+        Ok(Self { session, facts, creators, prepared: BTreeSet::new(), while_applying, heartbeat })
     }
 
     /// Runs what isn't noted under `prefix` yet, in order. Returns how many entries are done.
@@ -108,7 +140,7 @@ impl<'a> Restore<'a> {
 
     async fn run_batch(&mut self, batch: &[&Named], prefix: &str) -> Result<(), Failure> {
         let database = self.session.database.clone();
-        let (mut prepared, mut reports) = (self.prepared.clone(), Vec::new());
+        let mut prepared = self.prepared.clone();
         let transaction = self.session.transaction().await.map_err(failed("restoring"))?;
         if self.while_applying {
             transaction.batch_execute(&patience::bound()).await.map_err(failed("restoring"))?;
@@ -120,8 +152,9 @@ impl<'a> Restore<'a> {
                     .await?;
                 prepared.insert(schema.to_owned());
             }
-            let report = run_entry(&transaction, self.facts, entry, &database).await?;
-            reports.extend(report);
+            if let Some(passed) = run_entry(&transaction, self.facts, entry, &database).await? {
+                note::put(&transaction, Side::Target, &format!("{PASSED}{}", named.name), &passed).await?;
+            }
             note::put(&transaction, Side::Target, &format!("{prefix}{}", named.name), &entry.title()).await?;
         }
         if batch.iter().any(|named| named.entry.kind == "TYPE") {
@@ -133,8 +166,16 @@ impl<'a> Restore<'a> {
         }
         transaction.commit().await.map_err(failed("restoring"))?;
         self.prepared = prepared;
-        self.reports.extend(reports);
         Ok(())
+    }
+
+    /// What was passed over, in this run of the restore or an earlier one, in few lines.
+    pub async fn passed_over(&self) -> Result<Vec<String>, Failure> {
+        let mut all = Vec::new();
+        for key in note::keys(&*self.session, Side::Target, PASSED).await? {
+            all.extend(note::get::<Passed>(&*self.session, Side::Target, &format!("{PASSED}{key}")).await?);
+        }
+        Ok(in_few_lines(&self.session.database, &all))
     }
 
     /// Takes back the rights to create that were given for the time of the restore.
@@ -220,13 +261,13 @@ async fn set_owners(transaction: &Transaction<'_>, multiranges: &[Owned]) -> Res
     Ok(())
 }
 
-/// Runs one entry. Returns what is to be reported when it was passed over.
+/// Runs one entry. Returns it when it was passed over.
 async fn run_entry(
     transaction: &Transaction<'_>,
     facts: &Facts,
     entry: &Entry,
     database: &str,
-) -> Result<Option<String>, Failure> {
+) -> Result<Option<Passed>, Failure> {
     let fail =
         |e: &tokio_postgres::Error| classify::failure(entry, database, error::failure(Side::Target, "running it", e));
     if let Some(owner) = maker(facts, entry)
@@ -235,9 +276,8 @@ async fn run_entry(
         return Ok(None);
     }
     if entry.is_public() && facts.public_owner_stays {
-        return Ok(Some(format!(
-            "{database}: the schema public belongs to a superuser of the source; the target's keeps its owner"
-        )));
+        let why = "the schema public belongs to a superuser of the source; the target's keeps its owner";
+        return Ok(Some(Passed::new(entry, why)));
     }
     if entry.kind == "TRIGGER" && !entry.sql.starts_with("CREATE ") {
         // the state of a partition's copy, which `set_clones` sets
@@ -261,7 +301,7 @@ async fn run_entry(
     let plain = error::failure(Side::Target, "running it", &error);
     if guarded && classify::is_tolerated(entry, facts, &plain) {
         transaction.batch_execute("rollback to savepoint entry").await.map_err(|e| fail(&e))?;
-        return Ok(Some(format!("{database}: {} was not carried over: {}", entry.title(), plain.message)));
+        return Ok(Some(Passed::new(entry, &plain.message)));
     }
     Err(fail(&error))
 }
@@ -395,6 +435,21 @@ mod tests {
         assert_eq!(lengths(batches(&all, true)), [2, 1, 1, 1]);
         assert_eq!(lengths(batches(&all, false)), [5]);
         assert!(batches(&[], true).is_empty());
+    }
+
+    #[test]
+    fn many_rights_make_one_line() {
+        let passed = |kind: &str, title: &str| Passed {
+            title: title.to_owned(),
+            ..Passed::new(&named(kind, "").entry, "permission denied")
+        };
+        let all = [passed("ACL", "ACL s.f"), passed("EVENT TRIGGER", "EVENT TRIGGER e"), passed("ACL", "ACL s.g")];
+        let lines = in_few_lines("shop", &all);
+        assert_eq!(lines[0], "shop: EVENT TRIGGER e was not carried over: permission denied");
+        assert!(
+            lines[1].starts_with("shop: rights on 2 objects of superusers were not carried over, the first: ACL s.f: ")
+        );
+        assert_eq!(lines.len(), 2);
     }
 
     #[test]
