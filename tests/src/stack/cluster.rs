@@ -1,15 +1,17 @@
 //! One PostgreSQL cluster of the stack: fresh data directory, TLS only, RDS's roles.
 
 use super::process::{self, ServerUser};
-use super::{StackOptions, files, rds, tls::Authority};
+use super::{StackOptions, files, programs, rds, tls::Authority};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Debian's place for PostgreSQL's programs.
+/// Debian's place for the programs of PostgreSQL 15; clients of all servers are these.
 pub const PG_BIN: &str = "/usr/lib/postgresql/15/bin";
+/// The major that has pglogical here.
+pub const MAJOR: u32 = 15;
 const START_DEADLINE: Duration = Duration::from_secs(90);
 
 /// Which of the two.
@@ -52,9 +54,26 @@ pub struct Cluster {
     pub host: String,
     /// TCP port.
     pub port: u16,
+    /// PostgreSQL's major version.
+    #[serde(default = "default_major")]
+    pub major: u32,
+}
+
+fn default_major() -> u32 {
+    MAJOR
 }
 
 impl Cluster {
+    /// The server's programs.
+    pub fn bin(&self) -> Result<PathBuf> {
+        let copied = self.directory.join(programs::COPY).join("bin");
+        if copied.exists() { Ok(copied) } else { programs::find(self.major) }
+    }
+
+    fn command(&self, user: ServerUser, program: &str) -> Result<tokio::process::Command> {
+        Ok(user.command(&self.bin()?.join(program).display().to_string()))
+    }
+
     /// PGDATA.
     pub fn data(&self) -> PathBuf {
         self.directory.join("data")
@@ -86,7 +105,7 @@ impl Cluster {
             self.stop(user, StopMode::Immediate).await?;
             std::fs::remove_dir_all(self.data()).context("removing a half-made data directory")?;
         }
-        let mut initdb = user.command(&format!("{PG_BIN}/initdb"));
+        let mut initdb = self.command(user, "initdb")?;
         initdb.arg("-D").arg(self.data()).args([
             "--username=rdsadmin",
             "--auth=trust",
@@ -130,6 +149,7 @@ impl Cluster {
         files::make_directory(&self.directory, 0o755)?;
         files::make_directory(&self.socket(), 0o700)?;
         authority.issue(self.side.name(), &self.host, &self.directory)?;
+        programs::bring_near(&self.bin()?, user, &self.directory).await?;
         user.own(&self.directory).await
     }
 
@@ -140,7 +160,8 @@ impl Cluster {
         text.push_str(&self.settings(options)?);
         std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
         let from = if options.listen_everywhere { "all" } else { "127.0.0.1/32" };
-        std::fs::write(data.join("pg_hba.conf"), format!("{HBA}hostssl   all all      {from}  scram-sha-256\n"))
+        let more = &options.hba;
+        std::fs::write(data.join("pg_hba.conf"), format!("{more}{HBA}hostssl   all all      {from}  scram-sha-256\n"))
             .context("writing pg_hba.conf")
     }
 
@@ -154,8 +175,11 @@ impl Cluster {
         writeln!(text, "log_statement = '{}'", options.log_statement)?;
         writeln!(text, "listen_addresses = '{}'", if options.listen_everywhere { "*" } else { "127.0.0.1" })?;
         text.push_str(SETTINGS);
-        if server_knows("output_plugin_libraries")? {
-            text.push_str("output_plugin_libraries = 'pgoutput, test_decoding, pglogical_output'\n");
+        if self.major == MAJOR {
+            text.push_str(PGLOGICAL);
+            if server_knows(&self.bin()?, "output_plugin_libraries")? {
+                text.push_str("output_plugin_libraries = 'pgoutput, test_decoding, pglogical_output'\n");
+            }
         }
         for (name, value) in &options.settings {
             writeln!(text, "{name} = '{}'", value.replace('\'', "''"))?;
@@ -168,7 +192,7 @@ impl Cluster {
         if self.is_running() {
             return Ok(());
         }
-        let mut command = user.command(&format!("{PG_BIN}/pg_ctl"));
+        let mut command = self.command(user, "pg_ctl")?;
         command.arg("-D").arg(self.data()).arg("-l").arg(self.log()).args(["-w", "-t", "80", "start"]);
         process::run_silent(command, START_DEADLINE).await.with_context(|| {
             format!("{}: the server didn't start; the end of its log: {}", self.side.name(), tail(&self.log()))
@@ -184,7 +208,7 @@ impl Cluster {
             StopMode::Fast => "fast",
             StopMode::Immediate => "immediate",
         };
-        let mut command = user.command(&format!("{PG_BIN}/pg_ctl"));
+        let mut command = self.command(user, "pg_ctl")?;
         command.arg("-D").arg(self.data()).args(["-m", mode, "-w", "-t", "60", "stop"]);
         process::run_silent(command, START_DEADLINE).await.with_context(|| format!("stopping the {}", self.side.name()))
     }
@@ -229,8 +253,6 @@ unix_socket_permissions = 0700
 ssl = on
 password_encryption = 'scram-sha-256'
 wal_level = logical
-shared_preload_libraries = 'pglogical'
-pglogical.conflict_resolution = 'last_update_wins'
 track_commit_timestamp = on
 max_worker_processes = 20
 max_replication_slots = 20
@@ -247,10 +269,14 @@ log_parameter_max_length_on_error = 0
 log_error_verbosity = terse
 ";
 
+const PGLOGICAL: &str = "\
+shared_preload_libraries = 'pglogical'
+pglogical.conflict_resolution = 'last_update_wins'
+";
+
 /// Whether this build of the server has the setting. Asking the binary's text needs no running server.
-fn server_knows(setting: &str) -> Result<bool> {
-    let binary =
-        std::fs::read(format!("{PG_BIN}/postgres")).context("PostgreSQL 15 isn't installed: run dev/setup.sh")?;
+fn server_knows(bin: &Path, setting: &str) -> Result<bool> {
+    let binary = std::fs::read(bin.join("postgres")).context("PostgreSQL 15 isn't installed: run dev/setup.sh")?;
     Ok(binary.windows(setting.len()).any(|window| window == setting.as_bytes()))
 }
 

@@ -95,7 +95,7 @@ pub(super) fn plan(options: &StackOptions, directory: PathBuf) -> Result<StackIn
     let mut ports = Ports::default();
     let mut cluster = |side: Side, host: &str, wanted| -> Result<Cluster> {
         let directory = directory.join(side.name());
-        Ok(Cluster { side, directory, host: host.to_owned(), port: ports.take(wanted)? })
+        Ok(Cluster { side, directory, host: host.to_owned(), port: ports.take(wanted)?, major: options.major })
     };
     let source = cluster(Side::Source, &options.hosts.source, options.ports.source)?;
     let target = cluster(Side::Target, &options.hosts.target, options.ports.target)?;

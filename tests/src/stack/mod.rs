@@ -14,6 +14,7 @@ mod parts;
 pub mod pooler;
 mod ports;
 pub mod process;
+mod programs;
 pub mod rds;
 pub mod temporal;
 mod tls;
@@ -41,20 +42,32 @@ pub struct Stack {
 impl Stack {
     /// Starts everything; when it returns, every part accepts connections.
     pub async fn start(options: StackOptions) -> Result<Self> {
-        let user = ServerUser::detect()?;
-        let directory = make_stack_directory(options.directory.as_deref())?;
-        let info = info::plan(&options, directory)?;
-        // Before the first server: the guard removes only a directory that holds this file.
-        info.save()?;
-        let guard = Guard::watch(&info.directory, options.keep)?;
-        let stack = Self { info, user, guard };
-        parts::lay_out(&stack.info, user, &options).await?;
-        let start = |part: Part| part.start(&stack.info, user, &options);
+        let stack = Self::lay_out(&options).await?;
+        let start = |part: Part| part.start(&stack.info, stack.user, &options);
         let (source, target, temporal) = tokio::join!(start(Part::Source), start(Part::Target), start(Part::Temporal));
         source.context("creating the source")?;
         target.context("creating the target")?;
         temporal?;
-        Part::Pooler.start(&stack.info, user, &options).await?;
+        start(Part::Pooler).await?;
+        Ok(stack)
+    }
+
+    /// Starts the source and nothing else.
+    pub async fn start_source(options: StackOptions) -> Result<Self> {
+        let stack = Self::lay_out(&options).await?;
+        Part::Source.start(&stack.info, stack.user, &options).await.context("creating the source")?;
+        Ok(stack)
+    }
+
+    async fn lay_out(options: &StackOptions) -> Result<Self> {
+        let user = ServerUser::detect()?;
+        let directory = make_stack_directory(options.directory.as_deref())?;
+        let info = info::plan(options, directory)?;
+        // Before the first server: the guard removes only a directory that holds this file.
+        info.save()?;
+        let guard = Guard::watch(&info.directory, options.keep)?;
+        let stack = Self { info, user, guard };
+        parts::lay_out(&stack.info, user, options).await?;
         Ok(stack)
     }
 

@@ -22,6 +22,10 @@ pub struct StackOptions {
     pub log_statement: String,
     /// Further settings of both clusters, appended to postgresql.conf.
     pub settings: Vec<(String, String)>,
+    /// PostgreSQL's major version, of both clusters. Only 15 has pglogical.
+    pub major: u32,
+    /// Lines put before those of `pg_hba.conf`.
+    pub hba: String,
     /// Fixed ports, or any free ones.
     pub ports: WantedPorts,
     /// Temporal's development server; `None` starts none.
@@ -87,6 +91,8 @@ impl Default for StackOptions {
             shared_buffers_mb: 64,
             log_statement: "all".to_owned(),
             settings: Vec::new(),
+            major: super::cluster::MAJOR,
+            hba: String::new(),
             ports: WantedPorts::default(),
             temporal: Some(TemporalOptions::default()),
             hosts: Hosts::default(),

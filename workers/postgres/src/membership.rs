@@ -104,7 +104,9 @@ async fn join(book: &Session, session: &Session, role: &str, login: &str) -> Res
     let side = session.side;
     let row = session
         .query_opt(
-            "select pg_catalog.pg_has_role(current_user, oid, 'usage') from pg_catalog.pg_roles where rolname = $1",
+            // from 16 on a membership may come without the right to SET ROLE
+            "select pg_catalog.pg_has_role(current_user, oid, 'usage') and pg_catalog.pg_has_role(current_user, oid, \
+                    case when pg_catalog.current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end) from pg_catalog.pg_roles where rolname = $1",
             &[&role],
         )
         .await

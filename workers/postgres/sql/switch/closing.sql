@@ -28,5 +28,10 @@ select pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'usage') as see
             select 'role ' || r.rolname || ' has REPLICATION: the login can''t close it'
               from pg_catalog.pg_roles r where r.rolname = any ($2::text[]) and r.rolreplication
             union all
+            select 'role ' || r.rolname || ' can''t be closed: the login has no ADMIN OPTION on it'
+              from pg_catalog.pg_roles r
+             where r.rolname = any ($2::text[]) and pg_catalog.current_setting('server_version_num')::int >= 160000
+               and not pg_catalog.pg_has_role(current_user, r.oid, 'member with admin option')
+            union all
             select 'the login has no CREATEROLE: it can''t close other roles'
               from pg_catalog.pg_roles r where r.rolname = current_user and not r.rolcreaterole and not r.rolsuper) x)::text[] as unfenceable;

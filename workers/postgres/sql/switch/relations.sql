@@ -2,7 +2,7 @@
 -- system's, pglogical's, ours and the escalation's; members of extensions aside. Changes nothing, takes no locks.
 -- $1: further schemas to leave out.
 select c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relowner,
-       pg_catalog.pg_has_role(current_user, c.relowner, 'usage') as ours
+       pg_catalog.pg_has_role(current_user, c.relowner, 'usage') as ours, pg_catalog.pg_get_userbyid(c.relowner)::text as owner
   from pg_catalog.pg_class c
   join pg_catalog.pg_namespace n on n.oid = c.relnamespace
  where c.relkind in ('r', 'p', 'S') and c.relpersistence <> 't'

@@ -1,7 +1,10 @@
 //! The half of a fence that works by rights: every right to write is remembered, taken, proved gone, and given back exactly,
 //! with its grantor and its grant option.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use changeover_domain::{Failure, Ident, QualifiedName};
 use tokio_postgres::{Row, types::Type};
@@ -13,6 +16,7 @@ const SAVE: &str = include_str!("../../sql/switch/save_acl.sql");
 const READ: &str = include_str!("../../sql/switch/read_acl.sql");
 const MISSING: &str = include_str!("../../sql/switch/missing_acl.sql");
 const KEPT: &str = include_str!("../../sql/switch/kept_rights.sql");
+const UNATTAINABLE: &str = include_str!("../../sql/switch/unattainable.sql");
 
 /// Key of the note that a fence leaves in its database, in the transaction that takes the rights; its value is the epoch.
 pub(crate) const FENCE: &str = "fence";
@@ -41,6 +45,12 @@ enum Kind {
     Sequence,
 }
 
+impl Kind {
+    fn object(self) -> &'static str {
+        if self == Kind::Sequence { "sequence" } else { "table" }
+    }
+}
+
 impl Right {
     fn from_row(row: &Row) -> Self {
         let kind = match row.get::<_, &str>(0) {
@@ -61,6 +71,16 @@ impl Right {
             privilege: row.get(11),
             grantable: row.get(12),
         }
+    }
+
+    /// The privilege, of its column if it is one's.
+    fn what(&self) -> String {
+        let privilege = self.privilege.to_lowercase();
+        self.column.as_ref().map_or(privilege.clone(), |column| format!("{privilege} ({column})"))
+    }
+
+    fn grantee(&self) -> String {
+        self.grantee_name.as_deref().map_or("public".to_owned(), |name| Ident::new(name).to_string())
     }
 }
 
@@ -95,28 +115,109 @@ pub(crate) async fn read(
     Ok(rows.iter().map(Right::from_row).collect())
 }
 
-/// The statements that take all rights to write from every grantee but `login`. By the owner, with CASCADE, so that what any
-/// grantor has passed on goes as well; a table's REVOKE takes its columns' rights too.
-pub(crate) fn revoke_sql(relations: &[Relation], rights: &[Right], login: &str) -> String {
-    let grantees: BTreeSet<String> = rights
-        .iter()
-        .filter(|r| r.grantee_name.as_deref() != Some(login))
-        .map(|r| r.grantee_name.as_deref().map_or("public".to_owned(), |name| Ident::new(name).to_string()))
-        .collect();
+/// The statements that take all rights to write from every grantee but `login`; `members`: roles that it can act as.
+///
+/// What was passed on is taken by who passed it on, the last in the chain first: the owner's CASCADE stops at a grantor who is a
+/// member of the owner, and at rights on columns that come from a right on the table. The rest is taken by the owner, with all
+/// grantees at once; a table's REVOKE takes its columns' rights too. Where there are grant options, each is said as that role, since said by a member of several
+/// roles it is one by whichever has the grant options first, and leaves what the others granted.
+pub(crate) fn revoke_sql(relations: &[Relation], rights: &[Right], login: &str, members: &BTreeSet<u32>) -> String {
+    let others = || rights.iter().filter(|r| r.grantee_name.as_deref() != Some(login));
+    let mut sql: String = passed_on(others().cloned().collect(), login, members);
+    let grantees: BTreeSet<String> = others().map(Right::grantee).collect();
     if grantees.is_empty() {
-        return String::new();
+        return sql;
     }
     let grantees = grantees.into_iter().collect::<Vec<_>>().join(", ");
-    let (sequences, tables): (Vec<&Relation>, Vec<&Relation>) = relations.iter().partition(|r| r.is_sequence());
-    let mut sql = String::new();
-    for (words, of) in [("insert, update, delete, truncate on table", tables), ("usage, update on sequence", sequences)]
-    {
-        if !of.is_empty() {
-            let names = super::relations::names(of.into_iter());
-            sql.push_str(&format!("revoke {words} {names} from {grantees} cascade;\n"));
-        }
+    let contested = contested(rights);
+    let mut groups: BTreeMap<Group<'_>, Vec<&Relation>> = BTreeMap::new();
+    for relation in relations {
+        let owner = contested.contains(&relation.oid).then_some((relation.owner, &*relation.owner_name));
+        groups.entry((owner, relation.is_sequence())).or_default().push(relation);
+    }
+    for ((owner, is_sequence), of) in groups {
+        let words = if is_sequence { "usage, update on sequence" } else { "insert, update, delete, truncate on table" };
+        let names = super::relations::names(of.into_iter());
+        let statement = format!("revoke {words} {names} from {grantees} cascade;");
+        sql.push_str(&as_role(owner, login, members, &statement));
     }
     sql
+}
+
+/// As whom, if not as the login, and whether it's about sequences.
+type Group<'a> = (Option<(u32, &'a str)>, bool);
+
+/// Objects on which somebody beside the owner may pass rights on. On all others a member of the owner acts as the owner by itself,
+/// and needs nothing that the owner may lack, such as USAGE of the schema.
+fn contested(rights: &[Right]) -> BTreeSet<u32> {
+    rights.iter().filter(|r| r.grantable && r.grantee != r.owner).map(|r| r.object).collect()
+}
+
+/// The statements that take what others than owners granted.
+fn passed_on(rights: Vec<Right>, login: &str, members: &BTreeSet<u32>) -> String {
+    // What one grantor granted on one object, in one turn: the privileges, and to whom.
+    let mut objects = BTreeMap::new();
+    for (right, turn) in rights.iter().zip(turns(&rights)).filter(|(r, _)| r.grantor != r.owner) {
+        let key = (Reverse(turn), (right.grantor, &*right.grantor_name), right.kind, &right.name);
+        let (what, grantees) = objects.entry(key).or_insert_with(|| (BTreeSet::new(), BTreeSet::new()));
+        what.insert(right.what());
+        grantees.insert(right.grantee());
+    }
+    let mut batches: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
+    for ((turn, grantor, kind, name), (what, grantees)) in objects {
+        batches.entry((turn, grantor, kind, joined(&what), joined(&grantees))).or_default().insert(name.to_string());
+    }
+    let statement = |((_, grantor, kind, what, grantees), names): ((_, _, Kind, _, _), _)| {
+        let object = kind.object();
+        as_role(
+            Some(grantor),
+            login,
+            members,
+            &format!("revoke {what} on {object} {} from {grantees} cascade;", joined(&names)),
+        )
+    };
+    batches.into_iter().map(statement).collect()
+}
+
+fn joined(words: &BTreeSet<String>) -> String {
+    words.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// Statements as another role than the login. A membership that is needed only here ends here.
+fn as_role(role: Option<(u32, &str)>, login: &str, members: &BTreeSet<u32>, statements: &str) -> String {
+    let Some((oid, name)) = role.filter(|(_, name)| *name != login) else { return format!("{statements}\n") };
+    let (role, login) = (Ident::new(name), Ident::new(login));
+    let acting = format!("set local role {role}; {statements} set local role none;");
+    if members.contains(&oid) {
+        format!("{acting}\n")
+    } else {
+        format!("grant {role} to {login}; {acting} revoke {role} from {login};\n")
+    }
+}
+
+/// The owners and grantors as whom the login can act already, proven that it can come to act as all of them: as them rights are
+/// taken and given back.
+///
+/// # Errors
+/// CO0731 with the first roles.
+pub(crate) async fn prove_returnable(session: &Session, rights: &[Right]) -> Result<BTreeSet<u32>, Failure> {
+    let roles: Vec<u32> = granting(rights).into_iter().collect();
+    let rows = session.query(UNATTAINABLE, &[&roles]).await.map_err(session.failed("looking at memberships"))?;
+    if rows.is_empty() {
+        return memberships(&**session, session.side, rights).await;
+    }
+    let roles: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
+    let (side, roles) = (session.side, roles.join(", "));
+    Err(Failure::needs_human(
+        "CO0731",
+        format!("rights on the {side} could be taken and not given back: the login can't become {roles}"),
+        format!("have an administrator grant it {roles} on the {side}, then `changeover retry`"),
+    ))
+}
+
+/// Owners and grantors.
+fn granting(rights: &[Right]) -> BTreeSet<u32> {
+    rights.iter().flat_map(|r| [r.owner, r.grantor]).collect()
 }
 
 /// Proves that nobody but the migration's own logins may write.
@@ -201,16 +302,18 @@ pub(crate) enum Hold {
     Undoing(u64),
 }
 
-/// Which of the grantors the login is a member of already.
+/// Which of the owners and grantors the login can act as already.
 async fn memberships(
     client: &impl tokio_postgres::GenericClient,
     side: changeover_domain::Side,
     rights: &[Right],
 ) -> Result<BTreeSet<u32>, Failure> {
-    let grantors: Vec<u32> = rights.iter().map(|r| r.grantor).collect::<BTreeSet<_>>().into_iter().collect();
-    let sql = "select oid from pg_catalog.pg_roles where oid = any ($1::oid[]) and pg_catalog.pg_has_role(current_user, oid, 'member')";
+    let roles: Vec<u32> = granting(rights).into_iter().collect();
+    // From 16 on a membership may come without the right to SET ROLE.
+    let sql = "select oid from pg_catalog.pg_roles where oid = any ($1::oid[]) and pg_catalog.pg_has_role(current_user, oid, \
+               case when pg_catalog.current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end)";
     let rows =
-        client.query(sql, &[&grantors]).await.map_err(|e| crate::error::failure(side, "looking at memberships", &e))?;
+        client.query(sql, &[&roles]).await.map_err(|e| crate::error::failure(side, "looking at memberships", &e))?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
@@ -219,7 +322,7 @@ async fn memberships(
 struct Batch {
     turn: usize,
     kind: Kind,
-    /// The grantor to become; `None`: the owner, as whom a member acts by itself.
+    /// Whom to become; `None`: the owner, as whom a member acts by itself.
     grantor: Option<(u32, String)>,
     grantee: String,
     grantable: bool,
@@ -228,22 +331,22 @@ struct Batch {
 
 /// The statements that give rights back, each in the turn in which its grantor may grant it.
 fn restore_sql(rights: &[Right], login: &str, members: &BTreeSet<u32>) -> Vec<String> {
-    let turns = turns(rights);
+    let (turns, contested) = (turns(rights), contested(rights));
     // One entry per object (or column), grantor and grantee, with all its privileges.
     let mut objects = BTreeMap::new();
     for (right, turn) in rights.iter().zip(turns) {
         let key = (turn, right.object, right.column.as_ref(), right.grantor, right.grantee, right.grantable);
-        objects.entry(key).or_insert_with(|| (right, BTreeSet::new())).1.insert(right.privilege.to_lowercase());
+        objects.entry(key).or_insert_with(|| (right, BTreeSet::new())).1.insert(right.what());
     }
     let mut batches: BTreeMap<Batch, BTreeSet<String>> = BTreeMap::new();
     for ((turn, ..), (right, privileges)) in objects {
-        let column = right.column.as_ref().map_or(String::new(), |c| format!(" ({c})"));
-        let what = privileges.iter().map(|p| format!("{p}{column}")).collect::<Vec<_>>().join(", ");
+        let what = joined(&privileges);
         let batch = Batch {
             turn,
             kind: right.kind,
-            grantor: (right.grantor != right.owner).then(|| (right.grantor, right.grantor_name.clone())),
-            grantee: right.grantee_name.as_deref().map_or("public".to_owned(), |name| Ident::new(name).to_string()),
+            grantor: (right.grantor != right.owner || contested.contains(&right.object))
+                .then(|| (right.grantor, right.grantor_name.clone())),
+            grantee: right.grantee(),
             grantable: right.grantable,
             what,
         };
@@ -254,19 +357,10 @@ fn restore_sql(rights: &[Right], login: &str, members: &BTreeSet<u32>) -> Vec<St
 
 impl Batch {
     fn sql(&self, names: &BTreeSet<String>, login: &str, members: &BTreeSet<u32>) -> String {
-        let object = if self.kind == Kind::Sequence { "sequence" } else { "table" };
-        let names = names.iter().cloned().collect::<Vec<_>>().join(", ");
         let option = if self.grantable { " with grant option" } else { "" };
-        let grant = format!("grant {} on {object} {names} to {}{option};", self.what, self.grantee);
-        let Some((oid, name)) = &self.grantor else { return grant };
-        let (grantor, login) = (Ident::new(&**name), Ident::new(login));
-        let become_grantor = format!("set local role {grantor}; {grant} set local role none;");
-        // A membership that is needed only here ends here.
-        if members.contains(oid) {
-            become_grantor
-        } else {
-            format!("grant {grantor} to {login}; {become_grantor} revoke {grantor} from {login};")
-        }
+        let (object, grantor) = (self.kind.object(), self.grantor.as_ref().map(|(oid, name)| (*oid, &**name)));
+        let grant = format!("grant {} on {object} {} to {}{option};", self.what, joined(names), self.grantee);
+        as_role(grantor, login, members, &grant)
     }
 }
 
@@ -324,14 +418,14 @@ mod tests {
             right(10, 10, "INSERT", false),
         ];
         assert_eq!(turns(&chain), [2, 1, 0, 0]);
-        let sql = restore_sql(&chain, "me", &BTreeSet::from([11]));
+        let sql = restore_sql(&chain, "me", &BTreeSet::from([10, 11]));
         assert_eq!(
             sql,
             [
-                "grant insert on table \"s\".\"t\" to \"r10\";",
-                "grant insert on table \"s\".\"t\" to \"r11\" with grant option;",
-                "set local role \"r11\"; grant insert on table \"s\".\"t\" to \"r12\" with grant option; set local role none;",
-                "grant \"r12\" to \"me\"; set local role \"r12\"; grant insert on table \"s\".\"t\" to public; set local role none; revoke \"r12\" from \"me\";",
+                "set local role \"r10\"; grant insert on table \"s\".\"t\" to \"r10\"; set local role none;\n",
+                "set local role \"r10\"; grant insert on table \"s\".\"t\" to \"r11\" with grant option; set local role none;\n",
+                "set local role \"r11\"; grant insert on table \"s\".\"t\" to \"r12\" with grant option; set local role none;\n",
+                "grant \"r12\" to \"me\"; set local role \"r12\"; grant insert on table \"s\".\"t\" to public; set local role none; revoke \"r12\" from \"me\";\n",
             ]
         );
     }
@@ -357,13 +451,13 @@ mod tests {
         other.name = QualifiedName::new("s", "u");
         let rights = [right(10, 11, "INSERT", false), other];
         assert_eq!(
-            restore_sql(&rights, "me", &BTreeSet::new()),
-            ["grant insert on table \"s\".\"t\", \"s\".\"u\" to \"r11\";"]
+            restore_sql(&rights, "r10", &BTreeSet::new()),
+            ["grant insert on table \"s\".\"t\", \"s\".\"u\" to \"r11\";\n"]
         );
         let both = [right(10, 11, "INSERT", false), right(10, 11, "UPDATE", false)];
         assert_eq!(
-            restore_sql(&both, "me", &BTreeSet::new()),
-            ["grant insert, update on table \"s\".\"t\" to \"r11\";"]
+            restore_sql(&both, "r10", &BTreeSet::new()),
+            ["grant insert, update on table \"s\".\"t\" to \"r11\";\n"]
         );
     }
 
@@ -371,10 +465,10 @@ mod tests {
     fn a_column_is_granted_by_a_holder_of_the_tables_option() {
         let column = Right { kind: Kind::Column, column: Some(Ident::new("c")), ..right(11, 12, "UPDATE", false) };
         let rights = [right(10, 11, "UPDATE", true), column];
-        let sql = restore_sql(&rights, "me", &BTreeSet::from([11]));
+        let sql = restore_sql(&rights, "me", &BTreeSet::from([10, 11]));
         assert_eq!(
             sql[1],
-            "set local role \"r11\"; grant update (\"c\") on table \"s\".\"t\" to \"r12\"; set local role none;"
+            "set local role \"r11\"; grant update (\"c\") on table \"s\".\"t\" to \"r12\"; set local role none;\n"
         );
     }
 }

@@ -19,7 +19,7 @@ use tokio_postgres::types::Type;
 use super::{
     acl,
     effect::{Change, Effect, perform, say},
-    epoch, flag,
+    epoch, flag, login,
     relations::{self, Relation},
     turn::{self, Turn},
 };
@@ -121,7 +121,8 @@ impl Fence {
         fence.fingerprint = relations::fingerprint(migration, &fence.session).await?;
         perform(Effect::SaveRights, |change| acl::save(change, keeper, migration, epoch, &fence.relations)).await?;
         let rights = acl::read(&**keeper, keeper.side).await?;
-        fence.revoke = acl::revoke_sql(&fence.relations, &rights, &migration.site(side).address.user);
+        let members = acl::prove_returnable(&fence.session, &rights).await?;
+        fence.revoke = acl::revoke_sql(&fence.relations, &rights, &migration.site(side).address.user, &members);
         Ok(fence)
     }
 
@@ -175,15 +176,24 @@ impl Fence {
         if relations::fingerprint(migration, &self.session).await? == self.fingerprint {
             return Ok(());
         }
-        let message = format!(
-            "tables, rights or roles of {} on the {} changed while the fence was prepared",
-            self.session.database, self.session.side
-        );
-        Err(Failure::transient(
-            "CO0722",
-            message,
-            "it is tried again; keep GRANT, CREATE and ALTER away from the switch",
-        ))
+        Err(self.changed())
+    }
+
+    fn changed(&self) -> Failure {
+        let (database, side) = (&self.session.database, self.session.side);
+        let message = format!("tables, rights or roles of {database} on the {side} changed while it was fenced");
+        Failure::transient("CO0722", message, "it is tried again; keep GRANT, CREATE and ALTER away from the switch")
+    }
+
+    /// When no session of an application is left: fails when something has come that the fence doesn't cover, be it a table or a
+    /// role that may log in.
+    fn confirm_sql(&self, migration: &Migration) -> String {
+        let (relations, applications) = (relations::outline_sql(migration), login::applications_sql(migration));
+        let (count, sum) = (self.relations.len(), self.relations.iter().map(|r| i64::from(r.oid)).sum::<i64>());
+        format!(
+            "do $changeover$ begin if exists ({applications}) or ({relations}) <> '{count} {sum}' then \
+               raise exception 'the catalog has changed' using errcode = '{CHANGED}'; end if; end $changeover$"
+        )
     }
 
     /// Takes the rights and turns the triggers over to applying, and proves it, if the catalog is still the one that the fence was
@@ -223,10 +233,15 @@ impl Fence {
         perform(Effect::ShutGate, |change| flag::shut(change, &self.session, migration, epoch)).await
     }
 
-    /// Commits: the fence is durable. Only this success proves that the locks were never lost.
+    /// Commits: the fence is durable. By now no application may log in nor has a session. Only this success proves that the locks
+    /// were never lost.
     pub(crate) async fn commit(&self, _: Change, migration: &Migration, epoch: u64) -> Result<(), Failure> {
         // With the gate the epoch is held since before that was shut.
-        let hold = if self.gate.is_some() { String::new() } else { epoch::hold_sql(migration, epoch)? + "; " };
+        let hold = if self.gate.is_some() {
+            String::new()
+        } else {
+            format!("{}; {}; ", epoch::hold_sql(migration, epoch)?, self.confirm_sql(migration))
+        };
         let sql = format!("{hold}commit");
         // A COMMIT of a failed transaction "succeeds" as a rollback, so what it wrote is looked at.
         let (committed, found) = futures::join!(
@@ -234,7 +249,10 @@ impl Fence {
             self.session.query_typed("select value from changeover.note where key = $1", &[(&acl::FENCE, Type::TEXT)])
         );
         let failed = self.session.failed("committing the fence");
-        committed.map_err(&failed).map_err(|failure| epoch::explain(self.session.side, epoch, failure))?;
+        committed.map_err(&failed).map_err(|failure| match failure.sqlstate.as_deref() {
+            Some(CHANGED) => self.changed(),
+            _ => epoch::explain(self.session.side, epoch, failure),
+        })?;
         let found = found.map_err(&failed)?;
         if found.first().is_some_and(|row| row.get::<_, serde_json::Value>(0) == serde_json::json!(epoch)) {
             return Ok(());
@@ -276,6 +294,9 @@ impl Fence {
     }
 }
 
+/// SQLSTATE of [`Fence::confirm_sql`].
+const CHANGED: &str = "CO722";
+
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -289,18 +310,22 @@ async fn beat(session: Arc<Session>, begun: Instant, until: Arc<AtomicU64>) {
 
 /// Who holds locks that a fence waits for, in words without anything of their statements.
 async fn blockers(session: &Session, oids: &[u32]) -> Result<Vec<String>, Failure> {
-    let sql = "select distinct a.pid, coalesce(a.usename::text, a.backend_type), a.application_name, l.mode, l.relation::pg_catalog.regclass::text, \
-                      coalesce(extract(epoch from clock_timestamp() - a.xact_start) * 1000, 0)::bigint \
-                 from pg_catalog.pg_locks l join pg_catalog.pg_stat_activity a on a.pid = l.pid \
-                where l.relation = any ($1::oid[]) and l.granted and a.application_name not like 'changeover/%' \
-                  and l.mode <> 'AccessShareLock' limit 3";
+    // A prepared transaction has no process; what it locked is found by the lock on its number.
+    let sql = "select distinct coalesce('prepared transaction ' || p.gid || ' (' || p.owner::text || ')', \
+                               'pid ' || a.pid || ' (' || coalesce(a.usename::text, a.backend_type) || ', ' || a.application_name || ')'), \
+                      l.mode, l.relation::pg_catalog.regclass::text, \
+                      coalesce(extract(epoch from clock_timestamp() - coalesce(p.prepared, a.xact_start)) * 1000, 0)::bigint \
+                 from pg_catalog.pg_locks l left join pg_catalog.pg_stat_activity a on a.pid = l.pid \
+                 left join pg_catalog.pg_locks x on l.pid is null and x.pid is null and x.locktype = 'transactionid' and x.virtualtransaction = l.virtualtransaction \
+                 left join pg_catalog.pg_prepared_xacts p on p.transaction = x.transactionid \
+                where l.relation = any ($1::oid[]) and l.granted and l.mode <> 'AccessShareLock' \
+                  and (p.gid is not null or a.application_name not like 'changeover/%') limit 3";
     let rows = session.query(sql, &[&oids]).await.map_err(session.failed("looking for blockers"))?;
     Ok(rows
         .iter()
         .map(|row| {
-            let (pid, who, application): (i32, &str, &str) = (row.get(0), row.get(1), row.get(2));
-            let (mode, relation, age): (&str, &str, i64) = (row.get(3), row.get(4), row.get(5));
-            format!("pid {pid} ({who}, {application}) holds {mode} on {relation} for {age} ms")
+            let (who, mode, relation, age): (&str, &str, &str, i64) = (row.get(0), row.get(1), row.get(2), row.get(3));
+            format!("{who} holds {mode} on {relation} for {age} ms")
         })
         .collect())
 }

@@ -49,6 +49,14 @@ pub(crate) async fn applications(
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
+/// [`applications`] as a query without parameters.
+pub(crate) fn applications_sql(migration: &Migration) -> String {
+    let left_out = left_out(migration).iter().map(|name| literal(name)).collect::<Vec<_>>().join(", ");
+    format!(
+        "select rolname from pg_catalog.pg_roles where {IS_APPLICATION} and rolname <> all (array[{left_out}]::text[])"
+    )
+}
+
 /// Roles of a side whose login is to be given back; `control` is connected to its control database.
 pub(crate) async fn saved(control: &impl GenericClient, side: Side) -> Result<Vec<String>, Failure> {
     let rows = control
@@ -80,11 +88,10 @@ pub(crate) async fn strays(
 /// Takes LOGIN from every application role, and remembers it, in one commit: one round trip.
 pub(crate) async fn close(_: Change, control: &Session, migration: &Migration, epoch: u64) -> Result<(), Failure> {
     let hold = epoch::hold_sql(migration, epoch)?;
-    let left_out = left_out(migration).iter().map(|name| literal(name)).collect::<Vec<_>>().join(", ");
+    let applications = applications_sql(migration);
     let sql = format!(
         "begin isolation level read committed; {hold}; \
-         insert into changeover.saved_login (role) select rolname from pg_catalog.pg_roles \
-          where {IS_APPLICATION} and rolname <> all (array[{left_out}]::text[]) on conflict do nothing; \
+         insert into changeover.saved_login (role) {applications} on conflict do nothing; \
          do $changeover$ declare r name; begin for r in select s.role from changeover.saved_login s join pg_catalog.pg_roles x on x.rolname = s.role loop \
            execute pg_catalog.format('alter role %I nologin', r); end loop; end $changeover$; \
          commit"
@@ -122,18 +129,34 @@ pub(crate) enum Whose {
 /// Ends all sessions of roles that may not log in, and waits on the server until they are gone: one round trip. It asks for the
 /// roles itself, so that it may be sent right after [`close`]: where that fails, none is found.
 ///
+/// A REVOKE doesn't bind who may write all data: where such a role is closed, logins in progress are waited for as well. They are
+/// found by the transaction in which a server process logs in; pg_stat_activity shows it, with its role, only at the end.
+///
 /// # Errors
 /// CO0717 when some are still there at the deadline.
 pub(crate) async fn evict(_: Change, session: &Session, whose: Whose, patience: Duration) -> Result<(), Failure> {
     let (ms, condition) = (patience.as_millis(), if whose == Whose::Nobody { "false" } else { "true" });
     let sql = format!(
-        "do $changeover$ declare n bigint; patience constant timestamptz := clock_timestamp() + interval '{ms} ms'; \
-         begin loop \
+        "do $changeover$ declare n bigint; half_done text[] := '{{}}'; \
+           patience constant timestamptz := clock_timestamp() + interval '{ms} ms'; \
+         begin \
+         if {condition} and exists (select from pg_catalog.pg_roles r where not r.rolcanlogin and not r.rolsuper \
+                                       and r.rolname !~ '^pg_' and pg_catalog.pg_has_role(r.oid, 'pg_write_all_data', 'member')) then \
+           half_done := array(select l.virtualtransaction from pg_catalog.pg_locks l \
+                                left join pg_catalog.pg_stat_activity a on a.pid = l.pid \
+                               where l.locktype = 'virtualxid' and l.granted and l.pid is not null \
+                                 and (a.pid is null or a.usesysid is null and a.backend_type = 'client backend')); \
+         end if; \
+         loop \
+           if pg_catalog.cardinality(half_done) > 0 then \
+             half_done := array(select l.virtualtransaction from pg_catalog.pg_locks l \
+                                 where l.locktype = 'virtualxid' and l.granted and l.virtualtransaction = any (half_done)); \
+           end if; \
            perform pg_catalog.pg_stat_clear_snapshot(); \
            select count(pg_catalog.pg_terminate_backend(a.pid)) into n \
              from pg_catalog.pg_stat_activity a join pg_catalog.pg_roles r on r.oid = a.usesysid \
             where a.backend_type not like 'logical replication%' and not r.rolcanlogin and not r.rolsuper and {condition}; \
-           exit when n = 0; \
+           exit when n = 0 and pg_catalog.cardinality(half_done) = 0; \
            if clock_timestamp() > patience then raise exception '% sessions', n using errcode = '{DONT_END}'; end if; \
            perform pg_catalog.pg_sleep(0.001); \
          end loop; end $changeover$"

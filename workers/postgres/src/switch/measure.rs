@@ -72,6 +72,15 @@ fn both(one: Option<bool>, other: Option<bool>) -> Option<bool> {
     }
 }
 
+/// Only what concerns the side to be closed, for the tests of the fence.
+#[cfg(test)]
+pub(super) async fn closing_side(migration: &Migration) -> Result<Measured, Failure> {
+    let mut measured = Measured::default();
+    let control = migration.source.open(migration.control_database(), "measure").await?;
+    closing(migration, &control).await?.put(&mut measured);
+    Ok(measured)
+}
+
 struct Opening {
     sees_sessions: bool,
     logins: Vec<String>,

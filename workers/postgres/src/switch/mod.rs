@@ -30,6 +30,8 @@ mod measure;
 mod record;
 pub(crate) mod relations;
 mod route;
+#[cfg(test)]
+mod tests;
 mod turn;
 mod undo;
 

@@ -1,6 +1,6 @@
 //! What a fence covers: every table and sequence that applications may write.
 
-use changeover_domain::{Failure, QualifiedName};
+use changeover_domain::{Failure, QualifiedName, ident::literal};
 
 use tokio_postgres::types::Type;
 
@@ -17,6 +17,8 @@ pub(crate) struct Relation {
     kind: String,
     /// The migration's login has the rights of its owner.
     pub(crate) ours: bool,
+    pub(crate) owner: u32,
+    pub(crate) owner_name: String,
 }
 
 impl Relation {
@@ -37,6 +39,8 @@ pub(crate) async fn list(migration: &Migration, session: &Session) -> Result<Vec
         name: QualifiedName::new(row.get::<_, String>(1), row.get::<_, String>(2)),
         kind: row.get(3),
         ours: row.get(5),
+        owner: row.get(4),
+        owner_name: row.get(6),
     };
     Ok(rows.iter().map(relation).collect())
 }
@@ -46,6 +50,13 @@ pub(crate) async fn fingerprint(migration: &Migration, session: &Session) -> Res
     let failed = session.failed("taking the catalog's fingerprint");
     let rows = session.query_typed(FINGERPRINT, &[(&left_out(migration), Type::TEXT_ARRAY)]).await.map_err(failed)?;
     Ok(rows.first().map(|row| row.get(0)).unwrap_or_default())
+}
+
+/// A query for how many there are and the sum of their oids, as text: cheap, and another one when a relation came or went.
+pub(crate) fn outline_sql(migration: &Migration) -> String {
+    let schemas: Vec<String> = left_out(migration).iter().map(|schema| literal(schema)).collect();
+    let relations = RELATIONS.trim_end().trim_end_matches(';').replace("$1", &format!("array[{}]", schemas.join(", ")));
+    format!("select count(*) || ' ' || coalesce(sum(x.oid::bigint), 0) from (\n{relations}\n) x")
 }
 
 /// Schemas of the escalation functions: they belong to the administrator.

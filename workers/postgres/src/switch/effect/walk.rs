@@ -112,8 +112,16 @@ fn beside_the_list(text: &str) -> Vec<String> {
 }
 
 /// Functions that put statements together and send nothing.
-const ONLY_TEXT: &[&str] =
-    &["acl.rs: revoke_sql", "acl.rs: restore_sql", "acl.rs: sql", "epoch.rs: hold_sql", "fence.rs: prepare"];
+const ONLY_TEXT: &[&str] = &[
+    "acl.rs: passed_on",
+    "acl.rs: as_role",
+    "acl.rs: revoke_sql",
+    "acl.rs: restore_sql",
+    "acl.rs: sql",
+    "epoch.rs: hold_sql",
+    "fence.rs: confirm_sql",
+    "fence.rs: prepare",
+];
 
 #[test]
 fn every_change_of_the_switch_is_an_effect() {
