@@ -261,6 +261,7 @@ impl Trial<'_> {
         self.strike(&mut child, &When::Step("paused".to_owned(), later)).await;
         let (pooler, user) = (self.lab.info().pooler.clone(), self.lab.stack().user());
         pooler.kill().await?;
+        self.struck = SystemTime::now();
         sleep(away).await;
         pooler.start(user).await?;
         self.taken_over = Some(SystemTime::now());
@@ -272,6 +273,8 @@ impl Trial<'_> {
         self.strike(&mut child, when).await;
         let (cluster, user) = (self.lab.info().cluster(side).clone(), self.lab.stack().user());
         cluster.stop(user, StopMode::Immediate).await?;
+        // Telling it to stop takes a while, in which writes may still be acknowledged.
+        self.struck = SystemTime::now();
         cluster.start(user).await?;
         self.taken_over = Some(SystemTime::now());
         self.finish(child).await
