@@ -10,7 +10,8 @@ const CALLS: &[&str] = &[
     ".copy_in(",
     "note::put",
     "note::forget",
-    "triggers::always_o",
+    "triggers::always_off(",
+    "triggers::always_on(",
     "sequences::apply(",
     "escalate::run(",
     "patience::batch(",
@@ -120,7 +121,8 @@ const ONLY_TEXT: &[&str] = &[
     "acl.rs: sql",
     "epoch.rs: hold_sql",
     "fence.rs: confirm_sql",
-    "fence.rs: prepare",
+    "fence.rs: prepare_locks",
+    "flag.rs: lock_sql",
 ];
 
 #[test]
