@@ -218,6 +218,8 @@ pub(crate) async fn bar(
 ) -> Result<(), Failure> {
     let (side, failed) = (session.side, session.failed("barring the aborted attempt"));
     let transaction = session.transaction().await.map_err(&failed)?;
+    // Short: who keeps the row from us is looked for after it.
+    transaction.batch_execute("set local lock_timeout = '1s'").await.map_err(&failed)?;
     hold_to_undo(&transaction, side, migration, epoch).await?;
     write_once(change, &transaction, side, epoch, Outcome::Abort).await?;
     transaction.commit().await.map_err(&failed)

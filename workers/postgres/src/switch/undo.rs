@@ -19,7 +19,7 @@ use super::{
     turn::{self, Turn},
     within,
 };
-use crate::{Migration, Session, note, traffic::Traffic};
+use crate::{Migration, Session, note, patience, traffic::Traffic};
 
 /// The refusal in the record of an attempt that a later call has undone.
 pub(crate) const INTERRUPTED: &str = "the worker was interrupted; the attempt has been undone";
@@ -27,6 +27,8 @@ pub(crate) const INTERRUPTED: &str = "the worker was interrupted; the attempt ha
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Longest time of a finish or an undo; a next run begins it again.
 const LONGEST: Duration = Duration::from_secs(60);
+/// Tries to bar a database.
+const BARS: u32 = 5;
 /// Longest wait for clients after a resume.
 const SETTLING: Duration = Duration::from_secs(3);
 
@@ -119,8 +121,7 @@ async fn undo(
     let (closing, opening) = (direction.from_side(), direction.to_side());
     let (mut closings, mut openings) = futures::try_join!(sessions(migration, closing), sessions(migration, opening))?;
     // First of all nobody may act for this epoch any more, then what it did is taken back.
-    let bar = |session| perform(Effect::Bar, move |change| epoch::bar(change, session, migration, epoch));
-    try_join_all(closings.iter_mut().chain(&mut openings).map(bar)).await?;
+    try_join_all(closings.iter_mut().chain(&mut openings).map(|session| bar(session, migration, epoch))).await?;
     let serving = serving(closings.first(), openings.first()).await?;
     if serving == opening {
         let Some(arbiter) = openings.first_mut() else { return Ok(Outcome::Open) };
@@ -166,14 +167,30 @@ async fn sessions(migration: &Migration, side: Side) -> Result<Vec<Session>, Fai
     try_join_all(migration.databases().iter().map(|d| migration.site(side).open(&d.name, "recover"))).await
 }
 
+/// Bars a database. Whoever keeps its row for longer than a moment is a recovery whose worker is stopped, and is ended: after this
+/// none of its locks is left there.
+async fn bar(session: &mut Session, migration: &Migration, epoch: u64) -> Result<(), Failure> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match perform(Effect::Bar, |change| epoch::bar(change, &mut *session, migration, epoch)).await {
+            Err(failure) if patience::is_lock(&failure) && tries < BARS => {
+                evict_still(migration, session.side).await?;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
 /// Ends the sessions that a predecessor of this attempt may still have, so that none of its locks is waited for.
 pub(crate) async fn evict_predecessor(migration: &Migration) -> Result<(), Failure> {
     let pattern = migration.id.application_name("switch-");
-    for side in [Side::Source, Side::Target] {
+    let one = async |side| {
         let session = migration.site(side).open_maintenance("recover").await?;
-        perform(Effect::EvictPredecessor, |change| evict_sessions(change, &session, &pattern)).await?;
-    }
-    Ok(())
+        perform(Effect::EvictPredecessor, |change| evict_sessions(change, &session, &pattern)).await
+    };
+    // Writers may be waiting.
+    futures::try_join!(one(Side::Source), one(Side::Target)).map(drop)
 }
 
 async fn evict_sessions(_: Change, session: &Session, pattern: &str) -> Result<(), Failure> {
