@@ -142,7 +142,10 @@ impl Fence {
     /// Sets the budgets of [`Fence::lock`]; a round trip that the pause needn't contain.
     pub(crate) async fn aim(&self, budget: Duration) -> Result<(), Failure> {
         let ms = millis(budget).max(1);
-        let sql = format!("set local lock_timeout = '{ms}ms'; set local statement_timeout = '{ms}ms'");
+        // Where there are many tables the locks take their time without anybody in the way: that is given on top.
+        let tables = if self.gate.is_some() { 0 } else { self.relations.len() as u64 };
+        let all = ms + changeover_domain::fence::Fence::Lock.pause_us(tables) / 1_000;
+        let sql = format!("set local lock_timeout = '{ms}ms'; set local statement_timeout = '{all}ms'");
         say(&self.session, &sql).await.map_err(self.session.failed("preparing the fence"))
     }
 
