@@ -5,6 +5,10 @@ SHELL := bash
 
 # One build directory for all clones, so that a second clone doesn't build cold.
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/changeover/target
+# What builds keep between edits is of use to nobody in CI, and takes as much disk as the build itself.
+ifdef CI
+export CARGO_INCREMENTAL := 0
+endif
 export CHANGEOVER_CACHE ?= $(HOME)/.cache/changeover
 # Behind whatever is installed: where rustup puts cargo, and what the set-up has fetched.
 export PATH := $(PATH):$(HOME)/.cargo/bin:$(CHANGEOVER_CACHE)/bin
@@ -21,7 +25,7 @@ SOAK_ARGS ?= --seed 1 --count 50
 TEST_ARGS ?=
 DEV_ARGS ?=
 
-.PHONY: help setup setup-servers setup-lint build demo test recovery soak-test bench bench-copy lint dev down clean
+.PHONY: help setup setup-servers setup-lint room build demo test recovery soak-test bench bench-copy lint dev down clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,11 +36,14 @@ setup: ## install or check what the runs need (fast when it is there)
 setup-servers: # PostgreSQL's later majors, which only the tests of the fence need
 	@dev/setup.sh rust packages servers
 
+room: # a build that runs out of disk fails with errors that don't say so at once
+	@dev/make-room.sh
+
 setup-lint: # what only the checks need
 	@dev/setup.sh rust packages lint
 
 # One selection of packages for all targets: another one would give shared dependencies other features, and build them anew.
-build: setup
+build: setup room
 	@cargo build --locked --workspace --bins
 
 demo: build ## a whole migration on a local stack: copy, switch, roll back, switch again, finalize (KEEP=1 leaves the stack up)
@@ -53,14 +60,14 @@ recovery: build ## a switch's worker killed and stopped before and after every c
 soak-test: build ## switches there and back with random faults (SOAK_ARGS="--seed N --count K --resume FILE"); adds itself to docs/soak-totals.md
 	@$(BIN)/changeover-soak-test switch --note docs/soak-totals.md $(SOAK_ARGS)
 
-bench: setup ## a thousand switches beside their physical floor and another tool's method; target/bench/switch.md (at most 25 minutes)
+bench: setup room ## a thousand switches beside their physical floor and another tool's method; target/bench/switch.md (at most 25 minutes)
 	@cargo build --locked --release --package changeover-switch-tests --bin changeover-bench-switch
 	@$(CARGO_TARGET_DIR)/release/changeover-bench-switch $(BENCH_ARGS)
 
 bench-copy: build ## the demo with more data and more load; its report, with rates and pauses, lands in target/bench
 	@$(BIN)/changeover-demo --directory target/bench $(COPY_ARGS)
 
-lint: setup-lint ## formatting, clippy with warnings as errors, dependency rules, the compose file
+lint: setup-lint room ## formatting, clippy with warnings as errors, dependency rules, the compose file
 	@dev/lint.sh
 
 dev: build ## start the stack (PostgreSQL twice, PgBouncer, Temporal) and leave it running until Ctrl-C
