@@ -17,5 +17,5 @@ fn twelve_switches_with_random_faults_lose_nothing() {
     let number = |key: &str| totals[key].as_u64().unwrap();
     assert_eq!((number("switches"), number("lost"), number("doubled"), number("else_wrong")), (12, 0, 0, 0), "{said}");
     assert!(number("acknowledged") > 100 && number("random_strikes") > 2, "{said}");
-    assert!(totals["all"]["failed"] == 0 && totals["all"]["open"].as_u64().unwrap() > 3, "{said}");
+    assert!(totals["all"]["failed"] == 0 && totals["all"]["open"].as_u64().unwrap() > 0, "{said}");
 }

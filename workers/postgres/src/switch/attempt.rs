@@ -33,6 +33,9 @@ const EVICTION: Duration = Duration::from_secs(2);
 /// Longest time that the fence's lock is held from when it was got, beyond the drain.
 const HOLD: Duration = Duration::from_secs(6);
 
+/// Longest wait for a rollback.
+const RELEASE: Duration = Duration::from_secs(1);
+
 /// Longest wait for the closing side to say that clients may go on there.
 const GUARD: Duration = Duration::from_secs(2);
 
@@ -67,13 +70,15 @@ pub(crate) struct Attempt<'a> {
     traffic: &'a dyn Traffic,
     budgets: Budgets,
     lanes: Vec<Lane>,
-    /// On the control database of the closing side: closes the logins.
+    /// On the control database of the closing side: holds the logins closed, in a transaction that waits for its commit.
     guard: Session,
-    /// On the control database of the opening side: decides.
+    /// On the control database of the opening side: holds the decision, in a transaction that waits for its commit.
     arbiter: Session,
     /// There as well: the right to touch the poolers.
     route: RouteLock,
-    /// From here on the closing side is changed by commits, and only an undo can give it back.
+    /// From here on the logins of the closing side may be closed: we can give them back, since only we could decide `open`.
+    closing: AtomicBool,
+    /// From here on its fences may be committed, and only an undo can give it back.
     committing: AtomicBool,
 }
 
@@ -113,16 +118,26 @@ impl<'a> Attempt<'a> {
             guard,
             arbiter,
             route,
+            closing: AtomicBool::new(false),
             committing: AtomicBool::new(false),
         };
         attempt.rehearse().await?;
+        attempt.hold_ready().await?;
         Ok(attempt)
+    }
+
+    /// What the pause would spend time on and nobody sees before its commit: the closed logins, and the decision.
+    async fn hold_ready(&self) -> Result<(), Failure> {
+        let Self { migration, epoch, guard, arbiter, .. } = self;
+        let logins = perform(Effect::HoldLogins, |change| login::hold(change, guard, migration, *epoch));
+        let decision = perform(Effect::HoldDecision, |change| decision::hold(change, arbiter, migration, *epoch));
+        futures::try_join!(logins, decision).map(drop)
     }
 
     /// Says beforehand what will be said during the pause, as far as it changes nothing: backends fill their caches, and a marker
     /// proves that the way is open.
     async fn rehearse(&self) -> Result<(), Failure> {
-        let markers = try_join_all(self.lanes.iter().map(|lane| self.send_marker([Effect::Rehearse; 2], lane)));
+        let markers = try_join_all(self.lanes.iter().map(|lane| self.send_marker(Effect::Rehearse, lane)));
         let fences = try_join_all(self.lanes.iter().map(|lane| lane.fence.rehearse(self.migration)));
         let guard = perform(Effect::Rehearse, |change| login::evict(change, &self.guard, Whose::Nobody, EVICTION));
         let arbiter = perform(Effect::Rehearse, |change| login::evict(change, &self.arbiter, Whose::Nobody, EVICTION));
@@ -159,19 +174,26 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
-    /// Lets go of everything that is open, so that an undo finds no lock of ours. While nothing has been committed on the closing
-    /// side clients may go on there at once: the epoch can't be decided `open` any more, since only we could have written it.
+    /// Lets go of everything that is open, so that an undo finds no lock of ours. While no fence has been committed clients may go
+    /// on at once: the epoch can't be decided `open` any more, since only we could have written it.
     async fn abandon(self, recorder: &mut Recorder) {
-        let Self { migration, direction, epoch, traffic, lanes, guard, route, committing, .. } = self;
-        for lane in lanes {
-            if let Err(failure) = perform(Effect::ReleaseFence, |change| lane.fence.roll_back(change)).await {
-                tracing::debug!(%failure, "letting the fence go: its session ends it");
-            }
+        let Self { migration, direction, epoch, traffic, lanes, mut guard, arbiter, route, closing, committing, .. } = self;
+        let fences = join_all(lanes.into_iter().map(|lane| async move {
+            perform(Effect::ReleaseFence, |change| lane.fence.roll_back(change)).await
+        }));
+        let (fences, decision) = futures::join!(fences, release(&arbiter));
+        for failure in fences.into_iter().chain([decision]).filter_map(Result::err) {
+            tracing::debug!(%failure, "letting go: the session's end does the same");
         }
         if committing.load(Ordering::Relaxed) {
             return;
         }
         let back = async {
+            if closing.load(Ordering::Relaxed) {
+                perform(Effect::ReopenAtOnce, |change| login::reopen(change, &mut guard, migration, epoch)).await?;
+            } else {
+                release(&guard).await?;
+            }
             let _held = hold_either(route, guard, migration, epoch).await?;
             perform(Effect::RouteAtOnce, |_| traffic.move_to(direction.from_side())).await?;
             perform(Effect::ResumeAtOnce, |_| traffic.resume()).await
@@ -186,14 +208,15 @@ impl<'a> Attempt<'a> {
     async fn decide(&self, recorder: &mut Recorder) -> Result<(), Failure> {
         self.lock(recorder).await?;
         // Clients are held back, so their new route may be laid before it is decided that they take it: it takes some time.
-        let route = perform(Effect::Route, |_| self.traffic.move_to(self.direction.to_side()));
+        let route = done_at(perform(Effect::Route, |_| self.traffic.move_to(self.direction.to_side())));
         let fence = async {
-            self.drain(recorder).await?;
-            let at_rest = self.close(recorder).await?;
+            self.drain_and_close(recorder).await?;
+            let at_rest = self.commit_fences(recorder).await?;
             self.turn(recorder, &at_rest).await
         };
-        futures::try_join!(fence, route)?;
-        perform(Effect::Decide, |change| decision::open(change, &self.arbiter, self.migration, self.epoch)).await?;
+        let ((), routed) = futures::try_join!(fence, route)?;
+        recorder.step_at("routed", routed);
+        perform(Effect::Decide, |change| decision::open(change, &self.arbiter)).await?;
         recorder.step("decided");
         Ok(())
     }
@@ -221,7 +244,9 @@ impl<'a> Attempt<'a> {
         }
         let since = jiff::Timestamp::now().as_microsecond().unsigned_abs();
         let note = Note { epoch: self.epoch, direction: self.direction, pause_since_us: Some(since) };
-        perform(Effect::NotePause, |change| put_note(change, &self.arbiter, self.migration, &note)).await
+        // The arbiter's own session is within its transaction by now. The first lane is the control database's.
+        let Some(lane) = self.lanes.first() else { return Ok(()) };
+        perform(Effect::NotePause, |change| put_note(change, &lane.watcher, self.migration, &note)).await
     }
 
     fn lock_budget(&self) -> Duration {
@@ -246,14 +271,10 @@ impl<'a> Attempt<'a> {
     }
 
     /// Writes a marker and has it awaited, both sent at once.
-    async fn send_marker(&self, [write, flush]: [Effect; 2], lane: &Lane) -> Result<(), Failure> {
+    async fn send_marker(&self, write: Effect, lane: &Lane) -> Result<(), Failure> {
         let marker = Marker::new(self.direction.from_side(), self.epoch)?;
-        let budget = self.drain_budget();
-        futures::try_join!(
-            perform(write, |change| marker.write(change, &lane.writer)),
-            perform(flush, |change| marker.arrive(change, &lane.watcher, budget))
-        )
-        .map(drop)
+        let write = perform(write, |change| marker.write(change, &lane.writer));
+        futures::try_join!(write, marker.arrive(&lane.watcher, self.drain_budget())).map(drop)
     }
 
     async fn name_blockers(&self, mut failure: Failure) -> Failure {
@@ -272,27 +293,32 @@ impl<'a> Attempt<'a> {
         failure
     }
 
-    /// All locks are held: markers, and while they travel the rights are taken, which a rollback of the fence would undo.
-    async fn drain(&self, recorder: &mut Recorder) -> Result<(), Failure> {
-        let travel = try_join_all(self.lanes.iter().map(|lane| self.send_marker([Effect::Mark, Effect::Flush], lane)));
+    /// All locks are held: markers, and while they travel the rights are taken, which a rollback of the fence would undo, and the
+    /// logins are closed, committed: what comes of the fence's commit must find nobody inside.
+    async fn drain_and_close(&self, recorder: &mut Recorder) -> Result<(), Failure> {
+        self.closing.store(true, Ordering::Relaxed);
+        let travel = try_join_all(self.lanes.iter().map(|lane| self.send_marker(Effect::Mark, lane)));
         let revoke = try_join_all(self.lanes.iter().map(|lane| async {
             perform(Effect::Revoke, |change| lane.fence.revoke(change, self.migration, self.epoch)).await
         }));
-        futures::try_join!(travel, revoke)?;
-        recorder.step("drained");
+        let (drained, revoked, closed) =
+            futures::try_join!(done_at(travel), done_at(revoke), done_at(self.close_logins()))?;
+        for (name, at) in [("drained", drained), ("revoked", revoked), ("closed", closed)] {
+            recorder.step_at(name, at);
+        }
         Ok(())
     }
 
-    /// Logins first, committed while the locks are held; when no session is left, the locking transactions. Returns where the
-    /// sequences of each database have come to rest.
-    async fn close(&self, recorder: &mut Recorder) -> Result<Vec<sequences::States>, Failure> {
-        self.committing.store(true, Ordering::Relaxed);
-        // Sent at once: the second one finds whom the first one has closed.
-        let close =
-            perform(Effect::CloseLogins, |change| login::close(change, &self.guard, self.migration, self.epoch));
+    /// Sent at once: the second one finds whom the first one has closed.
+    async fn close_logins(&self) -> Result<(), Failure> {
+        let close = perform(Effect::CloseLogins, |change| login::close(change, &self.guard));
         let evict = perform(Effect::Evict, |change| login::evict(change, &self.guard, Whose::Closed, EVICTION));
-        futures::try_join!(close, evict)?;
-        recorder.step("closed");
+        futures::try_join!(close, evict).map(drop)
+    }
+
+    /// No session is left: the locking transactions. Returns where the sequences of each database have come to rest.
+    async fn commit_fences(&self, recorder: &mut Recorder) -> Result<Vec<sequences::States>, Failure> {
+        self.committing.store(true, Ordering::Relaxed);
         let at_rest = try_join_all(self.lanes.iter().map(|lane| lane.commit(self.migration, self.epoch))).await?;
         recorder.step("fenced");
         Ok(at_rest)
@@ -305,6 +331,20 @@ impl<'a> Attempt<'a> {
         futures::try_join!(sequences, triggers)?;
         recorder.step("turned");
         Ok(())
+    }
+}
+
+/// When something was done that may be done beside other things.
+async fn done_at<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<Instant, Failure> {
+    work.await.map(|_| Instant::now())
+}
+
+/// Rolls back what a session holds ready. No answer is an end as well: the session is dropped soon.
+async fn release(session: &Session) -> Result<(), Failure> {
+    let rolled_back = timeout(RELEASE, say(session, "rollback")).await;
+    match rolled_back {
+        Ok(answer) => answer.map_err(session.failed("letting go of what was held ready")),
+        Err(_) => Err(super::stands_still("letting go of what was held ready", RELEASE)),
     }
 }
 

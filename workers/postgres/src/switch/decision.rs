@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{
     effect::{Change, Effect, perform, say},
     epoch::{self, Seen},
-    undo,
+    login, undo,
 };
 use crate::{Migration, Session, patience};
 
@@ -52,11 +52,9 @@ pub(crate) async fn arbiter(migration: &Migration, direction: Direction, purpose
     Ok(session)
 }
 
-/// Writes `open` and lets the application roles log in, in one synchronous commit. `Ok` means that it is committed.
-///
-/// # Errors
-/// Whatever is returned, the commit may have happened: [`settle`] tells.
-pub(crate) async fn open(_: Change, arbiter: &Session, migration: &Migration, epoch: u64) -> Result<(), Failure> {
+/// Writes `open` and lets the application roles log in, in a transaction of this session that waits for [`open`]: nobody sees it
+/// before. The epoch's row is locked from here on, so whoever wants to abort waits, or ends this session.
+pub(crate) async fn hold(_: Change, arbiter: &Session, migration: &Migration, epoch: u64) -> Result<(), Failure> {
     let hold = epoch::hold_sql(migration, epoch)?;
     let number = epoch::number(epoch)?;
     // A plain insert: whoever writes `abort` waits for our lock, and if a decision were there everything else must not happen.
@@ -66,11 +64,20 @@ pub(crate) async fn open(_: Change, arbiter: &Session, migration: &Migration, ep
          do $changeover$ declare r name; begin \
            for r in select s.role from changeover.saved_login s join pg_catalog.pg_roles x on x.rolname = s.role loop \
            execute pg_catalog.format('alter role %I login', r); end loop; end $changeover$; \
-         delete from changeover.saved_login; \
-         commit"
+         delete from changeover.saved_login"
     );
-    let opened = arbiter.batch_execute(&sql).await.map_err(arbiter.failed("writing the decision"));
-    opened.map_err(|failure| epoch::explain(arbiter.side, epoch, failure))
+    let held = arbiter.batch_execute(&sql).await.map_err(arbiter.failed("preparing the decision"));
+    held.map_err(|failure| epoch::explain(arbiter.side, epoch, failure))
+}
+
+/// Commits what [`hold`] has made ready, synchronously: whatever this server had applied by then is durable as well. That the
+/// session still is the one that held it proves that the server hasn't crashed since the markers were seen. `Ok` means that it is
+/// committed.
+///
+/// # Errors
+/// Whatever is returned, the commit may have happened: [`settle`] tells.
+pub(crate) async fn open(_: Change, arbiter: &Session) -> Result<(), Failure> {
+    arbiter.batch_execute(login::COMMIT_LIVING).await.map_err(arbiter.failed("writing the decision"))
 }
 
 /// Writes `abort` unless the epoch is decided; returns what stands.

@@ -85,20 +85,29 @@ pub(crate) async fn strays(
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// Takes LOGIN from every application role, and remembers it, in one commit: one round trip.
-pub(crate) async fn close(_: Change, control: &Session, migration: &Migration, epoch: u64) -> Result<(), Failure> {
+/// Takes LOGIN from every application role, and remembers it, in a transaction of this session that waits for [`close`]. Nobody
+/// notices: who logs in meanwhile still finds the role as it was. A role that is made meanwhile isn't covered, which the fence's
+/// commit finds.
+pub(crate) async fn hold(_: Change, control: &Session, migration: &Migration, epoch: u64) -> Result<(), Failure> {
     let hold = epoch::hold_sql(migration, epoch)?;
     let applications = applications_sql(migration);
     let sql = format!(
         "begin isolation level read committed; {hold}; \
          insert into changeover.saved_login (role) {applications} on conflict do nothing; \
          do $changeover$ declare r name; begin for r in select s.role from changeover.saved_login s join pg_catalog.pg_roles x on x.rolname = s.role loop \
-           execute pg_catalog.format('alter role %I nologin', r); end loop; end $changeover$; \
-         commit"
+           execute pg_catalog.format('alter role %I nologin', r); end loop; end $changeover$"
     );
-    let closed = control.batch_execute(&sql).await.map_err(control.failed("closing logins"));
-    closed.map_err(|failure| epoch::explain(control.side, epoch, failure))
+    let held = control.batch_execute(&sql).await.map_err(control.failed("preparing to close logins"));
+    held.map_err(|failure| epoch::explain(control.side, epoch, failure))
 }
+
+/// Commits what [`hold`] has made ready. The epoch's row has been locked since then.
+pub(crate) async fn close(_: Change, control: &Session) -> Result<(), Failure> {
+    control.batch_execute(COMMIT_LIVING).await.map_err(control.failed("closing logins"))
+}
+
+/// A COMMIT of a failed transaction "succeeds" as a rollback; a query in it does not.
+pub(super) const COMMIT_LIVING: &str = "select; commit";
 
 /// Gives LOGIN back to the roles that were remembered, in one commit; for those who undo.
 pub(crate) async fn reopen(

@@ -34,25 +34,20 @@ impl Marker {
             .map_err(closing.failed("writing the marker"))
     }
 
-    /// Waits, on the server, until it is seen, and then makes it and all before it durable by one synchronous commit that writes:
-    /// that flushes all WAL before it, also what replication applied asynchronously. One round trip, which may be sent before the
-    /// marker has been written.
+    /// Waits, on the server, until it is seen. One round trip, which may be sent before the marker has been written. What was
+    /// applied is durable with the next synchronous commit of that server, which flushes all WAL before it: the decision's.
     ///
     /// # Errors
     /// CO0718 at the deadline.
-    pub(crate) async fn arrive(&self, _: Change, opening: &Session, budget: Duration) -> Result<(), Failure> {
+    pub(crate) async fn arrive(&self, opening: &Session, budget: Duration) -> Result<(), Failure> {
         let Self { word, epoch, token } = self;
         let (word, token, ms) = (literal(word), literal(token), budget.as_millis());
         let sql = format!(
-            "begin isolation level read committed; set local synchronous_commit = on; \
-             do $changeover$ declare patience constant timestamptz := clock_timestamp() + interval '{ms} ms'; begin \
+            "do $changeover$ declare patience constant timestamptz := clock_timestamp() + interval '{ms} ms'; begin \
                while not exists (select from changeover.marker m where m.side = {word} and m.epoch = {epoch} and m.token = {token}) loop \
                  if clock_timestamp() > patience then raise exception 'no marker' using errcode = '{NO_MARKER}'; end if; \
-                 perform pg_catalog.pg_sleep(0.001); \
-               end loop; end $changeover$; \
-             insert into changeover.note (key, value) values ('{DRAINED}', pg_catalog.to_jsonb({epoch}::bigint)) \
-               on conflict (key) do update set value = excluded.value, at = clock_timestamp(); \
-             commit"
+                 perform pg_catalog.pg_sleep(0.0005); \
+               end loop; end $changeover$"
         );
         let failure = match opening.batch_execute(&sql).await {
             Ok(()) => return Ok(()),
@@ -66,9 +61,6 @@ impl Marker {
         Err(Failure::transient("CO0718", message, "it is tried again; look at the lag of the link"))
     }
 }
-
-/// Key of the note whose commit makes durable what was drained.
-pub(crate) const DRAINED: &str = "drained";
 
 const NO_MARKER: &str = "CO718";
 

@@ -38,7 +38,11 @@ impl Recorder {
     }
     /// A step is done.
     pub(crate) fn step(&mut self, name: &str) {
-        let at_us = self.pause.map_or(0, |pause| micros(pause.elapsed()));
+        self.step_at(name, Instant::now());
+    }
+    /// A step was done at a moment: what goes on beside other things is told when all of it has ended.
+    pub(crate) fn step_at(&mut self, name: &str, moment: Instant) {
+        let at_us = self.pause.map_or(0, |pause| micros(moment.saturating_duration_since(pause)));
         tracing::info!(step = name, at_us, epoch = self.record.epoch, "switch");
         self.record.steps.push(SwitchStep { name: name.to_owned(), at_us });
     }
@@ -58,6 +62,7 @@ impl Recorder {
     pub(crate) fn finish(mut self, outcome: Outcome, refusal: String) -> SwitchRecord {
         outcome.word().clone_into(&mut self.record.outcome);
         self.record.refusal = refusal;
+        self.record.steps.sort_by_key(|step| step.at_us);
         self.record.ended_at = now();
         self.record
     }

@@ -245,7 +245,6 @@ async fn try_back(migration: &Migration, direction: Direction, epoch: u64, datab
     let from = migration.site(open).open(database, "housekeeping").await?;
     let to = migration.site(closed).open(database, "housekeeping").await?;
     perform(Effect::Prune, |change| marker::prune(change, &from, epoch)).await?;
-    perform(Effect::ForgetNotes, |_| note::forget(&*from, open, marker::DRAINED)).await?;
     let took = canary::beat(&from, &to, limit).await?;
     if took <= u64::try_from(limit.as_millis()).unwrap_or(u64::MAX) {
         return Ok(());

@@ -49,6 +49,12 @@ struct Arguments {
     /// Top-level line of the spec, such as `fence = "gate"`.
     #[arg(long, default_value = "")]
     spec_line: String,
+    /// Further settings of both clusters, as `name=value`.
+    #[arg(long)]
+    setting: Vec<String>,
+    /// Keep the clusters' directory, with their logs, after the end.
+    #[arg(long)]
+    keep: bool,
     /// Where `switch.json` and `switch.md` go; samples of an earlier run there are continued with `--resume`.
     #[arg(long, default_value = "target/bench")]
     directory: PathBuf,
@@ -78,7 +84,8 @@ async fn measure(arguments: &Arguments, run: &mut Run, path: &std::path::Path) -
         groups: vec![group("shop", arguments.writers.saturating_sub(billing).max(1)), group("billing", billing)],
         rate: arguments.rate,
         more_tables: arguments.tables,
-        settings: vec![("max_locks_per_transaction".to_owned(), "256".to_owned())],
+        settings: settings(&arguments.setting)?,
+        keep: arguments.keep,
         spec_line: arguments.spec_line.clone(),
         ..LabOptions::default()
     };
@@ -117,6 +124,16 @@ async fn measure(arguments: &Arguments, run: &mut Run, path: &std::path::Path) -
     let (summary, judgement) = lab.judge_with_summary().await?;
     run.end(&judgement, summary);
     judgement.expect_clean().context("the judgement at the end")
+}
+
+/// The settings of a run, with those that were asked for.
+fn settings(asked: &[String]) -> Result<Vec<(String, String)>> {
+    let one = |text: &String| {
+        let (name, value) = text.split_once('=').with_context(|| format!("--setting {text}: name=value is meant"))?;
+        Ok((name.to_owned(), value.to_owned()))
+    };
+    let first = Ok(("max_locks_per_transaction".to_owned(), "256".to_owned()));
+    std::iter::once(first).chain(asked.iter().map(one)).collect()
 }
 
 /// One attempt, and what clients saw of it. Says whether it opened the other side.

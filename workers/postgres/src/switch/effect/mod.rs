@@ -107,6 +107,12 @@ effects! {
     /// A marker that proves before the pause that the way is open.
     Rehearse "switch.rehearse" Prepare Closing {
         before: "the epoch is aborted and undone", after: "as before; the marker goes with the next switch" }
+    /// Application roles lose their login in a transaction that waits for its commit.
+    HoldLogins "switch.hold_logins" Prepare Closing {
+        before: "the epoch is aborted and undone", after: "as before; the transaction is rolled back by the server" }
+    /// The decision `open` and the logins of the opening side are written in a transaction that waits for its commit.
+    HoldDecision "switch.hold_decision" Prepare Opening {
+        before: "the epoch is aborted and undone", after: "as before; the transaction is rolled back by the server" }
     /// The note says since when writers may wait.
     NotePause "switch.note_pause" Prepare Opening {
         before: "the epoch is aborted and undone", after: "as before" }
@@ -125,15 +131,12 @@ effects! {
     /// Rights are taken and triggers silenced, in the locking transaction.
     Revoke "switch.revoke" Window Closing {
         before: "the lock goes with its session; the undo resumes", after: "the transaction is rolled back by the server" }
-    /// Application roles lose their login, committed.
+    /// Application roles lose their login: the commit of what was held ready.
     CloseLogins "switch.close_logins" Window Closing {
         before: "the lock goes with its session; the undo resumes", after: "the undo gives the logins back" }
     /// Sessions of application roles are ended.
     Evict "switch.evict" Window Closing {
         before: "the undo gives the logins back", after: "as before; clients without a pooler connect anew" }
-    /// One synchronous commit on the opening side, which makes everything drained durable.
-    Flush "switch.flush" Window Opening {
-        before: "the undo gives back what was taken", after: "as before" }
     /// With the gate: triggers of the closing side are silenced, in the locking transaction, once nobody waits on their tables.
     SilenceClosing "switch.silence_closing" Window Closing {
         before: "the undo gives the logins back", after: "the transaction is rolled back by the server" }
@@ -154,20 +157,24 @@ effects! {
     /// Triggers of the opening side fire again.
     TurnTriggers "switch.turn_triggers" Window Opening {
         before: "the undo gives rights, triggers and logins back", after: "as before, and silences these again" }
-    /// The decision `open`, with the logins of the opening side: the point of no return.
+    /// The decision `open`, with the logins of the opening side: the commit of what was held ready, synchronous, by which all that
+    /// was drained is durable as well. The point of no return.
     Decide "switch.decide" Window Opening {
         before: "the undo gives rights, triggers and logins back", after: "the next run resumes on the opening side" }
     /// Poolers let their clients go on, to the opening side.
     Resume "switch.resume" Window Pooler {
         before: "the next run resumes on the opening side", after: "the switch is over; the next run finds that" }
 
-    /// A fence that isn't committed is rolled back.
+    /// What isn't committed is rolled back: fences, the decision and the logins that were held ready.
     ReleaseFence "undo.release_fence" Undo Closing {
         before: "the lock goes with its session", after: "the undo goes on" }
-    /// Poolers are sent back at once, where nothing has been committed on the closing side.
+    /// Logins that were closed are given back at once, where no fence's commit was sent.
+    ReopenAtOnce "undo.reopen_at_once" Undo Closing {
+        before: "the undo does it", after: "the undo sends poolers back and resumes" }
+    /// Poolers are sent back at once, where no fence's commit was sent.
     RouteAtOnce "undo.route_at_once" Undo Pooler {
         before: "the undo does it", after: "the undo resumes" }
-    /// Clients go on at once, where nothing has been committed on the closing side.
+    /// Clients go on at once, where no fence's commit was sent.
     ResumeAtOnce "undo.resume_at_once" Undo Pooler {
         before: "the undo does it", after: "clients go on; the undo ends the rest" }
     /// Sessions that a predecessor may have left are ended.

@@ -308,7 +308,8 @@ impl Held<'_> {
     }
 
     pub(super) async fn close_logins(&self) -> Result<Vec<String>, Failure> {
-        let close = perform(Effect::CloseLogins, |change| login::close(change, &self.guard, self.migration, EPOCH));
+        perform(Effect::HoldLogins, |change| login::hold(change, &self.guard, self.migration, EPOCH)).await?;
+        let close = perform(Effect::CloseLogins, |change| login::close(change, &self.guard));
         let evict = perform(Effect::Evict, |change| login::evict(change, &self.guard, Whose::Closed, EVICTION));
         futures::try_join!(close, evict)?;
         login::saved(&*self.guard, self.guard.side).await

@@ -9,7 +9,7 @@ use changeover_tests::stack::{
     rds,
 };
 
-use super::{Whose, close, evict, strays};
+use super::{Whose, close, evict, hold, strays};
 use crate::{
     Migration, home,
     switch::{
@@ -87,7 +87,8 @@ async fn whoever_writes_by_pg_write_all_data_is_closed_or_named() {
     acl::prove_gone(&control, &m, &lonely).await.unwrap();
 
     // Its login was taken before, its session was not.
-    perform(Effect::CloseLogins, |change| close(change, &control, &m, 1)).await.unwrap();
+    perform(Effect::HoldLogins, |change| hold(change, &control, &m, 1)).await.unwrap();
+    perform(Effect::CloseLogins, |change| close(change, &control)).await.unwrap();
     assert_eq!(strays(&*control, control.side, &m).await.unwrap(), ["stray"]);
     let patience = Duration::from_secs(10);
     perform(Effect::Evict, |change| evict(change, &control, Whose::Closed, patience)).await.unwrap();
