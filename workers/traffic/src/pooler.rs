@@ -276,18 +276,22 @@ impl Pooler {
     pub(crate) async fn resume(&self) -> Result<(), Failure> {
         self.pausers.lock().await.clear();
         let (_, names) = self.read()?;
-        // Whichever way a predecessor has paused.
-        for scope in std::iter::once(Scope::Everything).chain(names.into_iter().map(Scope::Entry)) {
-            let command = format!("resume{scope}");
-            match self.try_run(&command).await {
-                Ok(_) => {}
-                // The other way of pausing, a pooler that was restarted, or a second resume.
-                Err(Trouble::Refused(text)) if text.contains("not paused") => {}
-                Err(trouble) => return Err(self.trouble(&command, trouble)),
-            }
-        }
+        // Whichever way a predecessor has paused; sent at once.
+        let scopes = std::iter::once(Scope::Everything).chain(names.into_iter().map(Scope::Entry));
+        let resumed = join_all(scopes.map(|scope| self.resume_one(scope))).await;
+        resumed.into_iter().collect::<Result<(), Failure>>()?;
         self.remove_staged();
         Ok(())
+    }
+
+    async fn resume_one(&self, scope: Scope) -> Result<(), Failure> {
+        let command = format!("resume{scope}");
+        match self.try_run(&command).await {
+            Ok(_) => Ok(()),
+            // The other way of pausing, a pooler that was restarted, or a second resume.
+            Err(Trouble::Refused(text)) if text.contains("not paused") => Ok(()),
+            Err(trouble) => Err(self.trouble(&command, trouble)),
+        }
     }
 
     /// What was staged and not used; the next attempt writes its own. Clients go on already: a file that stays is no failure.

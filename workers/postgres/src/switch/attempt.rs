@@ -16,7 +16,7 @@ use super::{
     decision,
     effect::{Change, Effect, perform, say},
     epoch,
-    fence::Fence,
+    fence::{self, Fence},
     flag,
     login::{self, Whose},
     marker::Marker,
@@ -126,19 +126,26 @@ impl<'a> Attempt<'a> {
         Ok(attempt)
     }
 
-    /// What the pause would spend time on and nobody sees before its commit: the closed logins, and the decision.
+    /// What the pause would spend time on and nobody sees before its commit: the taken rights, the closed logins, and the decision.
     async fn hold_ready(&self) -> Result<(), Failure> {
         let Self { migration, epoch, guard, arbiter, .. } = self;
+        for session in [guard, arbiter] {
+            say(session, fence::HELD_READY).await.map_err(session.failed("preparing the fence"))?;
+        }
+        let rights = try_join_all(self.lanes.iter().map(|lane| async {
+            let hold = |change| lane.fence.hold_rights(change, migration, *epoch, &lane.writer);
+            perform(Effect::HoldRights, hold).await
+        }));
         let logins = perform(Effect::HoldLogins, |change| login::hold(change, guard, migration, *epoch));
         let decision = perform(Effect::HoldDecision, |change| decision::hold(change, arbiter, migration, *epoch));
-        futures::try_join!(logins, decision).map(drop)
+        futures::try_join!(rights, logins, decision).map(drop)
     }
 
     /// Says beforehand what will be said during the pause, as far as it changes nothing: backends fill their caches, and a marker
     /// proves that the way is open.
     async fn rehearse(&self) -> Result<(), Failure> {
         let markers = try_join_all(self.lanes.iter().map(|lane| self.send_marker(Effect::Rehearse, lane)));
-        let fences = try_join_all(self.lanes.iter().map(|lane| lane.fence.rehearse(self.migration)));
+        let fences = try_join_all(self.lanes.iter().map(|lane| lane.fence.check(self.migration, &lane.writer)));
         let guard = perform(Effect::Rehearse, |change| login::evict(change, &self.guard, Whose::Nobody, EVICTION));
         let arbiter = perform(Effect::Rehearse, |change| login::evict(change, &self.arbiter, Whose::Nobody, EVICTION));
         let lockers = try_join_all(self.lanes.iter().map(|lane| {
@@ -177,10 +184,14 @@ impl<'a> Attempt<'a> {
     /// Lets go of everything that is open, so that an undo finds no lock of ours. While no fence has been committed clients may go
     /// on at once: the epoch can't be decided `open` any more, since only we could have written it.
     async fn abandon(self, recorder: &mut Recorder) {
-        let Self { migration, direction, epoch, traffic, lanes, mut guard, arbiter, route, closing, committing, .. } = self;
-        let fences = join_all(lanes.into_iter().map(|lane| async move {
-            perform(Effect::ReleaseFence, |change| lane.fence.roll_back(change)).await
-        }));
+        let Self {
+            migration, direction, epoch, traffic, lanes, mut guard, arbiter, route, closing, committing, ..
+        } = self;
+        let fences = join_all(
+            lanes
+                .into_iter()
+                .map(|lane| async move { perform(Effect::ReleaseFence, |change| lane.fence.roll_back(change)).await }),
+        );
         let (fences, decision) = futures::join!(fences, release(&arbiter));
         for failure in fences.into_iter().chain([decision]).filter_map(Result::err) {
             tracing::debug!(%failure, "letting go: the session's end does the same");
@@ -211,8 +222,7 @@ impl<'a> Attempt<'a> {
         let route = done_at(perform(Effect::Route, |_| self.traffic.move_to(self.direction.to_side())));
         let fence = async {
             self.drain_and_close(recorder).await?;
-            let at_rest = self.commit_fences(recorder).await?;
-            self.turn(recorder, &at_rest).await
+            self.commit_fences(recorder).await
         };
         let ((), routed) = futures::try_join!(fence, route)?;
         recorder.step_at("routed", routed);
@@ -270,11 +280,10 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
-    /// Writes a marker and has it awaited, both sent at once.
-    async fn send_marker(&self, write: Effect, lane: &Lane) -> Result<(), Failure> {
+    async fn send_marker(&self, effect: Effect, lane: &Lane) -> Result<(), Failure> {
         let marker = Marker::new(self.direction.from_side(), self.epoch)?;
-        let write = perform(write, |change| marker.write(change, &lane.writer));
-        futures::try_join!(write, marker.arrive(&lane.watcher, self.drain_budget())).map(drop)
+        let budget = self.drain_budget();
+        perform(effect, |change| marker.travel(change, &lane.writer, &lane.watcher, budget)).await
     }
 
     async fn name_blockers(&self, mut failure: Failure) -> Failure {
@@ -293,17 +302,15 @@ impl<'a> Attempt<'a> {
         failure
     }
 
-    /// All locks are held: markers, and while they travel the rights are taken, which a rollback of the fence would undo, and the
-    /// logins are closed, committed: what comes of the fence's commit must find nobody inside.
+    /// All locks are held: markers, and while they travel the catalog is looked at, triggers are silenced, which a rollback of the
+    /// fence would undo, and the logins are closed, committed: the fence's commit must find nobody inside.
     async fn drain_and_close(&self, recorder: &mut Recorder) -> Result<(), Failure> {
         self.closing.store(true, Ordering::Relaxed);
         let travel = try_join_all(self.lanes.iter().map(|lane| self.send_marker(Effect::Mark, lane)));
-        let revoke = try_join_all(self.lanes.iter().map(|lane| async {
-            perform(Effect::Revoke, |change| lane.fence.revoke(change, self.migration, self.epoch)).await
-        }));
-        let (drained, revoked, closed) =
-            futures::try_join!(done_at(travel), done_at(revoke), done_at(self.close_logins()))?;
-        for (name, at) in [("drained", drained), ("revoked", revoked), ("closed", closed)] {
+        let check = try_join_all(self.lanes.iter().map(|lane| lane.check(self.migration)));
+        let (drained, checked, closed) =
+            futures::try_join!(done_at(travel), done_at(check), done_at(self.close_logins()))?;
+        for (name, at) in [("drained", drained), ("checked", checked), ("closed", closed)] {
             recorder.step_at(name, at);
         }
         Ok(())
@@ -316,19 +323,14 @@ impl<'a> Attempt<'a> {
         futures::try_join!(close, evict).map(drop)
     }
 
-    /// No session is left: the locking transactions. Returns where the sequences of each database have come to rest.
-    async fn commit_fences(&self, recorder: &mut Recorder) -> Result<Vec<sequences::States>, Failure> {
+    /// No session is left: the locking transactions, and what only can be done then on the opening side, before the first session is
+    /// let in.
+    async fn commit_fences(&self, recorder: &mut Recorder) -> Result<(), Failure> {
         self.committing.store(true, Ordering::Relaxed);
-        let at_rest = try_join_all(self.lanes.iter().map(|lane| lane.commit(self.migration, self.epoch))).await?;
-        recorder.step("fenced");
-        Ok(at_rest)
-    }
-
-    /// The closing side is at rest: what only can be done now on the opening side, before the first session is let in.
-    async fn turn(&self, recorder: &mut Recorder, at_rest: &[sequences::States]) -> Result<(), Failure> {
-        let sequences = try_join_all(self.lanes.iter().zip(at_rest).map(|(lane, rest)| lane.settle_sequences(rest)));
-        let triggers = try_join_all(self.lanes.iter().map(|lane| lane.turn_triggers(self.migration, self.epoch)));
-        futures::try_join!(sequences, triggers)?;
+        let fenced = try_join_all(self.lanes.iter().map(|lane| lane.commit(self.migration, self.epoch))).await?;
+        if let Some(last) = fenced.into_iter().max() {
+            recorder.step_at("fenced", last);
+        }
         recorder.step("turned");
         Ok(())
     }
@@ -350,8 +352,8 @@ async fn release(session: &Session) -> Result<(), Failure> {
 
 /// A lane whose fence doesn't hold anything yet.
 struct Draft {
-    /// On the closing side: the fence's.
-    locker: Session,
+    /// On the closing side: the fence's, and that which takes the rights.
+    lockers: [Session; 2],
     writer: Session,
     watcher: Session,
     turner: Option<turn::Turner>,
@@ -363,6 +365,7 @@ impl Draft {
     async fn prepare(migration: &Migration, direction: Direction, epoch: u64, database: &str) -> Result<Self, Failure> {
         let (closing, opening) = (migration.provider(direction), migration.subscriber(direction));
         let locker = closing.open(database, "switch-fence").await?;
+        let taker = closing.open(database, "switch-rights").await?;
         let writer = closing.open(database, "switch-writer").await?;
         let mut watcher = opening.open(database, "switch-watcher").await?;
         say(&writer, "set synchronous_commit = on").await.map_err(writer.failed("preparing the fence"))?;
@@ -378,12 +381,12 @@ impl Draft {
         let opening_sequences = opening_reader.read(&watcher).await?;
         let turner =
             perform(Effect::HoldTriggers, |change| turn::prepare(change, migration, direction, database)).await?;
-        Ok(Self { locker, writer, watcher, turner, closing_sequences, opening_sequences })
+        Ok(Self { lockers: [locker, taker], writer, watcher, turner, closing_sequences, opening_sequences })
     }
 
     /// From here on vacuum and DDL are kept out.
     async fn arm(mut self, migration: &Migration, means: Means, epoch: u64) -> Result<Lane, Failure> {
-        let fence = Fence::prepare(migration, means, self.locker, &mut self.writer, epoch).await?;
+        let fence = Fence::prepare(migration, means, self.lockers, &mut self.writer, epoch).await?;
         let Draft { writer, watcher, turner, closing_sequences, opening_sequences, .. } = self;
         Ok(Lane { fence, writer, watcher, turner, closing_sequences, opening_sequences })
     }
@@ -394,19 +397,33 @@ impl Lane {
         perform(Effect::Lock, |change| self.fence.lock(change, hold)).await
     }
 
-    /// Commits the fence, and on the same way, sent at once: a login that was half done when its role was closed has come to its
-    /// end by now, so its session is ended; then nobody draws from the sequences any more, and they are read.
-    async fn commit(&self, migration: &Migration, epoch: u64) -> Result<sequences::States, Failure> {
+    /// The catalog is what the fence was prepared for, and triggers are silent.
+    async fn check(&self, migration: &Migration) -> Result<(), Failure> {
+        futures::try_join!(self.fence.check(migration, &self.writer), self.fence.silence()).map(drop)
+    }
+
+    /// Commits the rights, then the fence: this side is at rest, and the triggers of the other one may fire. On the fence's way,
+    /// sent at once: a login that was half done when its role was closed has come to its end by now, so its session is ended; then
+    /// nobody draws from the sequences any more, and they are read. Returns when the fence was committed.
+    async fn commit(&self, migration: &Migration, epoch: u64) -> Result<Instant, Failure> {
         self.fence.shut(migration, epoch).await?;
+        if self.fence.takes_rights() {
+            perform(Effect::TakeRights, |change| self.fence.take_rights(change, migration, epoch)).await?;
+        }
         let session = self.fence.session();
-        let (committed, evicted, at_rest) = futures::join!(
-            perform(Effect::CommitFence, |change| self.fence.commit(change, migration, epoch)),
+        let fence = async {
+            perform(Effect::CommitFence, |change| self.fence.commit(change, epoch)).await?;
+            let at = Instant::now();
+            self.turn_triggers(migration, epoch).await.map(|()| at)
+        };
+        let (fenced, evicted, at_rest) = futures::join!(
+            fence,
             perform(Effect::EvictLate, |change| login::evict(change, session, Whose::Closed, EVICTION)),
             self.closing_sequences.read(session)
         );
-        committed?;
+        let at = fenced?;
         evicted?;
-        at_rest
+        self.settle_sequences(&at_rest?).await.map(|()| at)
     }
 
     async fn settle_sequences(&self, at_rest: &sequences::States) -> Result<(), Failure> {

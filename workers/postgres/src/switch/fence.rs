@@ -48,7 +48,9 @@ pub(crate) struct Fence {
     revoke: String,
     /// Statements that turn over the triggers which fire on apply: this side begins to apply.
     silence: String,
-    /// With the gate: proves that every table has it. Then of the five above only the last one is used.
+    /// Takes the rights, in a transaction of its own that waits for its commit: that needs no lock, and nobody sees it before.
+    rights: Option<Session>,
+    /// With the gate: proves that every table has it. Then of the six above only `silence` is used.
     gate: Option<Look>,
 }
 
@@ -60,17 +62,17 @@ impl Drop for Fence {
 
 impl Fence {
     /// Prepares it; writers aren't touched. Keeps vacuum, index builds and DDL out from here on, remembers the rights
-    /// (committed, by `keeper`, a second session) and takes the catalog's fingerprint.
+    /// (committed, by `keeper`) and takes the catalog's fingerprint. `rights`: the session that will take them.
     pub(crate) async fn prepare(
         migration: &Migration,
         means: Means,
-        session: Session,
+        [session, rights]: [Session; 2],
         keeper: &mut Session,
         epoch: u64,
     ) -> Result<Self, Failure> {
         say(&session, DEAD_MAN).await.map_err(session.failed("preparing the fence"))?;
         match means {
-            Means::Lock => Self::prepare_locks(migration, session, keeper, epoch).await,
+            Means::Lock => Self::prepare_locks(migration, [session, rights], keeper, epoch).await,
             Means::Gate => Self::prepare_gate(migration, session, keeper).await,
         }
     }
@@ -83,7 +85,7 @@ impl Fence {
         let session = Arc::new(session);
         let beats = tokio::spawn(beat(Arc::clone(&session), begun, Arc::clone(&until)));
         let (fingerprint, lock, revoke, silence) = Default::default();
-        Ok(Self { session, beats, until, begun, relations, fingerprint, lock, revoke, silence, gate })
+        Ok(Self { session, beats, until, begun, relations, fingerprint, lock, revoke, silence, rights: None, gate })
     }
 
     /// No table is locked, however many there are, but those whose triggers will be turned: against vacuum.
@@ -101,7 +103,7 @@ impl Fence {
 
     async fn prepare_locks(
         migration: &Migration,
-        session: Session,
+        [session, taker]: [Session; 2],
         keeper: &mut Session,
         epoch: u64,
     ) -> Result<Self, Failure> {
@@ -123,20 +125,37 @@ impl Fence {
         let rights = acl::read(&**keeper, keeper.side).await?;
         let members = acl::prove_returnable(&fence.session, &rights).await?;
         fence.revoke = acl::revoke_sql(&fence.relations, &rights, &migration.site(side).address.user, &members);
+        say(&taker, HELD_READY).await.map_err(taker.failed("preparing the fence"))?;
+        fence.rights = Some(taker);
         Ok(fence)
     }
 
-    /// Asks beforehand what will be asked under the lock.
-    pub(crate) async fn rehearse(&self, migration: &Migration) -> Result<(), Failure> {
-        self.check(migration).await?;
-        if self.gate.is_some() {
-            return Ok(());
-        }
-        // Of course rights are left now.
-        match acl::prove_gone(&self.session, migration, &self.relations).await {
-            Err(failure) if failure.code != "CO0720" => Err(failure),
-            _ => Ok(()),
-        }
+    /// Takes the rights and proves it, in a transaction that waits for [`Fence::take_rights`]; with the gate only the note is
+    /// written, in the fence's own. The epoch's row is locked from here on. Whoever grants on a table meanwhile waits.
+    /// `beside`: see [`Fence::check`].
+    pub(crate) async fn hold_rights(
+        &self,
+        change: Change,
+        migration: &Migration,
+        epoch: u64,
+        beside: &Session,
+    ) -> Result<(), Failure> {
+        let note = format!("insert into changeover.note (key, value) values ({}, '{epoch}')", literal(acl::FENCE));
+        let Some(rights) = &self.rights else {
+            return self.batch(change, "writing a note", &note).await;
+        };
+        let (hold, revoke) = (epoch::hold_sql(migration, epoch)?, &self.revoke);
+        let sql =
+            format!("begin isolation level read committed; set local lock_timeout = '2s'; {hold}; {revoke}{note}");
+        let (held, gone, same) = futures::join!(
+            rights.batch_execute(&sql),
+            acl::prove_gone(rights, migration, &self.relations),
+            self.check(migration, beside)
+        );
+        let held = held.map_err(rights.failed("preparing to take rights"));
+        held.map_err(|failure| epoch::explain(rights.side, epoch, failure))?;
+        // What has changed since may be why a right is left.
+        same.and(gone)
     }
 
     /// Sets the budgets of [`Fence::lock`]; a round trip that the pause needn't contain.
@@ -155,12 +174,17 @@ impl Fence {
     /// CO0710 when it can't be had in time: who held it is named as far as can be seen.
     pub(crate) async fn lock(&self, _: Change, hold_at_most: Duration) -> Result<(), Failure> {
         let gate = self.gate.is_some().then(flag::lock_sql);
-        let result = self.session.batch_execute(gate.as_ref().unwrap_or(&self.lock)).await;
+        // Sent at once: what follows has other budgets than the wait for the lock.
+        let (result, relaxed) = futures::join!(
+            self.session.batch_execute(gate.as_ref().unwrap_or(&self.lock)),
+            say(&self.session, "set local statement_timeout = '30s'; set local lock_timeout = '200ms'")
+        );
         if let Err(error) = result {
             let failure = self.session.failed("locking the tables")(error);
             let gave_up = matches!(failure.sqlstate.as_deref(), Some("55P03" | "57014" | "40P01"));
             return Err(if gave_up { self.no_lock() } else { failure });
         }
+        relaxed.map_err(self.session.failed("locking the tables"))?;
         self.until.store(millis(self.begun.elapsed() + hold_at_most), Ordering::Relaxed);
         Ok(())
     }
@@ -171,12 +195,13 @@ impl Fence {
         Failure::transient("CO0710", message, "it is tried again; look for long transactions that write or lock")
     }
 
-    /// Under the lock: is the catalog still the one that the fence was prepared for?
-    pub(crate) async fn check(&self, migration: &Migration) -> Result<(), Failure> {
+    /// Under the lock: is the catalog still the one that the fence was prepared for? `beside` is another session of the database,
+    /// which doesn't see the rights taken yet.
+    pub(crate) async fn check(&self, migration: &Migration, beside: &Session) -> Result<(), Failure> {
         if let Some(look) = &self.gate {
             return look.prove(&self.session).await;
         }
-        if relations::fingerprint(migration, &self.session).await? == self.fingerprint {
+        if relations::fingerprint(migration, beside).await? == self.fingerprint {
             return Ok(());
         }
         Err(self.changed())
@@ -199,28 +224,35 @@ impl Fence {
         )
     }
 
-    /// Takes the rights and turns the triggers over to applying, and proves it, if the catalog is still the one that the fence was
-    /// prepared for: all within the transaction, and sent at once. After an error the transaction must not be committed.
-    pub(crate) async fn revoke(&self, change: Change, migration: &Migration, epoch: u64) -> Result<(), Failure> {
-        let note = format!("insert into changeover.note (key, value) values ({}, '{epoch}')", literal(acl::FENCE));
-        // Behind the gate writers wait that have a lock on their table already: before triggers are silenced they have to be gone.
-        let silence = if self.gate.is_some() { "" } else { &self.silence };
-        let sql = format!(
-            "set local statement_timeout = '30s'; set local lock_timeout = '200ms'; {}{silence}{note}",
-            self.revoke
-        );
-        if self.gate.is_some() {
-            let (same, noted) = futures::join!(self.check(migration), self.batch(change, "taking rights", &sql));
-            return same.and(noted);
+    /// Under the lock: turns the triggers over to applying, within its transaction. Behind the gate writers wait that have a lock
+    /// on their table already: there [`Fence::shut`] does it, when they are gone.
+    pub(crate) async fn silence(&self) -> Result<(), Failure> {
+        if self.gate.is_some() || self.silence.is_empty() {
+            return Ok(());
         }
-        let (same, revoked, gone) = futures::join!(
-            self.check(migration),
-            self.batch(change, "taking rights", &sql),
-            acl::prove_gone(&self.session, migration, &self.relations)
-        );
-        same?;
-        revoked?;
-        gone
+        perform(Effect::SilenceClosing, |change| self.batch(change, "silencing triggers", &self.silence)).await
+    }
+
+    /// When no session of an application is left: commits what [`Fence::hold_rights`] has made ready, and beside it holds the epoch
+    /// and fails when something has come that the fence doesn't cover. Only [`Fence::commit`] proves that the lock was held until
+    /// then. With the gate there is nothing to do: [`Fence::shut`] has held the epoch.
+    pub(crate) async fn take_rights(&self, _: Change, migration: &Migration, epoch: u64) -> Result<(), Failure> {
+        let Some(rights) = &self.rights else { return Ok(()) };
+        let sql = format!("{}; {}", epoch::hold_sql(migration, epoch)?, self.confirm_sql(migration));
+        let (taken, confirmed) =
+            futures::join!(rights.batch_execute(login::COMMIT_LIVING), self.session.batch_execute(&sql));
+        confirmed.map_err(self.session.failed("confirming the fence")).map_err(|failure| {
+            match failure.sqlstate.as_deref() {
+                Some(CHANGED) => self.changed(),
+                _ => epoch::explain(self.session.side, epoch, failure),
+            }
+        })?;
+        taken.map_err(rights.failed("taking rights"))
+    }
+
+    /// Whether [`Fence::take_rights`] has something to do.
+    pub(crate) fn takes_rights(&self) -> bool {
+        self.rights.is_some()
     }
 
     /// With the gate, when no session of an application is left: silences triggers that fire on apply, and shuts the gate. Nothing
@@ -236,26 +268,19 @@ impl Fence {
         perform(Effect::ShutGate, |change| flag::shut(change, &self.session, migration, epoch)).await
     }
 
-    /// Commits: the fence is durable. By now no application may log in nor has a session. Only this success proves that the locks
-    /// were never lost.
-    pub(crate) async fn commit(&self, _: Change, migration: &Migration, epoch: u64) -> Result<(), Failure> {
-        // With the gate the epoch is held since before that was shut.
-        let hold = if self.gate.is_some() {
-            String::new()
-        } else {
-            format!("{}; {}; ", epoch::hold_sql(migration, epoch)?, self.confirm_sql(migration))
-        };
-        let sql = format!("{hold}commit");
+    /// Commits: the fence is durable. By now no application may log in nor has a session, and the rights are taken. Only this
+    /// success proves that the locks were never lost.
+    pub(crate) async fn commit(&self, _: Change, epoch: u64) -> Result<(), Failure> {
+        let failed = self.session.failed("committing the fence");
+        if self.gate.is_none() {
+            return self.session.batch_execute(login::COMMIT_LIVING).await.map_err(failed);
+        }
         // A COMMIT of a failed transaction "succeeds" as a rollback, so what it wrote is looked at.
         let (committed, found) = futures::join!(
-            self.session.batch_execute(&sql),
+            self.session.batch_execute("commit"),
             self.session.query_typed("select value from changeover.note where key = $1", &[(&acl::FENCE, Type::TEXT)])
         );
-        let failed = self.session.failed("committing the fence");
-        committed.map_err(&failed).map_err(|failure| match failure.sqlstate.as_deref() {
-            Some(CHANGED) => self.changed(),
-            _ => epoch::explain(self.session.side, epoch, failure),
-        })?;
+        committed.map_err(&failed)?;
         let found = found.map_err(&failed)?;
         if found.first().is_some_and(|row| row.get::<_, serde_json::Value>(0) == serde_json::json!(epoch)) {
             return Ok(());
@@ -274,9 +299,17 @@ impl Fence {
 
     /// Lets go. Nothing of the transaction remains.
     pub(crate) async fn roll_back(self, _: Change) -> Result<(), Failure> {
-        // Dropping the session does the same when this fails or isn't answered.
-        match timeout(Duration::from_secs(1), say(&self.session, "rollback")).await {
-            Ok(Ok(())) => {}
+        // Dropping the sessions does the same when this fails or isn't answered.
+        let rights = async {
+            match &self.rights {
+                Some(rights) => say(rights, "rollback").await,
+                None => Ok(()),
+            }
+        };
+        match timeout(Duration::from_secs(1), async { futures::try_join!(say(&self.session, "rollback"), rights) })
+            .await
+        {
+            Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::debug!(%error, "rolling the fence back"),
             Err(_) => tracing::debug!("rolling the fence back: no answer"),
         }
@@ -296,6 +329,10 @@ impl Fence {
         self.session.batch_execute(sql).await.map_err(self.session.failed(what))
     }
 }
+
+/// Settings of a session that holds something ready: when nothing is heard of it, its server lets go by itself.
+pub(super) const HELD_READY: &str = "set idle_in_transaction_session_timeout = '20s'; set client_connection_check_interval = '100ms'; \
+    set tcp_keepalives_idle = 1; set tcp_keepalives_interval = 1; set tcp_keepalives_count = 2";
 
 /// SQLSTATE of [`Fence::confirm_sql`].
 const CHANGED: &str = "CO722";

@@ -25,8 +25,22 @@ impl Marker {
         [(&self.word, Type::TEXT), (&self.epoch, Type::INT8), (&self.token, Type::TEXT)]
     }
 
+    /// Writes it and has it awaited, both sent at once.
+    ///
+    /// # Errors
+    /// CO0718 when it isn't seen within the budget.
+    pub(crate) async fn travel(
+        &self,
+        change: Change,
+        closing: &Session,
+        opening: &Session,
+        budget: Duration,
+    ) -> Result<(), Failure> {
+        futures::try_join!(self.write(change, closing), self.arrive(change, opening, budget)).map(drop)
+    }
+
     /// Commits it. Not by the session that holds the locks: its transaction must stay open.
-    pub(crate) async fn write(&self, _: Change, closing: &Session) -> Result<(), Failure> {
+    async fn write(&self, _: Change, closing: &Session) -> Result<(), Failure> {
         closing
             .query_typed("insert into changeover.marker (side, epoch, token) values ($1, $2, $3)", &self.key())
             .await
@@ -39,7 +53,7 @@ impl Marker {
     ///
     /// # Errors
     /// CO0718 at the deadline.
-    pub(crate) async fn arrive(&self, opening: &Session, budget: Duration) -> Result<(), Failure> {
+    async fn arrive(&self, _: Change, opening: &Session, budget: Duration) -> Result<(), Failure> {
         let Self { word, epoch, token } = self;
         let (word, token, ms) = (literal(word), literal(token), budget.as_millis());
         let sql = format!(

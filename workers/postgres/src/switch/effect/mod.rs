@@ -107,6 +107,9 @@ effects! {
     /// A marker that proves before the pause that the way is open.
     Rehearse "switch.rehearse" Prepare Closing {
         before: "the epoch is aborted and undone", after: "as before; the marker goes with the next switch" }
+    /// Rights are taken in a transaction that waits for its commit, and it is proved; with the gate the note is written.
+    HoldRights "switch.hold_rights" Prepare Closing {
+        before: "the epoch is aborted and undone", after: "as before; the transaction is rolled back by the server" }
     /// Application roles lose their login in a transaction that waits for its commit.
     HoldLogins "switch.hold_logins" Prepare Closing {
         before: "the epoch is aborted and undone", after: "as before; the transaction is rolled back by the server" }
@@ -128,25 +131,26 @@ effects! {
     /// The marker behind the fence.
     Mark "switch.mark" Window Closing {
         before: "the lock goes with its session; the undo resumes", after: "as before; the marker goes with the next switch" }
-    /// Rights are taken and triggers silenced, in the locking transaction.
-    Revoke "switch.revoke" Window Closing {
-        before: "the lock goes with its session; the undo resumes", after: "the transaction is rolled back by the server" }
     /// Application roles lose their login: the commit of what was held ready.
     CloseLogins "switch.close_logins" Window Closing {
         before: "the lock goes with its session; the undo resumes", after: "the undo gives the logins back" }
     /// Sessions of application roles are ended.
     Evict "switch.evict" Window Closing {
         before: "the undo gives the logins back", after: "as before; clients without a pooler connect anew" }
-    /// With the gate: triggers of the closing side are silenced, in the locking transaction, once nobody waits on their tables.
+    /// Triggers of the closing side are silenced, in the locking transaction; with the gate once nobody waits on their tables.
     SilenceClosing "switch.silence_closing" Window Closing {
         before: "the undo gives the logins back", after: "the transaction is rolled back by the server" }
+    /// Rights are taken: the commit of what was held ready, while the lock is held.
+    TakeRights "switch.take_rights" Window Closing {
+        before: "the lock goes with its session; the undo gives the logins back",
+        after: "the lock goes with its session; the undo gives rights and logins back" }
     /// The gate is shut; no transaction takes that back.
     ShutGate "switch.shut_gate" Window Closing {
         before: "the server rolls the fence back; the undo gives the logins back",
         after: "as before, and the undo opens the gate" }
     /// The locking transaction commits: the fence is durable.
     CommitFence "switch.commit_fence" Window Closing {
-        before: "the server rolls it back; the undo gives the logins back",
+        before: "the server rolls it back; the undo gives rights and logins back",
         after: "the undo gives rights, triggers and logins back" }
     /// A login that was half done when its role was closed is ended.
     EvictLate "switch.evict_late" Window Closing {
@@ -242,8 +246,8 @@ impl Effect {
     /// Whether a switch with this fence comes to it.
     pub fn is_of(self, fence: Fence) -> bool {
         match self {
-            Effect::SilenceClosing | Effect::ShutGate => fence == Fence::Gate,
-            Effect::SaveRights => fence == Fence::Lock,
+            Effect::ShutGate => fence == Fence::Gate,
+            Effect::SaveRights | Effect::TakeRights => fence == Fence::Lock,
             _ => true,
         }
     }

@@ -44,17 +44,21 @@ async fn the_holder() {
     let Ok(file) = std::env::var(HOLDER) else { return };
     let spec: Spec = serde_json::from_str(&std::fs::read_to_string(Path::new(&file)).unwrap()).unwrap();
     let migration = Migration::resolve(&spec).unwrap();
-    let locker = migration.source.open(DATABASE, "switch-fence").await.unwrap();
-    let mut writer = migration.source.open(DATABASE, "switch-writer").await.unwrap();
-    let fence = Fence::prepare(&migration, Means::Lock, locker, &mut writer, EPOCH).await.unwrap();
+    let open = async |purpose| migration.source.open(DATABASE, purpose).await.unwrap();
+    let lockers = [open("switch-fence").await, open("switch-rights").await];
+    let mut writer = open("switch-writer").await;
+    let fence = Fence::prepare(&migration, Means::Lock, lockers, &mut writer, EPOCH).await.unwrap();
     fence.aim(Duration::from_secs(20)).await.unwrap();
     let mut orders = BufReader::new(tokio::io::stdin()).lines();
     say("prepared");
     while let Some(order) = orders.next_line().await.unwrap() {
         let done = match order.as_str() {
             "lock" => perform(Effect::Lock, |change| fence.lock(change, HOLD)).await,
-            "revoke" => perform(Effect::Revoke, |change| fence.revoke(change, &migration, EPOCH)).await,
-            _ => perform(Effect::CommitFence, |change| fence.commit(change, &migration, EPOCH)).await,
+            "revoke" => {
+                let hold = |change| fence.hold_rights(change, &migration, EPOCH, &writer);
+                perform(Effect::HoldRights, hold).await
+            }
+            _ => perform(Effect::CommitFence, |change| fence.commit(change, EPOCH)).await,
         };
         say(&format!("{order}: {}", done.map_or_else(|failure| failure.code, |()| "done".to_owned())));
     }
@@ -132,7 +136,7 @@ fn report(major: u32, what: &str, took: Duration) {
 async fn a_stopped_holder_loses_the_lock(#[values(15, 16, 17, 18)] major: u32) {
     let ground = Ground::prepare(major, ROLES, SCHEMA).await;
     let mut holder = Holder::start(&ground).await;
-    for order in ["lock", "revoke"] {
+    for order in ["revoke", "lock"] {
         holder.order(order).await;
         assert_eq!(holder.answer().await, format!("{order}: done"));
     }

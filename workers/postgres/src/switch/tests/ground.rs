@@ -252,10 +252,10 @@ impl Ground {
     pub(super) async fn prepare_fence(&self) -> Result<Held<'_>, Failure> {
         let source = &self.migration.source;
         let guard = source.open(DATABASE, "switch-guard").await?;
-        let locker = source.open(DATABASE, "switch-fence").await?;
+        let lockers = [source.open(DATABASE, "switch-fence").await?, source.open(DATABASE, "switch-rights").await?];
         let mut writer = source.open(DATABASE, "switch-writer").await?;
-        let fence = Fence::prepare(&self.migration, Means::Lock, locker, &mut writer, EPOCH).await?;
-        fence.rehearse(&self.migration).await?;
+        let fence = Fence::prepare(&self.migration, Means::Lock, lockers, &mut writer, EPOCH).await?;
+        fence.check(&self.migration, &writer).await?;
         Ok(Held { migration: &self.migration, fence, writer, guard })
     }
 
@@ -286,7 +286,7 @@ impl Ground {
 
 /// A prepared fence and the sessions beside it, driven as an attempt drives them.
 pub(super) struct Held<'a> {
-    migration: &'a Migration,
+    pub(super) migration: &'a Migration,
     pub(super) fence: Fence,
     pub(super) writer: crate::Session,
     pub(super) guard: crate::Session,
@@ -294,6 +294,8 @@ pub(super) struct Held<'a> {
 
 impl Held<'_> {
     pub(super) async fn lock(&self, budget: Duration) -> Result<(), Failure> {
+        let hold = |change| self.fence.hold_rights(change, self.migration, EPOCH, &self.writer);
+        perform(Effect::HoldRights, hold).await?;
         self.fence.aim(budget).await?;
         self.lock_for(HOLD).await
     }
@@ -302,9 +304,10 @@ impl Held<'_> {
         perform(Effect::Lock, |change| self.fence.lock(change, hold)).await
     }
 
-    pub(super) async fn take_rights(&self) -> Result<(), Failure> {
-        self.fence.check(self.migration).await?;
-        perform(Effect::Revoke, |change| self.fence.revoke(change, self.migration, EPOCH)).await
+    /// What is looked at and changed under the lock, within its transaction.
+    pub(super) async fn check(&self) -> Result<(), Failure> {
+        self.fence.check(self.migration, &self.writer).await?;
+        self.fence.silence().await
     }
 
     pub(super) async fn close_logins(&self) -> Result<Vec<String>, Failure> {
@@ -316,12 +319,13 @@ impl Held<'_> {
     }
 
     pub(super) async fn commit(&self) -> Result<(), Failure> {
-        perform(Effect::CommitFence, |change| self.fence.commit(change, self.migration, EPOCH)).await
+        perform(Effect::TakeRights, |change| self.fence.take_rights(change, self.migration, EPOCH)).await?;
+        perform(Effect::CommitFence, |change| self.fence.commit(change, EPOCH)).await
     }
 
     /// From the lock to the durable fence.
     pub(super) async fn finish(&self) -> Result<Vec<String>, Failure> {
-        self.take_rights().await?;
+        self.check().await?;
         let roles = self.close_logins().await?;
         self.commit().await.map(|()| roles)
     }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use rstest::rstest;
 
-use super::ground::Ground;
+use super::ground::{EPOCH, Ground, HOLD};
+use crate::switch::effect::{Effect, perform};
 
 const ROLES: &str = "create role shop_owner login createrole; create role app login; create role outsider";
 const SCHEMA: &str = "
@@ -18,14 +19,49 @@ const SCHEMA: &str = "
 #[case::right("grant insert on a to outsider")]
 #[case::right_on_a_column("grant update (v) on a to outsider")]
 #[case::table("create table more (id int)")]
-#[case::role("create role more login")]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_before_the_rights_are_taken_is_noticed(
+    #[values(15, 16, 17, 18)] major: u32,
+    #[case] change: &str,
+) {
+    let ground = Ground::prepare(major, ROLES, SCHEMA).await;
+    let fence = ground.prepare_fence().await.unwrap();
+    ground.login("shop_owner").await.batch_execute(change).await.unwrap();
+    assert_eq!(fence.lock(Duration::from_millis(300)).await.unwrap_err().code, "CO0722");
+}
+
+/// A GRANT on a table waits for the rights that are held ready; what doesn't wait is noticed under the lock.
+#[rstest]
+#[case::right_on_a_column("grant update (v) on a to outsider")]
+#[case::table("create table more (id int)")]
+#[case::membership("grant outsider to app")]
 #[tokio::test(flavor = "multi_thread")]
 async fn what_changes_before_the_lock_is_noticed(#[values(15, 16, 17, 18)] major: u32, #[case] change: &str) {
     let ground = Ground::prepare(major, ROLES, SCHEMA).await;
     let fence = ground.prepare_fence().await.unwrap();
-    ground.login("shop_owner").await.batch_execute(change).await.unwrap();
-    fence.lock(Duration::from_millis(300)).await.unwrap();
-    assert_eq!(fence.take_rights().await.unwrap_err().code, "CO0722");
+    let hold = |change| fence.fence.hold_rights(change, fence.migration, EPOCH, &fence.writer);
+    perform(Effect::HoldRights, hold).await.unwrap();
+    ground.sql(change).await;
+    fence.fence.aim(Duration::from_millis(300)).await.unwrap();
+    fence.lock_for(HOLD).await.unwrap();
+    assert_eq!(fence.check().await.unwrap_err().code, "CO0722");
+}
+
+/// A role that is made before the logins are held closed is closed with the others; from 16 on its maker alone may close it, and
+/// the membership by which it may is noticed.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_comes_in_time_is_closed(#[values(15, 16, 17, 18)] major: u32) {
+    let ground = Ground::prepare(major, ROLES, SCHEMA).await;
+    let fence = ground.prepare_fence().await.unwrap();
+    ground.login("shop_owner").await.batch_execute("create role more login").await.unwrap();
+    let locked = fence.lock(Duration::from_millis(300)).await;
+    if major == 15 {
+        locked.unwrap();
+        assert!(fence.finish().await.unwrap().contains(&"more".to_owned()));
+    } else {
+        assert_eq!(locked.unwrap_err().code, "CO0722");
+    }
 }
 
 /// Until its session is ended an application may still make what no lock holds: then the fence isn't committed.
@@ -38,7 +74,7 @@ async fn what_comes_under_the_lock_is_noticed(#[values(15, 16, 17, 18)] major: u
     let ground = Ground::prepare(major, ROLES, SCHEMA).await;
     let owner = ground.login("shop_owner").await;
     let fence = ground.lock().await;
-    fence.take_rights().await.unwrap();
+    fence.check().await.unwrap();
     owner.batch_execute(change).await.unwrap();
     fence.close_logins().await.unwrap();
     assert_eq!(fence.commit().await.unwrap_err().code, "CO0722");
@@ -50,7 +86,7 @@ async fn what_comes_under_the_lock_is_noticed(#[values(15, 16, 17, 18)] major: u
 async fn a_role_that_comes_late_is_noticed(#[values(15, 16, 17, 18)] major: u32) {
     let ground = Ground::prepare(major, ROLES, SCHEMA).await;
     let fence = ground.lock().await;
-    fence.take_rights().await.unwrap();
+    fence.check().await.unwrap();
     fence.close_logins().await.unwrap();
     ground.sql("create role more login").await;
     assert_eq!(fence.commit().await.unwrap_err().code, "CO0722");
@@ -63,7 +99,7 @@ async fn a_grant_under_the_lock_gives_nothing(#[values(15, 16, 17, 18)] major: u
     let ground = Ground::prepare(major, ROLES, SCHEMA).await;
     let owner = ground.login("shop_owner").await;
     let fence = ground.lock().await;
-    fence.take_rights().await.unwrap();
+    fence.check().await.unwrap();
     let grant = tokio::spawn(async move { owner.batch_execute("grant insert, update on a to outsider").await });
     ground.until_waiting(1).await;
     fence.close_logins().await.unwrap();

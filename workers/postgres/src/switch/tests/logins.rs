@@ -157,7 +157,7 @@ async fn a_role_that_cannot_be_closed_stops_the_gate(#[values(15, 16, 17, 18)] m
         assert_eq!(said, ["role stranger can't be closed: the login has no ADMIN OPTION on it"]);
     }
     let fence = ground.lock().await;
-    fence.take_rights().await.unwrap();
+    fence.check().await.unwrap();
     let closed = fence.close_logins().await;
     if major == 15 {
         assert_eq!(closed.unwrap().len(), 3);

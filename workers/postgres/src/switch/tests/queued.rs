@@ -122,7 +122,7 @@ async fn queued_writers_have_no_right_left(#[values(15, 16, 17, 18)] major: u32)
     let writers: Vec<_> = writers.into_iter().map(Writer::go).collect();
     until_all_wait(&ground, &writers).await;
 
-    fence.take_rights().await.unwrap();
+    fence.check().await.unwrap();
     fence.commit().await.unwrap();
     assert_eq!(unexpected(writers, &["42501"]).await, []);
     assert_eq!(ground.rows().await, rows);

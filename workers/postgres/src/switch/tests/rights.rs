@@ -85,7 +85,7 @@ async fn a_fence_that_is_let_go_leaves_nothing(#[values(15, 16, 17, 18)] major: 
     let ground = Ground::prepare(major, ROLES, SCHEMA).await;
     let before = ground.rights().await;
     let fence = ground.lock().await;
-    fence.take_rights().await.unwrap();
+    fence.check().await.unwrap();
     drop(fence);
     let gone = "select not exists (select from pg_locks where mode = 'ExclusiveLock' and locktype = 'relation')";
     ground.until("the locks are gone", gone).await;

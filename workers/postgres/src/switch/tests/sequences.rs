@@ -31,7 +31,7 @@ async fn no_number_is_taken_behind_the_fence_nor_given_twice(#[values(15, 16, 17
 
     let fence = ground.lock().await;
     let reader = Reader::prepare(&ground.migration, &fence.writer).await.unwrap();
-    fence.take_rights().await.unwrap();
+    fence.check().await.unwrap();
     // The lock and the uncommitted REVOKE don't hold it up.
     let mut last = std::collections::BTreeMap::new();
     for name in ["plain", "cached", "down"] {
