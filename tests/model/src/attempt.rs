@@ -105,7 +105,7 @@ impl<'a> Worker<'a> {
         let pc = state.run[self.me].pc;
         let mut answers = self.ordered(state, pc);
         // Clients are held back, so the route may be laid at any time before the decision.
-        if pc >= Pc::Drain && pc <= Pc::Hold && !self.did(state, LAID) {
+        if pc >= Pc::Drain && pc <= Pc::Decide && !self.did(state, LAID) {
             let mut next = self.with(*state, LAID);
             self.touch(&mut next);
             next.route = self.opening as u8;
@@ -118,7 +118,6 @@ impl<'a> Worker<'a> {
         match pc {
             Pc::Lock => self.databases().filter_map(|d| self.lock(state, d)).collect(),
             Pc::Drain => self.drain(state),
-            Pc::Close => self.close(state),
             Pc::Fence => self.databases().filter_map(|d| self.fence(state, d)).collect(),
             pc => vec![self.single(state, pc)],
         }
@@ -131,12 +130,12 @@ impl<'a> Worker<'a> {
             Pc::Ready(d) => self.ready(*state, d.into()),
             Pc::Save(d) => self.save(*state, d.into()),
             Pc::Route => self.route(*state),
+            Pc::HoldReady(n) => self.hold_ready(*state, n.into()),
             Pc::NotePause => self.rehearsed(*state),
             Pc::Pause => self.pause(*state),
             Pc::EvictAgain => self.evict_again(*state),
             Pc::Measure => self.measure(*state),
             Pc::Settle => self.settle(*state),
-            Pc::Hold => self.hold_decision(*state),
             Pc::Decide => self.decide(*state),
             Pc::Held => self.is_held(*state),
             Pc::Resume => self.resume(*state),
@@ -226,9 +225,35 @@ impl<'a> Worker<'a> {
             Some(true) => {
                 state.run[self.me].live |= ROUTER;
                 self.take(&mut state, self.opening, 0, 0);
-                self.goes(state, Pc::NotePause)
+                self.goes(state, Pc::HoldReady(0))
             }
         }
+    }
+
+    /// Everything that is committed later locks the epoch's row from here on, and nobody sees it.
+    fn hold_ready(&self, mut state: State, n: usize) -> Answer {
+        let decision = n == self.config.databases;
+        let (side, d) = if decision { (self.opening, 0) } else { (self.closing, n) };
+        if !self.group(&state, side) {
+            return Failed(state);
+        }
+        match self.hold(&state, side, d) {
+            None => return Waits,
+            Some(false) => return Failed(state),
+            Some(true) => {}
+        }
+        let unproven = !decision && !state.revokes && self.has(Guard::ProofOfRights);
+        let barred = decision && self.is_barred(&state);
+        if unproven || barred {
+            return Failed(state);
+        }
+        self.take(&mut state, side, d, 4);
+        self.goes(state, if decision { Pc::NotePause } else { Pc::HoldReady(n as u8 + 1) })
+    }
+
+    /// The row of the decision is there already.
+    fn is_barred(&self, state: &State) -> bool {
+        self.has(Guard::WriteOnce) && state.server[self.opening].db[0].barred & bit(self.epoch) != 0
     }
 
     /// Every session has said something (`rehearse`), and the note tells of the pause.
@@ -284,9 +309,14 @@ impl<'a> Worker<'a> {
         for d in self.databases().filter(|d| self.has(Guard::MarkerPerDatabase) || *d == 0) {
             answers.extend(self.marker(state, d));
         }
+        if !self.did(state, CLOSED) {
+            answers.push(self.close_logins(*state));
+        } else if !self.did(state, EMPTY) {
+            answers.push(self.evict(*state));
+        }
         let arrived = if self.has(Guard::MarkerPerDatabase) { self.all(ARRIVED) } else { ARRIVED };
-        if self.did(state, arrived) {
-            answers.push(self.drained(*state));
+        if self.did(state, arrived | EMPTY) {
+            answers.push(self.goes(*state, Pc::Fence));
         }
         answers
     }
@@ -316,58 +346,10 @@ impl<'a> Worker<'a> {
         Some(Done(self.with(next, ARRIVED << d)))
     }
 
-    /// Within the locking transactions the rights are gone, and it is proved.
-    fn drained(&self, state: State) -> Answer {
-        if !self.databases().all(|d| self.lives(&state, FENCE << d)) {
-            return Failed(state);
-        }
-        if !state.revokes && self.has(Guard::ProofOfRights) {
-            return Failed(state);
-        }
-        self.goes(state, Pc::Close)
-    }
-
-    fn close(&self, state: &State) -> Vec<Answer> {
-        let mut answers = vec![];
-        if !self.did(state, DURABLE) {
-            answers.push(self.make_durable(*state));
-        }
-        if !self.did(state, CLOSED) {
-            answers.push(self.close_logins(*state));
-        } else if !self.did(state, EMPTY) {
-            answers.push(self.evict(*state));
-        } else if self.did(state, DURABLE) {
-            answers.push(self.goes(*state, Pc::Fence));
-        }
-        answers
-    }
-
-    fn make_durable(&self, state: State) -> Answer {
-        if !self.group(&state, self.opening) {
-            return Failed(state);
-        }
-        let mut state = self.with(state, DURABLE);
-        if self.has(Guard::DurableBeforeDecision) {
-            state.flush(self.opening);
-        }
-        Done(state)
-    }
-
     fn close_logins(&self, mut state: State) -> Answer {
         if !self.group(&state, self.closing) {
             return Failed(state);
         }
-        if !self.did(&state, HOLDING) {
-            return match self.hold(&state, self.closing, 0) {
-                None => Waits,
-                Some(false) => Failed(state),
-                Some(true) => {
-                    self.take(&mut state, self.closing, 0, 4);
-                    Done(self.with(state, HOLDING))
-                }
-            };
-        }
-        self.release(&mut state, self.closing, 0, 4);
         if self.has(Guard::LoginClosed) {
             // Not flushed: the guard's session has synchronous_commit off.
             let now = &mut state.server[self.closing].now;
@@ -401,34 +383,35 @@ impl<'a> Worker<'a> {
             return None;
         }
         let alive = self.lives(state, FENCE << d);
+        if !self.did(state, TAKEN << d) {
+            return Some(self.taken(*state, d, alive));
+        }
         if !alive && (self.has(Guard::FenceConfirmed) || self.is_cut(state, self.closing)) {
             return Some(Failed(*state));
         }
-        if !self.did(state, HELD << d) && alive {
-            return Some(match self.hold(state, self.closing, d) {
-                None => Waits,
-                Some(false) => Failed(*state),
-                Some(true) => {
-                    let mut next = self.with(*state, HELD << d);
-                    self.take(&mut next, self.closing, d, 4);
-                    Done(next)
-                }
-            });
-        }
         Some(Done(self.fenced(*state, d, alive)))
+    }
+
+    /// The commit of the rights, and beside it a look at the fence's own session.
+    fn taken(&self, state: State, d: usize, alive: bool) -> Answer {
+        if !self.group(&state, self.closing) {
+            return Failed(state);
+        }
+        let mut state = self.with(state, TAKEN << d);
+        let now = &mut state.server[self.closing].now;
+        now.rights[d] &= !(state.revokes && self.config.has(Guard::Revoke));
+        now.fence[d] = self.epoch;
+        if self.has(Guard::SynchronousFence) {
+            state.flush(self.closing);
+        }
+        if alive || !self.has(Guard::FenceConfirmed) { Done(state) } else { Failed(state) }
     }
 
     fn fenced(&self, state: State, d: usize, alive: bool) -> State {
         let mut state = self.with(state, FENCED << d);
         if alive {
             self.release(&mut state, self.closing, d, 4);
-            let server = &mut state.server[self.closing];
-            server.now.rights[d] &= !(state.revokes && self.config.has(Guard::Revoke));
-            server.now.fence[d] = self.epoch;
-            server.db[d].locked = 0;
-            if self.has(Guard::SynchronousFence) {
-                state.flush(self.closing);
-            }
+            state.server[self.closing].db[d].locked = 0;
         }
         let all = if self.has(Guard::AllFences) { self.all(FENCED) } else { FENCED };
         if self.did(&state, all) {
@@ -441,7 +424,7 @@ impl<'a> Worker<'a> {
         if !self.group(&state, self.closing) {
             return Failed(state);
         }
-        let next = if self.has(Guard::SequencesSettled) && self.config.draws > 0 { Pc::Measure } else { Pc::Hold };
+        let next = if self.has(Guard::SequencesSettled) && self.config.draws > 0 { Pc::Measure } else { Pc::Decide };
         self.goes(self.without_clients(state), next)
     }
 
@@ -452,7 +435,7 @@ impl<'a> Worker<'a> {
         let at_rest = state.server[self.closing].sequence;
         let behind = state.run[self.me].sequence < at_rest;
         state.run[self.me].set = if behind { at_rest } else { 0 };
-        self.goes(state, if behind { Pc::Settle } else { Pc::Hold })
+        self.goes(state, if behind { Pc::Settle } else { Pc::Decide })
     }
 
     fn settle(&self, mut state: State) -> Answer {
@@ -460,36 +443,21 @@ impl<'a> Worker<'a> {
             return Failed(state);
         }
         state.server[self.opening].sequence = state.run[self.me].set;
-        state.flush(self.opening);
-        self.goes(state, Pc::Hold)
-    }
-
-    fn hold_decision(&self, mut state: State) -> Answer {
-        if !self.did(&state, LAID) {
-            return Waits;
-        }
-        if !self.group(&state, self.opening) {
-            return Failed(state);
-        }
-        match self.hold(&state, self.opening, 0) {
-            None => Waits,
-            Some(false) => Failed(state),
-            Some(true) => {
-                self.take(&mut state, self.opening, 0, 4);
-                self.goes(state, Pc::Decide)
-            }
-        }
+        // Not flushed: without the decision's commit it counts for nothing.
+        self.goes(state, Pc::Decide)
     }
 
     fn decide(&self, mut state: State) -> Answer {
-        if !self.group(&state, self.opening) {
+        if !self.did(&state, LAID) {
+            return Waits;
+        }
+        let there = self.group(&state, self.opening);
+        let again = !self.has(Guard::ArbiterKept) && !self.is_cut(&state, self.opening);
+        if !there && !again || self.is_barred(&state) {
             return Failed(state);
         }
         self.release(&mut state, self.opening, 0, 4);
         let server = &mut state.server[self.opening];
-        if self.has(Guard::WriteOnce) && server.db[0].barred & bit(self.epoch) != 0 {
-            return Failed(state);
-        }
         server.now.open |= bit(self.epoch);
         if self.has(Guard::DecisionWithLogin) {
             (server.now.login, server.now.saved_login) = (true, false);

@@ -26,6 +26,8 @@ impl Worker<'_> {
             Pc::Claim(n) => self.claim(*state, n),
             Pc::Gate => self.gate(*state),
             Pc::Abandon => self.abandon(*state),
+            Pc::AbandonReopen => self.abandon_reopen(*state),
+            Pc::AbandonHold => self.abandon_hold(*state),
             Pc::AbandonMove | Pc::AbandonResume => self.abandon_traffic(*state, pc),
             Pc::Win => self.win(*state),
             Pc::FinishTake => self.finish(*state),
@@ -63,13 +65,13 @@ impl Worker<'_> {
         if !pc.is_attempt() {
             return self.again(state);
         }
-        // `Attempt::prepare` has no `abandon`; after the first commit on the closing side only an undo gives back.
-        let untouched = pc >= Pc::Pause && pc < Pc::Close;
+        // `Attempt::prepare` has no `abandon`; after the first fence's commit only an undo gives back.
+        let untouched = pc >= Pc::Pause && pc < Pc::Fence;
         if untouched {
             state.run[self.me].pc = Pc::Abandon;
             return state;
         }
-        let begun = if pc >= Pc::Close { HOLDING } else { 0 };
+        let begun = if pc >= Pc::Fence { HOLDING } else { 0 };
         let mut state = self.leave(state, Pc::Win);
         state.run[self.me].done |= begun;
         state
@@ -181,7 +183,7 @@ impl Worker<'_> {
         }
     }
 
-    /// The fences are rolled back. May clients go on before the decision is known?
+    /// What isn't committed is rolled back.
     fn abandon(&self, mut state: State) -> Answer {
         for d in self.databases() {
             let db = &mut state.server[self.closing].db[d];
@@ -189,6 +191,31 @@ impl Worker<'_> {
             db.share &= !(0x10 << self.me);
             state.run[self.me].live &= !(FENCE << d);
         }
+        if !self.is_cut(&state, self.opening) {
+            state.server[self.opening].db[0].share &= !(0x10 << self.me);
+        }
+        let closed = state.run[self.me].done & CLOSED != 0 && self.has(Guard::ReopenedAtOnce);
+        self.goes(state, if closed { Pc::AbandonReopen } else { Pc::AbandonHold })
+    }
+
+    /// No fence was committed, so that only we could have decided `open`: the logins are given back before `abort` is won.
+    fn abandon_reopen(&self, mut state: State) -> Answer {
+        if self.is_cut(&state, self.closing) {
+            return Done(self.leave(state, Pc::Win));
+        }
+        match self.hold_to_undo(&state, self.closing, 0) {
+            None => return Waits,
+            Some(false) => return Done(self.leave(state, Pc::Win)),
+            Some(true) => {}
+        }
+        let now = &mut state.server[self.closing].now;
+        (now.login, now.saved_login) = (now.login || now.saved_login, false);
+        state.flush(self.closing);
+        self.goes(state, Pc::AbandonHold)
+    }
+
+    /// May clients go on before the decision is known?
+    fn abandon_hold(&self, mut state: State) -> Answer {
         let router = state.run[self.me].live & ROUTER != 0 && !self.is_cut(&state, self.opening);
         let held = router || !self.has(Guard::RouteLocked);
         if held {

@@ -30,8 +30,8 @@ pub enum Guard {
     DecisionWithLogin,
     /// The decision is a synchronous commit.
     SynchronousDecision,
-    /// What has arrived is made durable before the decision.
-    DurableBeforeDecision,
+    /// The decision is committed by the session that was there when the markers were seen: its server hasn't crashed since.
+    ArbiterKept,
     /// The decision is written once.
     WriteOnce,
     /// Acting transactions look for `abort`.
@@ -96,6 +96,8 @@ pub enum Guard {
     ClosedWhenUnknown,
     /// Clients go on at once on a source that no commit has touched, whether the target answers or not.
     UntouchedGoesOn,
+    /// Logins that were closed are given back at once while no fence has been committed.
+    ReopenedAtOnce,
     /// An epoch that is told to have failed can't be claimed any more.
     ToldIsBarred,
 }
@@ -118,7 +120,7 @@ impl Guard {
             FenceConfirmed,
             DecisionWithLogin,
             SynchronousDecision,
-            DurableBeforeDecision,
+            ArbiterKept,
             WriteOnce,
             AbortSeen,
             EpochChecked,
@@ -151,6 +153,7 @@ impl Guard {
             SequencesMargin,
             ClosedWhenUnknown,
             UntouchedGoesOn,
+            ReopenedAtOnce,
             ToldIsBarred,
         ]
     };

@@ -9,7 +9,7 @@ use crate::{
     guard::Guard,
     property,
     state::{FENCE, ON_SOURCE, ON_TARGET, SOURCE, State, TARGET},
-    steps::Pc,
+    steps::{Pc, TAKEN},
 };
 
 /// Something that happens.
@@ -196,7 +196,10 @@ impl Switch {
                 let closing = self.0.closing(state.run[run].epoch);
                 let db = &mut state.server[closing].db[d];
                 db.locked = if usize::from(db.locked) == run + 1 { 0 } else { db.locked };
-                db.share &= !(0x10 << run);
+                // The rights' session holds the row until its commit; from then on the fence's does.
+                if state.run[run].done & TAKEN << d != 0 {
+                    db.share &= !(0x10 << run);
+                }
                 state.run[run].live &= !(FENCE << d);
             }
             Action::Cut => (state.cut, state.faults.cuts) = (true, state.faults.cuts - 1),

@@ -120,14 +120,14 @@ fn routed(model: &Switch, state: &State) -> bool {
 /// Nobody knows the outcome: then the source is closed by a commit, or it goes on.
 fn alarmed(model: &Switch, state: &State) -> bool {
     let mut called = state.run[..model.0.runs.len()].iter().filter(|r| r.pc == Pc::Alarm).peekable();
-    // A run that was cut off while it sent the commit of the logins can't know that nothing came of it.
+    // A run that was cut off while it sent the fences' commits can't know that nothing came of it.
     if called.peek().is_none() || called.any(|r| r.done & HOLDING != 0) {
         return true;
     }
     let source = &state.server[SOURCE].now;
     let opened = state.server[TARGET].now.open != 0;
-    let fenced = opened || !source.login || source.fence.iter().any(|epoch| *epoch != 0);
-    fenced || !state.paused && usize::from(state.route) == SOURCE
+    let fenced = opened || source.fence.iter().any(|epoch| *epoch != 0);
+    fenced || source.login && !state.paused && usize::from(state.route) == SOURCE
 }
 
 fn told_truth(model: &Switch, state: &State) -> bool {

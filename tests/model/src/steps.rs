@@ -27,17 +27,17 @@ pub enum Pc {
     Save(u8),
     /// `RouteLock::take`.
     Route,
+    /// `hold_ready`: the rights of each database, the logins, then the decision, each in a transaction that waits for its commit.
+    HoldReady(u8),
     /// `note_pause`.
     NotePause,
     /// `Traffic::pause`.
     Pause,
     /// `Fence::lock` of every database, in any order.
     Lock,
-    /// Markers, rights (uncommitted) and the route, in any order.
+    /// Markers, `login::close` and `login::evict`, and the route, in any order.
     Drain,
-    /// `login::close`, `login::evict`, `marker::make_durable`.
-    Close,
-    /// `Fence::commit` of every database, in any order.
+    /// `Fence::take_rights`, then `Fence::commit`, of every database, in any order.
     Fence,
     /// `login::evict` once more.
     EvictAgain,
@@ -45,9 +45,7 @@ pub enum Pc {
     Measure,
     /// And set on the opening side.
     Settle,
-    /// `decision::open`: the row is held.
-    Hold,
-    /// The commit that opens.
+    /// `decision::open`: the commit that opens.
     Decide,
     /// `RouteLock::is_held`.
     Held,
@@ -55,6 +53,10 @@ pub enum Pc {
     Resume,
     /// `abandon`: fences are rolled back; may clients go on at once?
     Abandon,
+    /// Logins that were closed are given back.
+    AbandonReopen,
+    /// May clients go on?
+    AbandonHold,
     /// They may: the route is laid back.
     AbandonMove,
     /// And they go on.
@@ -135,16 +137,14 @@ pub const MARKED: u16 = 1 << 2;
 pub const ARRIVED: u16 = 1 << 4;
 /// The route is laid.
 pub const LAID: u16 = 1 << 6;
-/// The logins' row is held.
+/// The fences may be committed.
 pub const HOLDING: u16 = 1 << 7;
 /// Logins are closed.
 pub const CLOSED: u16 = 1 << 8;
 /// Sessions are evicted.
 pub const EMPTY: u16 = 1 << 9;
-/// What has arrived is durable.
-pub const DURABLE: u16 = 1 << 10;
-/// The fence's row is held, by database.
-pub const HELD: u16 = 1 << 11;
+/// The rights are taken, by database.
+pub const TAKEN: u16 = 1 << 11;
 /// The fence is committed, by database.
 pub const FENCED: u16 = 1 << 13;
 /// Clients may have been held back.

@@ -55,7 +55,7 @@ guards! {
     fence_confirmed: FenceConfirmed,
     decision_with_login: DecisionWithLogin,
     synchronous_decision: SynchronousDecision,
-    durable_before_decision: DurableBeforeDecision,
+    arbiter_kept: ArbiterKept,
     write_once: WriteOnce,
     abort_seen: AbortSeen,
     epoch_checked: EpochChecked,
@@ -88,5 +88,6 @@ guards! {
     sequences_margin: SequencesMargin,
     closed_when_unknown: ClosedWhenUnknown,
     untouched_goes_on: UntouchedGoesOn,
+    reopened_at_once: ReopenedAtOnce,
     told_is_barred: ToldIsBarred,
 }
