@@ -8,8 +8,13 @@ use std::collections::BTreeMap;
 
 use changeover_domain::{Direction, Failure, QualifiedName};
 use serde::{Deserialize, Serialize};
+use tokio_postgres::types::Type;
 
 use crate::{Migration, Session, switch::relations};
+
+mod watch;
+
+pub(crate) use watch::Watch;
 
 /// What was done to sequences.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,20 +87,22 @@ pub async fn assert_ahead(migration: &Migration, direction: Direction) -> Result
 }
 
 /// A prepared look at all sequences of a database.
-#[derive(Clone)]
 pub(crate) struct Reader {
-    names: BTreeMap<u32, (QualifiedName, State)>,
+    names: Names,
     statements: Vec<tokio_postgres::Statement>,
 }
 
-/// Sequences that one statement reads.
-const AT_ONCE: usize = 500;
+/// The sequences of a database by oid, with what is fixed about them.
+type Names = BTreeMap<u32, (QualifiedName, State)>;
+
+/// Sequences that one statement reads or sets: each takes a place in the server's table of locks until the statement's end.
+pub(crate) const AT_ONCE: usize = 500;
 
 impl Reader {
     pub(crate) async fn prepare(migration: &Migration, session: &Session) -> Result<Self, Failure> {
-        let sequences: Vec<_> =
-            relations::list(migration, session).await?.into_iter().filter(relations::Relation::is_sequence).collect();
-        let oids: Vec<u32> = sequences.iter().map(|s| s.oid).collect();
+        let sequences = relations::list(migration, session).await?.into_iter().filter(relations::Relation::is_sequence);
+        let mut all: BTreeMap<u32, QualifiedName> = sequences.map(|s| (s.oid, s.name)).collect();
+        let oids: Vec<u32> = all.keys().copied().collect();
         let sql = "select seqrelid, seqincrement, seqmin, seqmax, seqcycle from pg_catalog.pg_sequence where seqrelid = any ($1::oid[])";
         let rows = session.query(sql, &[&oids]).await.map_err(session.failed("reading sequences"))?;
         let mut names = BTreeMap::new();
@@ -110,18 +117,11 @@ impl Reader {
                 max: row.get(3),
                 cycle: row.get(4),
             };
-            if let Some(sequence) = sequences.iter().find(|s| s.oid == oid) {
-                names.insert(oid, (sequence.name.clone(), state));
+            if let Some(name) = all.remove(&oid) {
+                names.insert(oid, (name, state));
             }
         }
-        let mut statements = Vec::new();
-        for chunk in sequences.chunks(AT_ONCE) {
-            let parts: Vec<String> =
-                chunk.iter().map(|s| format!("select {}::oid, last_value, is_called from {}", s.oid, s.name)).collect();
-            let statement =
-                session.prepare(&parts.join(" union all ")).await.map_err(session.failed("reading sequences"))?;
-            statements.push(statement);
-        }
+        let statements = statements(session, names.iter().map(|(oid, (name, _))| (*oid, name))).await?;
         Ok(Self { names, statements })
     }
 
@@ -129,13 +129,34 @@ impl Reader {
     pub(crate) async fn read(&self, session: &Session) -> Result<States, Failure> {
         let mut states = States::new();
         for statement in &self.statements {
-            for row in session.query(statement, &[]).await.map_err(session.failed("reading sequences"))? {
-                if let Some((name, state)) = self.names.get(&row.get::<_, u32>(0)) {
-                    states.insert(name.clone(), State { last: row.get(1), called: row.get(2), ..*state });
-                }
-            }
+            let rows = session.query(statement, &[]).await.map_err(session.failed("reading sequences"))?;
+            put(&mut states, &self.names, &rows);
         }
         Ok(states)
+    }
+}
+
+/// Prepares statements that read these sequences as they are.
+async fn statements<'a>(
+    session: &Session,
+    sequences: impl Iterator<Item = (u32, &'a QualifiedName)>,
+) -> Result<Vec<tokio_postgres::Statement>, Failure> {
+    let parts: Vec<String> =
+        sequences.map(|(oid, name)| format!("select {oid}::oid, last_value, is_called from {name}")).collect();
+    let mut statements = Vec::new();
+    for chunk in parts.chunks(AT_ONCE) {
+        let statement = session.prepare(&chunk.join(" union all ")).await;
+        statements.push(statement.map_err(session.failed("reading sequences"))?);
+    }
+    Ok(statements)
+}
+
+/// Takes over what such a statement found.
+fn put(states: &mut States, names: &Names, rows: &[tokio_postgres::Row]) {
+    for row in rows {
+        if let Some((name, state)) = names.get(&row.get::<_, u32>(0)) {
+            states.insert(name.clone(), State { last: row.get(1), called: row.get(2), ..*state });
+        }
     }
 }
 
@@ -157,16 +178,21 @@ pub(crate) fn moves_under_fence(opening: &Session, from: &States, to: &States) -
     Ok(pairs(opening, from, to)?.filter_map(|(_, from, to)| at_rest(from, to)).collect())
 }
 
-/// Sets sequences; not transactional.
+/// Sets sequences; not transactional. One round trip for up to [`AT_ONCE`] of them.
 pub(crate) async fn apply(session: &Session, moves: &[Move]) -> Result<(), Failure> {
-    if moves.is_empty() {
-        return Ok(());
+    for moves in moves.chunks(AT_ONCE) {
+        let oids: Vec<u32> = moves.iter().map(|m| m.oid).collect();
+        let values: Vec<i64> = moves.iter().map(|m| m.value).collect();
+        let called: Vec<bool> = moves.iter().map(|m| m.called).collect();
+        let sql = "select count(pg_catalog.setval(o::pg_catalog.regclass, v, c)) from unnest($1, $2, $3) as t(o, v, c)";
+        let parameters = [
+            (&oids as &(dyn tokio_postgres::types::ToSql + Sync), Type::OID_ARRAY),
+            (&values, Type::INT8_ARRAY),
+            (&called, Type::BOOL_ARRAY),
+        ];
+        session.query_typed(sql, &parameters).await.map_err(session.failed("setting sequences"))?;
     }
-    let oids: Vec<u32> = moves.iter().map(|m| m.oid).collect();
-    let values: Vec<i64> = moves.iter().map(|m| m.value).collect();
-    let called: Vec<bool> = moves.iter().map(|m| m.called).collect();
-    let sql = "select count(pg_catalog.setval(o::pg_catalog.regclass, v, c)) from unnest($1::oid[], $2::bigint[], $3::bool[]) as t(o, v, c)";
-    session.query_one(sql, &[&oids, &values, &called]).await.map(drop).map_err(session.failed("setting sequences"))
+    Ok(())
 }
 
 fn pairs<'a>(

@@ -13,7 +13,7 @@ use tokio_postgres::GenericClient;
 
 use super::{
     acl::{self, Hold},
-    decision,
+    ahead, decision,
     effect::{Change, Effect, perform, say},
     epoch,
     fence::{self, Fence},
@@ -59,7 +59,7 @@ struct Lane {
     watcher: Session,
     /// On the opening side, where triggers are to be turned over: its transaction keeps vacuum off their tables.
     turner: Option<turn::Turner>,
-    closing_sequences: sequences::Reader,
+    closing_sequences: sequences::Watch,
     opening_sequences: sequences::States,
 }
 
@@ -357,7 +357,7 @@ struct Draft {
     writer: Session,
     watcher: Session,
     turner: Option<turn::Turner>,
-    closing_sequences: sequences::Reader,
+    closing_sequences: sequences::Watch,
     opening_sequences: sequences::States,
 }
 
@@ -372,13 +372,15 @@ impl Draft {
         perform(Effect::RestoreRights, |change| acl::restore(change, &mut watcher, migration, Hold::Acting(epoch)))
             .await?;
         perform(Effect::OpenGate, |change| flag::open(change, &mut watcher, migration, Hold::Acting(epoch))).await?;
-        let closing_sequences = sequences::Reader::prepare(migration, &locker).await?;
+        let closing_reader = sequences::Reader::prepare(migration, &locker).await?;
         let opening_reader = sequences::Reader::prepare(migration, &watcher).await?;
         let margin = migration.spec.budgets.map_or(0, |budgets| budgets.sequence_margin);
-        let closing = closing_sequences.read(&locker).await?;
+        let closing = closing_reader.read(&locker).await?;
         let raise = |change| raise(change, migration, &watcher, epoch, &closing, &opening_reader, margin);
         perform(Effect::RaiseSequences, raise).await?;
         let opening_sequences = opening_reader.read(&watcher).await?;
+        let closing_sequences =
+            sequences::Watch::prepare(&closing_reader, &locker, &closing, &opening_sequences).await?;
         let turner =
             perform(Effect::HoldTriggers, |change| turn::prepare(change, migration, direction, database)).await?;
         Ok(Self { lockers: [locker, taker], writer, watcher, turner, closing_sequences, opening_sequences })
@@ -419,16 +421,21 @@ impl Lane {
         let (fenced, evicted, at_rest) = futures::join!(
             fence,
             perform(Effect::EvictLate, |change| login::evict(change, session, Whose::Closed, EVICTION)),
-            self.closing_sequences.read(session)
+            self.closing_sequences.look(session)
         );
         let at = fenced?;
         evicted?;
-        self.settle_sequences(&at_rest?).await.map(|()| at)
+        self.settle_sequences(migration, epoch, &at_rest?).await.map(|()| at)
     }
 
-    async fn settle_sequences(&self, at_rest: &sequences::States) -> Result<(), Failure> {
+    async fn settle_sequences(
+        &self,
+        migration: &Migration,
+        epoch: u64,
+        at_rest: &sequences::States,
+    ) -> Result<(), Failure> {
         let moves = sequences::moves_under_fence(&self.watcher, at_rest, &self.opening_sequences)?;
-        perform(Effect::SettleSequences, |_| sequences::apply(&self.watcher, &moves)).await
+        perform(Effect::SettleSequences, |change| ahead::set(change, &self.watcher, migration, epoch, &moves)).await
     }
 
     async fn turn_triggers(&self, migration: &Migration, epoch: u64) -> Result<(), Failure> {
@@ -439,9 +446,9 @@ impl Lane {
     }
 }
 
-/// Moves the opening side's sequences ahead, under the epoch's lock: a late attempt must not touch them.
+/// Moves the opening side's sequences ahead.
 async fn raise(
-    _: Change,
+    change: Change,
     migration: &Migration,
     watcher: &Session,
     epoch: u64,
@@ -449,12 +456,8 @@ async fn raise(
     reader: &sequences::Reader,
     margin: u64,
 ) -> Result<(), Failure> {
-    let failed = watcher.failed("setting sequences");
-    say(watcher, "begin isolation level read committed").await.map_err(&failed)?;
-    epoch::hold(&**watcher, watcher.side, migration, epoch).await?;
     let moves = sequences::moves_ahead(watcher, closing, &reader.read(watcher).await?, margin)?;
-    sequences::apply(watcher, &moves).await?;
-    watcher.batch_execute("commit").await.map_err(&failed)
+    ahead::set(change, watcher, migration, epoch, &moves).await
 }
 
 /// The opening side is closed: no application role may log in there and none has a session.

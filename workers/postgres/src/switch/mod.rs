@@ -16,6 +16,7 @@
 //! undoes what wasn't, and says which in the record's outcome; a new try needs a new epoch.
 
 mod acl;
+mod ahead;
 mod attempt;
 mod canary;
 mod close;
