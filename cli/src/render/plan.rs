@@ -24,6 +24,8 @@ pub(crate) struct Plan {
     pub(crate) fence_choice: String,
     /// What the fence adds to the pause at most; the rest of the pause is draining and moving traffic.
     pub(crate) fence_pause_us: u64,
+    /// After how long the fence is given up: the budget and what the locks take by themselves.
+    pub(crate) fence_given_up_after_ms: u64,
     pub(crate) tables: u64,
     pub(crate) bytes: u64,
     pub(crate) stages: Vec<PlannedStage>,
@@ -54,6 +56,7 @@ pub(crate) fn plan_of(spec: &Spec, report: PreflightReport) -> Plan {
         fence: fence.word(),
         fence_choice: Fence::explain(&spec.fence, tables),
         fence_pause_us: fence.pause_us(tables),
+        fence_given_up_after_ms: fence.given_up_after_ms(spec.budgets.unwrap_or_default().fence_lock_ms, tables),
         tables,
         bytes: report.databases.iter().map(|d| d.bytes).sum(),
         stages: STAGES.iter().map(planned).collect(),
@@ -89,7 +92,7 @@ pub(crate) fn plan(plan: &Plan, spec: &Spec, paint: Paint) -> String {
     out.push_str(&format!(
         "\nthe switch: {}\n  the fence is given up after {} ms; draining after {} ms; {}\n",
         plan.fence_choice,
-        budgets.fence_lock_ms,
+        plan.fence_given_up_after_ms,
         budgets.drain_ms,
         plural(u64::from(budgets.switch_attempts), "attempt"),
     ));

@@ -50,6 +50,15 @@ impl Fence {
         }
     }
 
+    /// After how long the fence is given up, milliseconds, where `budgets.fence_lock` says `ms`: locking many tables takes its
+    /// time without anybody in the way, and that is given on top.
+    pub fn given_up_after_ms(self, ms: u64, tables: u64) -> u64 {
+        match self {
+            Fence::Lock => ms + self.pause_us(tables) / 1_000,
+            Fence::Gate => ms,
+        }
+    }
+
     /// Which one is taken, why, and what both cost: for `changeover plan`.
     pub fn explain(word: &str, tables: u64) -> String {
         let chosen = Self::choose(word, tables);
@@ -87,6 +96,14 @@ mod tests {
     #[case("", 500, Fence::Lock)]
     fn the_word_decides_and_auto_counts(#[case] word: &str, #[case] tables: u64, #[case] fence: Fence) {
         assert_eq!(Fence::choose(word, tables), fence);
+    }
+
+    #[rstest]
+    #[case(Fence::Lock, 0, 300)]
+    #[case(Fence::Lock, 10_000, 1_100)]
+    #[case(Fence::Gate, 10_000, 300)]
+    fn many_tables_are_given_their_time(#[case] fence: Fence, #[case] tables: u64, #[case] ms: u64) {
+        assert_eq!(fence.given_up_after_ms(300, tables), ms);
     }
 
     #[test]

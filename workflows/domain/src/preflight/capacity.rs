@@ -148,14 +148,19 @@ fn connections(spec: &Spec, instance: &Instance, need: Need, side: Side, out: &m
 }
 
 /// The fence `lock` locks every table of every database at once; both sides are fenced in turn, and the tables are the source's.
+/// With the gate it is pg_dump that locks every table of a database at once, on the source, to read the schema.
 /// The rule was measured: max_locks_per_transaction x (max_connections + max_prepared_transactions) >= 1.2 x tables.
 fn locks(spec: &Spec, facts: &Facts, side: Side, out: &mut Findings) {
     let instance = facts.instance(side);
-    let all = || facts.databases.iter().flat_map(|d| &d.tables).flatten();
-    if Fence::choose(&spec.fence, all().filter(|t| t.holds_rows()).count() as u64) == Fence::Gate {
-        return;
-    }
-    let tables: usize = all().count();
+    let all = || facts.databases.iter().map(|d| d.tables.iter().flatten());
+    let holding_rows = all().flatten().filter(|t| t.holds_rows()).count() as u64;
+    let (tables, why) = match (Fence::choose(&spec.fence, holding_rows), side) {
+        (Fence::Lock, _) => (all().flatten().count(), "have to be locked at once"),
+        (Fence::Gate, Side::Source) => {
+            (all().map(Iterator::count).max().unwrap_or(0), "of a database are locked at once by pg_dump")
+        }
+        (Fence::Gate, Side::Target) => return,
+    };
     let tables = i64::try_from(tables).unwrap_or(i64::MAX / 100);
     let number = |name| instance.number(name);
     let (Some(per), Some(connections)) = (number("max_locks_per_transaction"), number("max_connections")) else {
@@ -164,7 +169,7 @@ fn locks(spec: &Spec, facts: &Facts, side: Side, out: &mut Findings) {
     let holders = connections + number("max_prepared_transactions").unwrap_or_default();
     if holders > 0 && per * holders * 10 < tables * 12 {
         let message = format!(
-            "{tables} tables have to be locked at once, max_locks_per_transaction {per} x {holders} has room for {}",
+            "{tables} tables {why}, max_locks_per_transaction {per} x {holders} has room for {}",
             per * holders
         );
         let to = tables * 12 / (10 * holders) + 1;

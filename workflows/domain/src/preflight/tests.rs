@@ -136,6 +136,20 @@ fn just_enough_locks_are_enough() {
     assert_eq!(found(&spec(), &facts), []);
 }
 
+/// With the gate no switch locks them, but pg_dump does, on the source and one database at a time.
+#[rstest]
+#[case::source(Source, 84, Some("CO0320"))]
+#[case::fits(Source, 83, None)]
+#[case::target(Target, 84, None)]
+fn the_gate_needs_locks_for_the_dump(#[case] side: Side, #[case] tables: usize, #[case] code: Option<&str>) {
+    let (mut spec, mut facts) = (spec(), facts());
+    spec.fence = "gate".to_owned();
+    facts.set(side, "max_locks_per_transaction", "1");
+    *facts.tables() = (0..tables).map(|n| table(&n.to_string())).collect();
+    let found = found(&spec, &facts);
+    assert_eq!(found.iter().map(|f| &*f.code).collect::<Vec<_>>(), Vec::from_iter(code), "{found:?}");
+}
+
 fn owner(kind: &str, superuser: bool) -> Owner {
     Owner { role: "o'wner".into(), superuser, kind: kind.into(), count: 1, example: "app.x".into(), member: false }
 }
