@@ -72,7 +72,7 @@ pub async fn ensure_before_data(migration: &Migration) -> Result<SchemaOutcome, 
         restore.take_create_back().await?;
         outcome.objects += restore.run(&rights, RIGHTS).await?;
         outcome.tables += objects.iter().filter(|named| named.entry.kind == "TABLE").count() as u64;
-        outcome.reported.extend(restore.passed_over().await?);
+        outcome.reported.extend(restore.passed_over(&[BEFORE, RIGHTS]).await?);
         outcome.reported.extend(plan.remarks(&database.name));
         outcome.reported.extend(other_versions(&plan.facts, &mut restore).await?);
     }
@@ -102,7 +102,7 @@ pub async fn ensure_after_data(
         outcome.objects += restore.run(&entries, AFTER).await?;
         restore.take_create_back().await?;
         outcome.tables += entries.iter().filter(|named| named.entry.kind == "TABLE").count() as u64;
-        outcome.reported.extend(restore.passed_over().await?);
+        outcome.reported.extend(restore.passed_over(&[AFTER]).await?);
         finish::fill_views(restore.session(), &plan.entries, &plan.facts, heartbeat).await?;
         finish::analyze(restore.session(), heartbeat).await?;
     }

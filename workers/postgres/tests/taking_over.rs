@@ -93,6 +93,9 @@ async fn an_administrators_extension_and_the_logins_memberships_are_taken_over_a
     assert!(matches!(rights[..], [line] if line.contains("tools.FUNCTION")), "{:?}", restored.reported);
     let again = schema::ensure_before_data(&migration).await.unwrap();
     assert_eq!(again.reported, restored.reported, "what was passed over is told by a second run, too");
+    let rest = schema::ensure_after_data(&migration, &|_| {}).await.unwrap();
+    let twice: Vec<&String> = rest.reported.iter().filter(|line| restored.reported.contains(line)).collect();
+    assert!(twice.is_empty(), "told by both stages: {twice:?}");
 
     // What the migration lent itself goes at the end; what the login had on the source stays.
     membership::undo(&migration, Side::Target).await.unwrap();

@@ -169,10 +169,14 @@ impl<'a> Restore<'a> {
         Ok(())
     }
 
-    /// What was passed over, in this run of the restore or an earlier one, in few lines.
-    pub async fn passed_over(&self) -> Result<Vec<String>, Failure> {
+    /// What was passed over of that which is noted under `prefixes`, in this run of the restore or an earlier one, in few lines.
+    pub async fn passed_over(&self, prefixes: &[&str]) -> Result<Vec<String>, Failure> {
+        let mut done = BTreeSet::new();
+        for prefix in prefixes {
+            done.extend(note::keys(&*self.session, Side::Target, prefix).await?);
+        }
         let mut all = Vec::new();
-        for key in note::keys(&*self.session, Side::Target, PASSED).await? {
+        for key in note::keys(&*self.session, Side::Target, PASSED).await?.iter().filter(|key| done.contains(*key)) {
             all.extend(note::get::<Passed>(&*self.session, Side::Target, &format!("{PASSED}{key}")).await?);
         }
         Ok(in_few_lines(&self.session.database, &all))
