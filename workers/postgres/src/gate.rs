@@ -121,7 +121,7 @@ async fn unguarded(migration: &Migration) -> Result<Option<String>, Failure> {
 }
 
 /// The gate of one database: the flag, the function, and one trigger after the other, each waiting for its lock only a moment.
-async fn make(migration: &Migration, side: Side, database: &str) -> Result<u64, Failure> {
+pub(crate) async fn make(migration: &Migration, side: Side, database: &str) -> Result<u64, Failure> {
     let mut session = migration.site(side).open(database, "gate").await?;
     let failed = session.failed("making the gate");
     session.batch_execute(MAKE).await.map_err(&failed)?;

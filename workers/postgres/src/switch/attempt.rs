@@ -401,7 +401,7 @@ impl Lane {
 
     /// The catalog is what the fence was prepared for, and triggers are silent.
     async fn check(&self, migration: &Migration) -> Result<(), Failure> {
-        futures::try_join!(self.fence.check(migration, &self.writer), self.fence.silence()).map(drop)
+        futures::try_join!(self.fence.look(migration, &self.writer), self.fence.silence()).map(drop)
     }
 
     /// Commits the rights, then the fence: this side is at rest, and the triggers of the other one may fire. On the fence's way,

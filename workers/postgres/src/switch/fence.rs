@@ -20,10 +20,11 @@ use super::{
     acl,
     effect::{Change, Effect, perform, say},
     epoch, flag, login,
+    proof::Proof,
     relations::{self, Relation},
     turn::{self, Turn},
 };
-use crate::{Migration, Session, gate::Look, triggers};
+use crate::{Migration, Session, triggers};
 
 /// How often the session says something.
 const BEAT: Duration = Duration::from_millis(50);
@@ -51,7 +52,7 @@ pub(crate) struct Fence {
     /// Takes the rights, in a transaction of its own that waits for its commit: that needs no lock, and nobody sees it before.
     rights: Option<Session>,
     /// With the gate: proves that every table has it. Then of the six above only `silence` is used.
-    gate: Option<Look>,
+    gate: Option<Proof>,
 }
 
 impl Drop for Fence {
@@ -78,7 +79,7 @@ impl Fence {
     }
 
     /// Begins the transaction, and the beats.
-    async fn begin(session: Session, relations: Vec<Relation>, gate: Option<Look>) -> Result<Self, Failure> {
+    async fn begin(session: Session, relations: Vec<Relation>, gate: Option<Proof>) -> Result<Self, Failure> {
         let begin = say(&session, "begin isolation level read committed").await;
         begin.map_err(session.failed("preparing the fence"))?;
         let (begun, until) = (Instant::now(), Arc::new(AtomicU64::new(millis(PREPARING))));
@@ -90,8 +91,9 @@ impl Fence {
 
     /// No table is locked, however many there are, but those whose triggers will be turned: against vacuum.
     async fn prepare_gate(migration: &Migration, session: Session, keeper: &Session) -> Result<Self, Failure> {
-        let look = flag::prepare(migration, &session, keeper).await?;
-        let mut fence = Self::begin(session, Vec::new(), Some(look)).await?;
+        let prover = migration.site(session.side).open(&session.database, "switch-prover").await?;
+        let look = flag::prepare(migration, &prover, keeper).await?;
+        let mut fence = Self::begin(session, Vec::new(), Some(Proof::new(look, prover))).await?;
         let session = &*fence.session;
         let keep = |change| turn::keep_vacuum_off(change, &**session, session.side, Turn::Applies);
         perform(Effect::PreFence, keep).await?;
@@ -161,9 +163,8 @@ impl Fence {
     /// Sets the budgets of [`Fence::lock`]; a round trip that the pause needn't contain.
     pub(crate) async fn aim(&self, budget: Duration) -> Result<(), Failure> {
         let ms = millis(budget).max(1);
-        // Where there are many tables the locks take their time without anybody in the way: that is given on top.
-        let tables = if self.gate.is_some() { 0 } else { self.relations.len() as u64 };
-        let all = ms + changeover_domain::fence::Fence::Lock.pause_us(tables) / 1_000;
+        let means = if self.gate.is_some() { Means::Gate } else { Means::Lock };
+        let all = means.given_up_after_ms(ms, self.relations.len() as u64);
         let sql = format!("set local lock_timeout = '{ms}ms'; set local statement_timeout = '{all}ms'");
         say(&self.session, &sql).await.map_err(self.session.failed("preparing the fence"))
     }
@@ -198,13 +199,24 @@ impl Fence {
     /// Under the lock: is the catalog still the one that the fence was prepared for? `beside` is another session of the database,
     /// which doesn't see the rights taken yet.
     pub(crate) async fn check(&self, migration: &Migration, beside: &Session) -> Result<(), Failure> {
-        if let Some(look) = &self.gate {
-            return look.prove(&self.session).await;
+        if let Some(proof) = &self.gate {
+            return proof.prove().await;
         }
         if relations::fingerprint(migration, beside).await? == self.fingerprint {
             return Ok(());
         }
         Err(self.changed())
+    }
+
+    /// The same within the pause; with the gate the proof goes on beside everything else, until [`Fence::shut`] asks for it.
+    pub(crate) async fn look(&self, migration: &Migration, beside: &Session) -> Result<(), Failure> {
+        match &self.gate {
+            Some(proof) => {
+                proof.begin();
+                Ok(())
+            }
+            None => self.check(migration, beside).await,
+        }
     }
 
     fn changed(&self) -> Failure {
@@ -255,12 +267,11 @@ impl Fence {
         self.rights.is_some()
     }
 
-    /// With the gate, when no session of an application is left: silences triggers that fire on apply, and shuts the gate. Nothing
-    /// but the COMMIT may follow.
+    /// With the gate, when no session of an application is left: silences triggers that fire on apply, and shuts the gate, if every
+    /// table had it. Nothing but the COMMIT may follow.
     pub(crate) async fn shut(&self, migration: &Migration, epoch: u64) -> Result<(), Failure> {
-        if self.gate.is_none() {
-            return Ok(());
-        }
+        let Some(proof) = &self.gate else { return Ok(()) };
+        proof.end().await?;
         if !self.silence.is_empty() {
             let silence = |change| self.batch(change, "silencing triggers", &self.silence);
             perform(Effect::SilenceClosing, silence).await?;

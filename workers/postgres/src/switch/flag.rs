@@ -89,17 +89,21 @@ pub(super) async fn open(_: Change, session: &mut Session, migration: &Migration
 
 /// Who holds the gate's lock, in words without anything of their statements.
 pub(super) async fn blockers(session: &Session) -> Result<Vec<String>, Failure> {
-    let sql = "select a.pid, coalesce(a.usename::text, a.backend_type), a.application_name, \
-                      coalesce(extract(epoch from clock_timestamp() - a.xact_start) * 1000, 0)::bigint \
-                 from pg_catalog.pg_locks l join pg_catalog.pg_stat_activity a on a.pid = l.pid \
-                where l.locktype = 'advisory' and l.granted and a.application_name not like 'changeover/%' \
+    // A prepared transaction has no process; it is found by the lock on its number.
+    let sql = "select coalesce('prepared transaction ' || p.gid || ' (' || p.owner::text || ')', \
+                               'pid ' || a.pid || ' (' || coalesce(a.usename::text, a.backend_type) || ', ' || a.application_name || ')'), \
+                      coalesce(extract(epoch from clock_timestamp() - coalesce(p.prepared, a.xact_start)) * 1000, 0)::bigint as age \
+                 from pg_catalog.pg_locks l left join pg_catalog.pg_stat_activity a on a.pid = l.pid \
+                 left join pg_catalog.pg_locks x on l.pid is null and x.pid is null and x.locktype = 'transactionid' and x.virtualtransaction = l.virtualtransaction \
+                 left join pg_catalog.pg_prepared_xacts p on p.transaction = x.transactionid \
+                where l.locktype = 'advisory' and l.granted and (p.gid is not null or a.application_name not like 'changeover/%') \
                   and l.database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database()) \
                   and (l.classid::bigint << 32) | l.objid::bigint = $1 and l.objsubid = 1 \
-                order by a.xact_start limit 3";
+                order by age desc limit 3";
     let rows = session.query(sql, &[&KEY]).await.map_err(session.failed("looking for blockers"))?;
     let tell = |row: &tokio_postgres::Row| {
-        let (pid, who, application, age): (i32, &str, &str, i64) = (row.get(0), row.get(1), row.get(2), row.get(3));
-        format!("pid {pid} ({who}, {application}) has been writing for {age} ms")
+        let (who, age): (&str, i64) = (row.get(0), row.get(1));
+        format!("{who} has been writing for {age} ms")
     };
     Ok(rows.iter().map(tell).collect())
 }

@@ -28,6 +28,7 @@ mod flag;
 mod login;
 mod marker;
 mod measure;
+mod proof;
 mod record;
 pub(crate) mod relations;
 mod route;

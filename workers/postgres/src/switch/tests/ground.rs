@@ -13,11 +13,12 @@ use tokio::sync::{Mutex, MutexGuard, OnceCell};
 use tokio_postgres::{Client, Config, NoTls};
 
 use crate::{
-    Migration, membership,
+    Migration, gate, membership,
     switch::{
         acl::{self, Hold},
         effect::{Effect, perform},
         fence::Fence,
+        flag,
         login::{self, Whose},
         turn,
     },
@@ -138,6 +139,7 @@ impl Ground {
             shop.batch_execute(&format!("rollback prepared '{}'", row.get::<_, &str>(0))).await.unwrap();
         }
         for database in [DATABASE, AWAY] {
+            self.stop_replication(&admin, database).await;
             admin.batch_execute(&format!("drop database if exists {database} with (force)")).await.unwrap();
         }
         let roles = "select format('drop role %I', rolname) from pg_roles \
@@ -145,6 +147,32 @@ impl Ground {
         let drops: Vec<String> = admin.query(roles, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
         admin.batch_execute(&drops.join(";")).await.unwrap();
         admin.batch_execute("create database shop owner changeover").await.unwrap();
+    }
+
+    /// A database with a subscription or a slot can't be dropped.
+    async fn stop_replication(&self, admin: &Client, database: &str) {
+        let sql = "select s.subname::text from pg_subscription s join pg_database d on d.oid = s.subdbid where d.datname = $1";
+        for row in admin.query(sql, &[&database]).await.unwrap() {
+            let inside = connect::as_superuser(self.cluster(), database).await.unwrap();
+            let name: String = row.get(0);
+            for sql in [
+                "alter subscription {} disable",
+                "alter subscription {} set (slot_name = none)",
+                "drop subscription {}",
+            ] {
+                inside.batch_execute(&sql.replace("{}", &name)).await.unwrap();
+            }
+        }
+        let idle = "select not exists (select from pg_replication_slots where active and database = $1)";
+        let idle = async || admin.query_one(idle, &[&database]).await.unwrap().get::<_, bool>(0);
+        process::wait_until("slots are idle", DEADLINE, idle).await.unwrap();
+        let slots = "select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = $1";
+        admin.execute(slots, &[&database]).await.unwrap();
+    }
+
+    /// Puts the gate on every table, as the stage `reverse` does.
+    pub(super) async fn make_gate(&self) {
+        gate::make(&self.migration, Side::Source, DATABASE).await.unwrap();
     }
 
     /// The spec keeps the logins of these roles: only rights keep them out.
@@ -250,18 +278,28 @@ impl Ground {
 
     /// Prepares the fence, with everything that a switch does before it touches writers.
     pub(super) async fn prepare_fence(&self) -> Result<Held<'_>, Failure> {
+        self.prepare_fence_by(Means::Lock).await
+    }
+
+    /// The same with either means.
+    pub(super) async fn prepare_fence_by(&self, means: Means) -> Result<Held<'_>, Failure> {
         let source = &self.migration.source;
         let guard = source.open(DATABASE, "switch-guard").await?;
         let lockers = [source.open(DATABASE, "switch-fence").await?, source.open(DATABASE, "switch-rights").await?];
         let mut writer = source.open(DATABASE, "switch-writer").await?;
-        let fence = Fence::prepare(&self.migration, Means::Lock, lockers, &mut writer, EPOCH).await?;
+        let fence = Fence::prepare(&self.migration, means, lockers, &mut writer, EPOCH).await?;
         fence.check(&self.migration, &writer).await?;
         Ok(Held { migration: &self.migration, fence, writer, guard })
     }
 
     /// Prepares it and locks.
     pub(super) async fn lock(&self) -> Held<'_> {
-        let held = self.prepare_fence().await.unwrap();
+        self.lock_by(Means::Lock).await
+    }
+
+    /// The same with either means.
+    pub(super) async fn lock_by(&self, means: Means) -> Held<'_> {
+        let held = self.prepare_fence_by(means).await.unwrap();
         held.lock(Duration::from_millis(300)).await.unwrap();
         held
     }
@@ -279,6 +317,7 @@ impl Ground {
         let session = &mut m.source.open(DATABASE, "recover").await?;
         let hold = Hold::Undoing(EPOCH);
         perform(Effect::GiveRightsBack, |change| acl::restore(change, &mut *session, m, hold)).await?;
+        perform(Effect::OpenGateAgain, |change| flag::open(change, &mut *session, m, hold)).await?;
         perform(Effect::WakeTriggers, |change| turn::back(change, &mut *session, m, EPOCH, serves)).await?;
         perform(Effect::Reopen, |change| login::reopen(change, session, m, EPOCH)).await.map(drop)
     }
@@ -286,16 +325,21 @@ impl Ground {
 
 /// A prepared fence and the sessions beside it, driven as an attempt drives them.
 pub(super) struct Held<'a> {
-    pub(super) migration: &'a Migration,
+    migration: &'a Migration,
     pub(super) fence: Fence,
     pub(super) writer: crate::Session,
     pub(super) guard: crate::Session,
 }
 
 impl Held<'_> {
-    pub(super) async fn lock(&self, budget: Duration) -> Result<(), Failure> {
+    /// The rights, in a transaction that waits for its commit.
+    pub(super) async fn hold(&self) -> Result<(), Failure> {
         let hold = |change| self.fence.hold_rights(change, self.migration, EPOCH, &self.writer);
-        perform(Effect::HoldRights, hold).await?;
+        perform(Effect::HoldRights, hold).await
+    }
+
+    pub(super) async fn lock(&self, budget: Duration) -> Result<(), Failure> {
+        self.hold().await?;
         self.fence.aim(budget).await?;
         self.lock_for(HOLD).await
     }
@@ -306,7 +350,7 @@ impl Held<'_> {
 
     /// What is looked at and changed under the lock, within its transaction.
     pub(super) async fn check(&self) -> Result<(), Failure> {
-        self.fence.check(self.migration, &self.writer).await?;
+        self.fence.look(self.migration, &self.writer).await?;
         self.fence.silence().await
     }
 
@@ -318,8 +362,16 @@ impl Held<'_> {
         login::saved(&*self.guard, self.guard.side).await
     }
 
+    /// With the gate: shuts it.
+    pub(super) async fn shut(&self) -> Result<(), Failure> {
+        self.fence.shut(self.migration, EPOCH).await
+    }
+
     pub(super) async fn commit(&self) -> Result<(), Failure> {
-        perform(Effect::TakeRights, |change| self.fence.take_rights(change, self.migration, EPOCH)).await?;
+        self.shut().await?;
+        if self.fence.takes_rights() {
+            perform(Effect::TakeRights, |change| self.fence.take_rights(change, self.migration, EPOCH)).await?;
+        }
         perform(Effect::CommitFence, |change| self.fence.commit(change, EPOCH)).await
     }
 

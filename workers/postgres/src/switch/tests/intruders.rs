@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use rstest::rstest;
 
-use super::ground::{EPOCH, Ground, HOLD};
-use crate::switch::effect::{Effect, perform};
+use super::ground::{Ground, HOLD};
 
 const ROLES: &str = "create role shop_owner login createrole; create role app login; create role outsider";
 const SCHEMA: &str = "
@@ -39,8 +38,7 @@ async fn what_changes_before_the_rights_are_taken_is_noticed(
 async fn what_changes_before_the_lock_is_noticed(#[values(15, 16, 17, 18)] major: u32, #[case] change: &str) {
     let ground = Ground::prepare(major, ROLES, SCHEMA).await;
     let fence = ground.prepare_fence().await.unwrap();
-    let hold = |change| fence.fence.hold_rights(change, fence.migration, EPOCH, &fence.writer);
-    perform(Effect::HoldRights, hold).await.unwrap();
+    fence.hold().await.unwrap();
     ground.sql(change).await;
     fence.fence.aim(Duration::from_millis(300)).await.unwrap();
     fence.lock_for(HOLD).await.unwrap();

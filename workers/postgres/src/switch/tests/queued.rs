@@ -17,7 +17,7 @@ use super::{
 };
 
 /// A session that is about to write, or waits to: its name, and its error's SQLSTATE in the end.
-struct Writer {
+pub(super) struct Writer {
     name: String,
     client: Client,
     kind: &'static Kind,
@@ -26,7 +26,13 @@ struct Writer {
 
 impl Writer {
     /// Logs in and does what comes before the statement.
-    async fn prepare(ground: &Ground, role: &str, source: &Source, kind: &'static Kind, number: usize) -> Self {
+    pub(super) async fn prepare(
+        ground: &Ground,
+        role: &str,
+        source: &Source,
+        kind: &'static Kind,
+        number: usize,
+    ) -> Self {
         let name = format!("{role}: {}", kind.name);
         let client = ground.login(role).await;
         let setting = format!("{}; set search_path = {}", source.login, source.name);
@@ -74,7 +80,7 @@ impl Writer {
     }
 
     /// Begins; what comes of it is `written`, an SQLSTATE, or `cut off`.
-    fn go(self) -> JoinHandle<(String, String)> {
+    pub(super) fn go(self) -> JoinHandle<(String, String)> {
         tokio::spawn(async move {
             let outcome = match timeout(DEADLINE, self.act()).await {
                 Err(_) => "still waiting".to_owned(),
@@ -90,12 +96,12 @@ impl Writer {
 }
 
 /// Those that ended otherwise than they should.
-async fn unexpected(writers: Vec<JoinHandle<(String, String)>>, wanted: &[&str]) -> Vec<(String, String)> {
+pub(super) async fn unexpected(writers: Vec<JoinHandle<(String, String)>>, wanted: &[&str]) -> Vec<(String, String)> {
     let outcomes = join_all(writers).await;
     outcomes.into_iter().map(Result::unwrap).filter(|(_, outcome)| !wanted.contains(&outcome.as_str())).collect()
 }
 
-async fn until_all_wait(ground: &Ground, writers: &[JoinHandle<(String, String)>]) {
+pub(super) async fn until_all_wait(ground: &Ground, writers: &[JoinHandle<(String, String)>]) {
     let ended = async {
         loop {
             sleep(Duration::from_millis(20)).await;
