@@ -48,15 +48,17 @@ pub(crate) struct PlannedStage {
 /// Makes the plan of a spec that preflight has looked at.
 pub(crate) fn plan_of(spec: &Spec, report: PreflightReport) -> Plan {
     let tables = report.databases.iter().map(|d| d.tables).sum::<u64>();
+    let sequences = report.databases.iter().map(|d| d.sequences).sum::<u64>();
     let fence = Fence::choose(&spec.fence, tables);
     Plan {
         migration: spec.name.clone(),
         plan_hash: plan_hash(spec),
         engine: report.engine.clone(),
         fence: fence.word(),
-        fence_choice: Fence::explain(&spec.fence, tables),
-        fence_pause_us: fence.pause_us(tables),
-        fence_given_up_after_ms: fence.given_up_after_ms(spec.budgets.unwrap_or_default().fence_lock_ms, tables),
+        fence_choice: Fence::explain(&spec.fence, tables, sequences),
+        fence_pause_us: fence.pause_us(tables + sequences),
+        fence_given_up_after_ms: fence
+            .given_up_after_ms(spec.budgets.unwrap_or_default().fence_lock_ms, tables + sequences),
         tables,
         bytes: report.databases.iter().map(|d| d.bytes).sum(),
         stages: STAGES.iter().map(planned).collect(),

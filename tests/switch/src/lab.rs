@@ -118,7 +118,7 @@ impl Lab {
         let edit = |text| (options.edit_spec)(spec::through_proxies(info, text, &ports));
         let (path, spec) = spec::write(info, &directory, &options.spec_line, edit)?;
         let migration = Migration::resolve(&spec).context("resolving the spec")?;
-        prepare::ready_to_switch(&migration).await?;
+        prepare::ready_to_switch(&migration, options.more_tables).await?;
         Ok(Self {
             migration,
             spec: path,

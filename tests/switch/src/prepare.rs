@@ -8,9 +8,12 @@ use tokio::time::sleep;
 
 /// Longest time of a copy, or for links to become healthy.
 const LONG: Duration = Duration::from_secs(180);
+/// What each further table is given on top.
+const TABLE: Duration = Duration::from_millis(100);
 
-/// Roles, schema, copy, indexes, and replication both ways.
-pub(crate) async fn ready_to_switch(migration: &Migration) -> Result<()> {
+/// Roles, schema, copy, indexes, and replication both ways. `more_tables`: how many the sample has been given.
+pub(crate) async fn ready_to_switch(migration: &Migration, more_tables: usize) -> Result<()> {
+    let long = LONG + TABLE * u32::try_from(more_tables)?;
     told("the source's home", membership::ensure(migration, Side::Source).await)?;
     told("roles", roles::ensure(migration).await)?;
     told("the target's home", membership::ensure(migration, Side::Target).await)?;
@@ -20,27 +23,27 @@ pub(crate) async fn ready_to_switch(migration: &Migration) -> Result<()> {
         told("the DDL guard", ddl_guard::ensure(migration, side).await)?;
     }
     told("replication", pglogical::ensure_forward(migration).await)?;
-    until_copied(migration).await?;
+    until_copied(migration, long).await?;
     told("indexes and constraints", schema::ensure_after_data(migration, &|_| {}).await)?;
     told("triggers", triggers::quiet_replica_triggers(migration, Side::Source).await)?;
     told("reverse replication", pglogical::ensure_reverse(migration).await)?;
     told("the fence", gate::ensure(migration).await)?;
-    until_healthy(migration, LONG).await
+    until_healthy(migration, long).await
 }
 
 fn told<T>(what: &str, result: Result<T, Failure>) -> Result<T> {
     result.map_err(|failure| anyhow::anyhow!("preparing {what}: {failure} [{}] {}", failure.code, failure.remedy))
 }
 
-async fn until_copied(migration: &Migration) -> Result<()> {
+async fn until_copied(migration: &Migration, deadline: Duration) -> Result<()> {
     let begun = Instant::now();
     loop {
         let look = told("the copy", pglogical::sync_progress(migration).await)?;
         if look.ready {
             return Ok(());
         }
-        if begun.elapsed() > LONG {
-            bail!("the copy isn't ready after {LONG:?}: {:?} {:?}", look.progress, look.problems);
+        if begun.elapsed() > deadline {
+            bail!("the copy isn't ready after {deadline:?}: {:?} {:?}", look.progress, look.problems);
         }
         sleep(Duration::from_millis(200)).await;
     }

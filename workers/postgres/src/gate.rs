@@ -7,20 +7,20 @@
 use changeover_domain::{Failure, Ident, QualifiedName, Side, fence::Fence, names};
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
-use tokio_postgres::{GenericClient, types::Type};
+use tokio_postgres::GenericClient;
 
-use crate::{Migration, Session, ddl_guard, error, home, note, patience, switch::relations};
+mod look;
+
+pub(crate) use look::Look;
+
+use crate::{Migration, Session, ddl_guard, home, note, patience, switch::relations};
 
 const MAKE: &str = include_str!("../sql/gate/make.sql");
-const WITHOUT: &str = include_str!("../sql/gate/without.sql");
 
 /// Note on the control database of both sides: the fence that this migration takes.
 const CHOSEN: &str = "fence_chosen";
 /// Note on each database: how many tables have the gate. Its commit makes all triggers durable.
 const MADE: &str = "gate";
-
-/// What a look for tables without a gate names at most.
-const NAMED: i64 = 3;
 
 /// What was chosen, and what was made for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,58 +182,6 @@ async fn unmake(migration: &Migration, side: Side, database: &str) -> Result<u64
                 delete from changeover.note where key in ('gate', 'fence_chosen')";
     session.batch_execute(rest).await.map_err(&failed)?;
     Ok(rows.len() as u64)
-}
-
-/// Looks for tables that have no working gate: prepared, because it is asked under the fence as well.
-pub(crate) struct Look {
-    function: u32,
-    statement: tokio_postgres::Statement,
-    left_out: Vec<String>,
-}
-
-impl Look {
-    /// `None`: this database has no gate at all.
-    pub(crate) async fn prepare(migration: &Migration, session: &Session) -> Result<Option<Self>, Failure> {
-        let failed = session.failed("looking for tables without the gate");
-        let function = "select pg_catalog.to_regprocedure('changeover.gate()')::oid";
-        let Some(function) = session.query_one(function, &[]).await.map_err(&failed)?.get::<_, Option<u32>>(0) else {
-            return Ok(None);
-        };
-        let types = [Type::OID, Type::TEXT_ARRAY, Type::INT8];
-        let statement = session.prepare_typed(WITHOUT, &types).await.map_err(&failed)?;
-        Ok(Some(Self { function, statement, left_out: relations::left_out(migration) }))
-    }
-
-    async fn without(&self, session: &Session, most: i64) -> Result<Vec<QualifiedName>, Failure> {
-        let rows = session
-            .query(&self.statement, &[&self.function, &self.left_out, &most])
-            .await
-            .map_err(|e| error::failure(session.side, "looking for tables without the gate", &e))?;
-        Ok(rows.iter().map(|row| QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1))).collect())
-    }
-
-    /// Proves that every table has the gate.
-    ///
-    /// # Errors
-    /// CO0760 with the first that have none.
-    pub(crate) async fn prove(&self, session: &Session) -> Result<(), Failure> {
-        let bare = self.without(session, NAMED).await?;
-        if bare.is_empty() {
-            return Ok(());
-        }
-        let names: Vec<String> = bare.iter().map(QualifiedName::raw).collect();
-        let message = format!(
-            "tables of {} on the {} have no working gate: {}",
-            session.database,
-            session.side,
-            names.join(", ")
-        );
-        Err(Failure::needs_human(
-            "CO0760",
-            message,
-            "find out who made them or switched the trigger off; see `changeover explain CO0760`",
-        ))
-    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,8 @@ pub enum Fence {
 /// With `auto`, the gate is taken from this many tables on.
 pub const GATE_FROM: u64 = 500;
 
-/// Locking costs about 20 µs per table and taking the rights about 50 (measured on PostgreSQL 15 to 18); this is the bound.
+/// Locking costs about 20 µs per table and taking the rights about 50 per table or sequence (measured on PostgreSQL 15 to 18); this
+/// is the bound.
 const LOCK_TABLE_US: u64 = 80;
 /// Getting the gate's lock, whatever the number of tables.
 const GATE_US: u64 = 2_000;
@@ -42,34 +43,34 @@ impl Fence {
         }
     }
 
-    /// What this fence adds to the pause at most, µs.
-    pub fn pause_us(self, tables: u64) -> u64 {
+    /// What this fence adds to the pause at most, µs, with so many tables and sequences.
+    pub fn pause_us(self, relations: u64) -> u64 {
         match self {
-            Fence::Lock => LOCK_TABLE_US * tables,
+            Fence::Lock => LOCK_TABLE_US * relations,
             Fence::Gate => GATE_US,
         }
     }
 
     /// After how long the fence is given up, milliseconds, where `budgets.fence_lock` says `ms`: locking many tables takes its
     /// time without anybody in the way, and that is given on top.
-    pub fn given_up_after_ms(self, ms: u64, tables: u64) -> u64 {
+    pub fn given_up_after_ms(self, ms: u64, relations: u64) -> u64 {
         match self {
-            Fence::Lock => ms + self.pause_us(tables) / 1_000,
+            Fence::Lock => ms + self.pause_us(relations) / 1_000,
             Fence::Gate => ms,
         }
     }
 
     /// Which one is taken, why, and what both cost: for `changeover plan`.
-    pub fn explain(word: &str, tables: u64) -> String {
+    pub fn explain(word: &str, tables: u64, sequences: u64) -> String {
         let chosen = Self::choose(word, tables);
         let why = match word {
             "auto" => format!("auto: {tables} tables, the gate is taken from {GATE_FROM} on"),
             _ => "as the spec says".to_owned(),
         };
-        let ms = |fence: Fence| format!("{:.1} ms", fence.pause_us(tables) as f64 / 1000.0);
+        let ms = |fence: Fence| format!("{:.1} ms", fence.pause_us(tables + sequences) as f64 / 1000.0);
         let (least, most) = GATE_STATEMENT_US;
         format!(
-            "fence {chosen} ({why}); lock adds up to {} to the pause ({LOCK_TABLE_US} µs per table), gate {} however many tables, \
+            "fence {chosen} ({why}); lock adds up to {} to the pause ({LOCK_TABLE_US} µs per table or sequence), gate {} however many tables, \
              and {least}-{most} µs to each statement that writes, from reverse replication until the end",
             ms(Fence::Lock),
             ms(Fence::Gate)
@@ -108,9 +109,9 @@ mod tests {
 
     #[test]
     fn a_plan_tells_both_costs() {
-        let text = Fence::explain("auto", 10_000);
+        let text = Fence::explain("auto", 10_000, 0);
         assert!(text.starts_with("fence gate (auto: 10000 tables"), "{text}");
         assert!(text.contains("800.0 ms") && text.contains("2.0 ms") && text.contains("10-25 µs"), "{text}");
-        assert!(Fence::explain("lock", 17).starts_with("fence lock (as the spec says); lock adds up to 1.4 ms"));
+        assert!(Fence::explain("lock", 10, 7).starts_with("fence lock (as the spec says); lock adds up to 1.4 ms"));
     }
 }

@@ -44,8 +44,8 @@ impl Watch {
     ) -> Result<Self, Failure> {
         let (mut covered, mut whole) = (Vec::new(), BTreeSet::new());
         for (name, from) in closing {
-            match opening.get(name).and_then(|to| bound(from, to)) {
-                Some(bound) => covered.push((from.oid, bound, from.increment > 0)),
+            match opening.get(name).and_then(|to| Some((bound(from, to)?, to.increment > 0))) {
+                Some((bound, up)) => covered.push((from.oid, bound, up)),
                 None => drop(whole.insert(from.oid)),
             }
         }

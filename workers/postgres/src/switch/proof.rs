@@ -1,5 +1,6 @@
-//! The proof under the fence that every table has the gate. It grows with the number of tables, so it takes a session of its own
-//! and its time while the marker travels and logins are closed; the gate isn't shut before it has succeeded.
+//! The proof under the fence that every table has the gate: nothing has changed since it was proved before the pause. Even that grows
+//! with the number of tables, so it takes a session of its own and its time while the marker travels and logins are closed;
+//! the gate isn't shut before it has succeeded.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,7 +21,7 @@ impl Proof {
         Self { asked: Arc::new((look, session)), running: Mutex::default() }
     }
 
-    /// Proves it now.
+    /// Proves it of each table now.
     pub(super) async fn prove(&self) -> Result<(), Failure> {
         let (look, session) = &*self.asked;
         look.prove(session).await
@@ -29,7 +30,7 @@ impl Proof {
     /// Under the lock: begins, and goes on by itself.
     pub(super) fn begin(&self) {
         let asked = Arc::clone(&self.asked);
-        let proof = tokio::spawn(async move { asked.0.prove(&asked.1).await });
+        let proof = tokio::spawn(async move { asked.0.prove_again(&asked.1).await });
         if let Some(earlier) = self.running().replace(proof) {
             earlier.abort();
         }

@@ -187,7 +187,7 @@ pub const SECTIONS: &[Section] = &[
                 Kind::OneOf(&["auto", "lock", "gate"]),
                 Need::Default("\"auto\""),
                 "\"lock\"",
-                "How writers are kept out at a switch. `lock` locks every table and revokes rights: up to 80 µs of pause per table, nothing beforehand. `gate` has a trigger on every table ask a flag: about 2 ms however many tables, and 10-25 µs more for each statement that writes, from reverse replication until the end. `auto` takes the gate from 500 tables on; `changeover plan` says which. See docs/fence-gate.md.",
+                "How writers are kept out at a switch. `lock` locks every table and revokes rights: up to 80 µs of pause per table or sequence, nothing beforehand. `gate` has a trigger on every table ask a flag: about 2 ms however many tables, and 10-25 µs more for each statement that writes, from reverse replication until the end. `auto` takes the gate from 500 tables on; `changeover plan` says which. See docs/fence-gate.md.",
             ),
         ],
     },

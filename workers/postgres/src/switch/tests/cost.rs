@@ -3,16 +3,17 @@
 use std::time::{Duration, Instant};
 
 use changeover_domain::fence::Fence as Means;
+use rstest::rstest;
 
 use super::ground::{DATABASE, Ground, HOLD, Held};
 
 const ROLES: &str = "create role shop_owner; create role app login; create role readers";
 const ROUNDS: usize = 5;
 
-async fn ground(tables: u32) -> Ground {
+async fn ground(tables: u32, identity: &str) -> Ground {
     let make = format!(
         "do $$ begin for i in 1..{tables} loop \
-           execute format('create table public.t%s (id bigint primary key, v text)', i); \
+           execute format('create table public.t%s (id bigint%s primary key, v text)', i, '{identity}'); \
            execute format('alter table public.t%s owner to shop_owner', i); \
            execute format('grant select, insert, update, delete on public.t%s to app; grant select on public.t%s to readers', i, i); \
            if i % 200 = 0 then commit; end if; end loop; end $$"
@@ -63,12 +64,15 @@ fn worked(pid: i32) -> Duration {
 }
 
 /// The bound that `changeover plan` states. `CHANGEOVER_LOCK_TABLES` says for how many tables.
+#[rstest]
+#[case::tables("", 1)]
+#[case::tables_with_sequences(" generated always as identity", 2)]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_table_costs_no_more_than_the_plan_says() {
+async fn a_table_costs_no_more_than_the_plan_says(#[case] identity: &str, #[case] relations: u64) {
     let many: u32 = std::env::var("CHANGEOVER_LOCK_TABLES").map_or(1_000, |text| text.parse().unwrap());
     let mut least = Vec::new();
     for tables in [10, many] {
-        let ground = ground(tables).await;
+        let ground = ground(tables, identity).await;
         let mut costs = Vec::new();
         for _ in 0..ROUNDS {
             let fence = ground.prepare_fence().await.unwrap();
@@ -78,21 +82,21 @@ async fn a_table_costs_no_more_than_the_plan_says() {
         }
         costs.sort_by_key(Cost::all);
         println!(
-            "{tables} tables in {DATABASE}: shortest {:?}, all {:?}",
+            "{tables} tables{identity} in {DATABASE}: shortest {:?}, all {:?}",
             costs[0],
             costs.iter().map(Cost::all).collect::<Vec<_>>()
         );
         least.push(costs.iter().map(|cost| cost.work).min().unwrap());
     }
     let added = (least[1].saturating_sub(least[0]) / (many - 10)).as_nanos();
-    let stated = Means::Lock.pause_us(1) * 1_000;
+    let stated = Means::Lock.pause_us(relations) * 1_000;
     println!("work per table: {added} ns, stated: {stated} ns");
     assert!(added <= u128::from(stated), "{added} ns");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_budget_is_scaled_by_the_tables() {
-    let ground = ground(100).await;
+    let ground = ground(100, "").await;
     for (means, milliseconds) in [(Means::Lock, "308ms"), (Means::Gate, "300ms")] {
         if means == Means::Gate {
             ground.make_gate().await;

@@ -125,6 +125,23 @@ async fn a_table_without_the_gate_is_noticed(#[values(15, 16, 17, 18)] major: u3
     assert_eq!(ground.prepare_fence_by(Means::Gate).await.err().unwrap().code, "CO0760");
 }
 
+/// What does no harm makes it look at each table again, and nothing else.
+#[rstest]
+#[case::table_goes("drop table direct.child")]
+#[case::view_comes("create view direct.more as select 1 as id")]
+#[case::table_changes_its_name("alter table direct.child rename to more")]
+#[case::temporary_table("create temporary table more (id int)")]
+#[tokio::test(flavor = "multi_thread")]
+async fn other_changes_do_not_stop_the_fence(#[values(15, 18)] major: u32, #[case] change: &str) {
+    let ground = Ground::prepare(major, shop::ROLES, &shop::schema()).await;
+    ground.make_gate().await;
+    let fence = ground.prepare_fence_by(Means::Gate).await.unwrap();
+    let other = ground.superuser().await;
+    other.batch_execute(change).await.unwrap();
+    fence.lock(Duration::from_millis(300)).await.unwrap();
+    fence.finish().await.unwrap();
+}
+
 /// The servers' own replication: rows, and TRUNCATE, which is applied with statement triggers.
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
