@@ -15,6 +15,9 @@
 //!
 //! `@3` means the third time that the process comes there; without it the first. Each failpoint acts once. An entry that isn't
 //! understood makes every change fail: a test that means to kill must not pass without having killed.
+//!
+//! `CHANGEOVER_FAILPOINTS=@FILE` is for several workers at once: one entry, without `@N`, stands in the file, for as long as there is
+//! one. Whoever comes to it first takes the file away, as `FILE.PID`, and acts alone.
 
 use changeover_domain::Failure;
 
@@ -37,9 +40,13 @@ pub(super) use armed::reach;
 
 #[cfg(debug_assertions)]
 mod armed {
-    use std::sync::{
-        LazyLock,
-        atomic::{AtomicU32, Ordering},
+    use std::{
+        io::ErrorKind,
+        path::PathBuf,
+        sync::{
+            LazyLock,
+            atomic::{AtomicU32, Ordering},
+        },
     };
 
     use rustix::process::{Signal, getpid, kill_process};
@@ -49,8 +56,56 @@ mod armed {
     /// Holds what is to be done.
     const VARIABLE: &str = "CHANGEOVER_FAILPOINTS";
 
-    static POINTS: LazyLock<Result<Vec<Point>, String>> =
-        LazyLock::new(|| parse(&std::env::var(VARIABLE).unwrap_or_default()));
+    static POINTS: LazyLock<Result<Points, String>> =
+        LazyLock::new(|| Points::told(&std::env::var(VARIABLE).unwrap_or_default()));
+
+    #[derive(Debug)]
+    enum Points {
+        /// For this process.
+        Own(Vec<Point>),
+        /// For whoever comes first.
+        Shared(PathBuf),
+    }
+
+    impl Points {
+        fn told(text: &str) -> Result<Self, String> {
+            text.strip_prefix('@').map_or_else(|| parse(text).map(Self::Own), |path| Ok(Self::Shared(path.into())))
+        }
+
+        /// What is to be done here and now.
+        fn due(&self, effect: Effect, when: When) -> Result<Option<Action>, String> {
+            let here = |point: &&Point| point.effect == effect && point.when == when;
+            match self {
+                // Each that stands here counts, whichever of them acts.
+                Self::Own(points) => {
+                    let mut due = None;
+                    for point in points.iter().filter(here) {
+                        if point.seen.fetch_add(1, Ordering::SeqCst) + 1 == point.at {
+                            due = Some(point.action);
+                        }
+                    }
+                    Ok(due)
+                }
+                Self::Shared(path) => {
+                    let Some(text) = there(std::fs::read_to_string(path))? else { return Ok(None) };
+                    let point = parse_one(text.trim())?;
+                    if !here(&&point) {
+                        return Ok(None);
+                    }
+                    let taken = path.with_added_extension(std::process::id().to_string());
+                    Ok(there(std::fs::rename(path, taken))?.map(|()| point.action))
+                }
+            }
+        }
+    }
+
+    /// A file that isn't there, or has been taken by somebody else, is no error.
+    fn there<T>(result: std::io::Result<T>) -> Result<Option<T>, String> {
+        match result {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            result => result.map(Some).map_err(|error| error.to_string()),
+        }
+    }
 
     #[derive(Debug)]
     struct Point {
@@ -70,19 +125,18 @@ mod armed {
     }
 
     pub(in super::super) fn reach(effect: Effect, when: When) -> Result<(), Failure> {
-        let points = POINTS.as_ref().map_err(|why| Failure::invariant("CO0750", format!("{VARIABLE}: {why}")))?;
-        for point in points.iter().filter(|p| p.effect == effect && p.when == when) {
-            if point.seen.fetch_add(1, Ordering::SeqCst) + 1 == point.at {
-                act(point)?;
-            }
+        let told = |why: &str| Failure::invariant("CO0750", format!("{VARIABLE}: {why}"));
+        let points = POINTS.as_ref().map_err(|why| told(why))?;
+        match points.due(effect, when).map_err(|why| told(&why))? {
+            Some(action) => act(effect, when, action),
+            None => Ok(()),
         }
-        Ok(())
     }
 
-    fn act(point: &Point) -> Result<(), Failure> {
-        let name = format!("{}.{}", point.effect.name(), word(point.when));
-        tracing::warn!(failpoint = name, action = ?point.action, "a failpoint acts");
-        let signal = match point.action {
+    fn act(effect: Effect, when: When, action: Action) -> Result<(), Failure> {
+        let name = format!("{}.{}", effect.name(), word(when));
+        tracing::warn!(failpoint = name, ?action, "a failpoint acts");
+        let signal = match action {
             Action::Fail => {
                 let message = format!("failpoint {name}: an error as told");
                 return Err(Failure::transient("CO0750", message, "unset CHANGEOVER_FAILPOINTS"));
@@ -135,6 +189,21 @@ mod armed {
                 [(Effect::Decide, When::After, Action::Kill, 1), (Effect::Claim, When::Before, Action::Stop, 3)]
             );
             assert!(parse("").unwrap().is_empty());
+        }
+
+        #[test]
+        fn a_file_is_for_whoever_comes_first() {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("failpoint");
+            let points = Points::told(&format!("@{}", path.display())).unwrap();
+            assert_eq!(points.due(Effect::Decide, When::After), Ok(None));
+            std::fs::write(&path, "switch.decide.after=kill\n").unwrap();
+            assert_eq!(points.due(Effect::Decide, When::Before), Ok(None));
+            assert_eq!(points.due(Effect::Decide, When::After), Ok(Some(Action::Kill)));
+            assert_eq!(points.due(Effect::Decide, When::After), Ok(None));
+            assert!(path.with_added_extension(std::process::id().to_string()).exists());
+            std::fs::write(&path, "decide=kill").unwrap();
+            assert!(points.due(Effect::Claim, When::Before).is_err());
         }
 
         #[test]
