@@ -24,6 +24,10 @@ use crate::{exit::Exit, problem::Problem};
 /// Longest wait for an answer that needs a worker.
 const ANSWER: Duration = Duration::from_secs(20);
 
+/// How long a worker may think about what comes next, before another one is asked. By default Temporal waits for a worker that
+/// stands still for 10 s, and may ask it twice.
+const DECIDING: Duration = Duration::from_secs(5);
+
 /// A connection to Temporal.
 pub(crate) struct Temporal {
     pub(crate) client: Client,
@@ -87,6 +91,7 @@ impl Temporal {
         let options = WorkflowStartOptions::new(TASK_QUEUE, id.workflow_id())
             .id_conflict_policy(WorkflowIdConflictPolicy::Fail)
             .id_reuse_policy(WorkflowIdReusePolicy::AllowDuplicate)
+            .task_timeout(DECIDING)
             .static_summary(summary(&input))
             .build();
         match self.client.start_workflow(Migration::run, input, options).await {

@@ -15,5 +15,9 @@ pub use migration::{Migration, MigrationInput, MigrationOutcome};
 /// The task queue of workflows and activities.
 pub const TASK_QUEUE: &str = "changeover";
 
+/// The task queue of the switch. A worker takes one at a time and doesn't poll meanwhile, so that no attempt waits for a worker that
+/// stands still.
+pub const SWITCH_QUEUE: &str = "changeover-switch";
+
 /// The workflow type, in Temporal's history for ever: never rename it.
 pub const WORKFLOW_TYPE: &str = "changeover.migration";

@@ -201,12 +201,6 @@ impl Activities {
         .await
     }
 
-    #[activity(definition = contract::Switch)]
-    pub async fn switch(ctx: ActivityContext, input: SwitchInput) -> Result<SwitchRecord, ActivityError> {
-        let doing = Doing::default();
-        beating_through(&ctx, FAST, &doing, switch_once(&input)).await
-    }
-
     #[activity(definition = contract::Housekeeping)]
     pub async fn housekeeping(ctx: ActivityContext, input: HousekeepingInput) -> Result<Evidence, ActivityError> {
         let doing = Doing::default();
@@ -243,6 +237,18 @@ impl Activities {
             Ok(evidence(&ctx, detail))
         })
         .await
+    }
+}
+
+/// The switch, which has a task queue of its own.
+pub struct Switching;
+
+#[activities]
+impl Switching {
+    #[activity(definition = contract::Switch)]
+    pub async fn switch(ctx: ActivityContext, input: SwitchInput) -> Result<SwitchRecord, ActivityError> {
+        let doing = Doing::default();
+        beating_through(&ctx, FAST, &doing, switch_once(&input)).await
     }
 }
 

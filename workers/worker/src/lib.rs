@@ -10,11 +10,14 @@ mod undo;
 use std::{future::Future, time::Duration};
 
 use anyhow::Context;
-use changeover_workflows::{Migration, TASK_QUEUE};
+use changeover_workflows::{Migration, SWITCH_QUEUE, TASK_QUEUE};
 use temporalio_client::Client;
-use temporalio_sdk::{Runtime, Worker, WorkerOptions};
+use temporalio_sdk::{
+    Runtime, Worker, WorkerOptions,
+    runtime::worker_tuner::{FixedSizeSlotSupplier, TunerHolder},
+};
 
-pub use activities::Activities;
+pub use activities::{Activities, Switching};
 
 /// How a worker runs.
 #[derive(Clone, Debug)]
@@ -29,30 +32,57 @@ impl Default for WorkerSettings {
     }
 }
 
-/// Polls the task queue until `stop` resolves, then lets activities end within the grace.
+/// Polls the task queues until `stop` resolves, then lets activities end within the grace.
 /// The future isn't `Send`: await it from `main`.
 pub async fn run(client: Client, settings: WorkerSettings, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     // Two TLS stacks are in the tree; which one is used is said once.
     let _first = rustls::crypto::ring::default_provider().install_default();
     let runtime = Runtime::from_current_tokio(Default::default())?;
+    let mut worker = everything(&runtime, client.clone(), &settings).context("starting the worker")?;
+    let mut switching = switches(&runtime, client, &settings).context("starting the worker for switches")?;
+    let shut_down = (worker.shutdown_handle(), switching.shutdown_handle());
+    tracing::info!(task_queue = TASK_QUEUE, switches = SWITCH_QUEUE, "worker started");
+    let stopped = async {
+        stop.await;
+        tracing::info!("worker stops: activities may end within the grace");
+        (shut_down.0)();
+        (shut_down.1)();
+    };
+    let (ran, switched, ()) = tokio::join!(worker.run(), switching.run(), stopped);
+    ran.and(switched).context("running the worker")
+}
+
+fn everything(runtime: &Runtime, client: Client, settings: &WorkerSettings) -> anyhow::Result<Worker> {
     let options = WorkerOptions::new(TASK_QUEUE)
         .register_workflow::<Migration>()
         .context("registering the workflow")?
         .register_activities(Activities)
+        // A run that an earlier version began has scheduled it here.
+        .register_activities(Switching)
         .graceful_shutdown_period(settings.grace)
         // By default a beat waits for up to four fifths of its timeout: too near to it when the machine is busy.
         .max_heartbeat_throttle_interval(beat::FAST)
         // When a worker dies, another one goes on with its workflows after this.
         .sticky_queue_schedule_to_start_timeout(Duration::from_secs(5))
         .build();
-    let mut worker = Worker::new(&runtime, client, options).context("starting the worker")?;
-    let shut_down = worker.shutdown_handle();
-    tracing::info!(task_queue = TASK_QUEUE, "worker started");
-    let stopped = async {
-        stop.await;
-        tracing::info!("worker stops: activities may end within the grace");
-        shut_down();
-    };
-    let (ran, ()) = tokio::join!(worker.run(), stopped);
-    ran.context("running the worker")
+    Ok(Worker::new(runtime, client, options)?)
+}
+
+/// One switch at a time, and nobody polls for another one meanwhile: Temporal would give the next attempt to the poll of a worker
+/// that stands still in the middle of a switch, and wait for it once more.
+fn switches(runtime: &Runtime, client: Client, settings: &WorkerSettings) -> anyhow::Result<Worker> {
+    let one = || FixedSizeSlotSupplier::new(1);
+    let tuner = TunerHolder::builder()
+        .activity_task_slot_supplier(one())
+        .workflow_task_slot_supplier(one())
+        .local_activity_task_slot_supplier(one())
+        .nexus_task_slot_supplier(one())
+        .build();
+    let options = WorkerOptions::new(SWITCH_QUEUE)
+        .register_activities(Switching)
+        .tuner(tuner)
+        .graceful_shutdown_period(settings.grace)
+        .max_heartbeat_throttle_interval(beat::FAST)
+        .build();
+    Ok(Worker::new(runtime, client, options)?)
 }

@@ -10,6 +10,7 @@ use temporalio_workflow::{
 };
 
 use super::{Migration, now_of, wait::stop_wanted};
+use crate::SWITCH_QUEUE;
 
 /// Why a stage stops before its end.
 pub(super) enum Stop {
@@ -43,28 +44,31 @@ pub(super) struct Limits {
     pub(super) heartbeat: Duration,
     /// Attempts for failures that pass by themselves.
     pub(super) attempts: u32,
+    /// A task queue of its own.
+    pub(super) queue: Option<&'static str>,
 }
 
 impl Limits {
     /// For what takes seconds.
     pub(super) fn short() -> Self {
-        Self { timeout: Duration::from_secs(300), heartbeat: SILENCE, attempts: 60 }
+        Self { timeout: Duration::from_secs(300), heartbeat: SILENCE, attempts: 60, queue: None }
     }
     /// For what may take as long as its stage says.
     pub(super) fn stage(seconds: u64) -> Self {
-        Self { timeout: Duration::from_secs(seconds), heartbeat: SILENCE, attempts: 60 }
+        Self { timeout: Duration::from_secs(seconds), heartbeat: SILENCE, attempts: 60, queue: None }
     }
     /// For what follows a switch and is tried again later anyway.
     pub(super) fn at_leisure() -> Self {
-        Self { timeout: Duration::from_secs(120), heartbeat: SILENCE, attempts: 3 }
+        Self { timeout: Duration::from_secs(120), heartbeat: SILENCE, attempts: 3, queue: None }
     }
     /// For a step of finalize: what doesn't pass within some minutes is a person's business.
     pub(super) fn finalize(seconds: u64) -> Self {
-        Self { timeout: Duration::from_secs(seconds), heartbeat: SILENCE, attempts: 12 }
+        Self { timeout: Duration::from_secs(seconds), heartbeat: SILENCE, attempts: 12, queue: None }
     }
     /// For the switch: a dead worker is noticed within two seconds.
     pub(super) fn switch(seconds: u64) -> Self {
-        Self { timeout: Duration::from_secs(seconds), heartbeat: Duration::from_secs(2), attempts: 0 }
+        let heartbeat = Duration::from_secs(2);
+        Self { timeout: Duration::from_secs(seconds), heartbeat, attempts: 0, queue: Some(SWITCH_QUEUE) }
     }
 
     fn options(self, token: WorkflowCancellationToken, first_pause: Duration) -> ActivityOptions {
@@ -75,6 +79,7 @@ impl Limits {
             .maximum_attempts(self.attempts)
             .build();
         ActivityOptions::with_start_to_close_timeout(self.timeout)
+            .maybe_task_queue(self.queue.map(str::to_owned))
             .heartbeat_timeout(self.heartbeat)
             .retry_policy(policy)
             .cancellation_type(ActivityCancellationType::WaitCancellationCompleted)

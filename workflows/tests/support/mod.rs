@@ -19,7 +19,7 @@ use changeover_domain::{
     },
 };
 use changeover_workflows::{
-    Migration, MigrationInput, TASK_QUEUE,
+    Migration, MigrationInput, SWITCH_QUEUE, TASK_QUEUE,
     contract::{
         self, Directed, DriftLook, Evidence, FinalizeInput, HealthLook, HousekeepingInput, RolesDone, SwitchInput,
         SyncLook, UndoInput,
@@ -283,13 +283,23 @@ impl FakeWorker {
                 let options = WorkerOptions::new(TASK_QUEUE)
                     .register_workflow::<Migration>()
                     .unwrap()
+                    .register_activities(Fakes(Arc::clone(&script)))
+                    .graceful_shutdown_period(Duration::from_millis(200))
+                    .build();
+                let switches = WorkerOptions::new(SWITCH_QUEUE)
                     .register_activities(Fakes(script))
                     .graceful_shutdown_period(Duration::from_millis(200))
                     .build();
-                let mut worker = Worker::new(&core, client, options).unwrap();
-                let stop: Box<dyn Fn() + Send> = Box::new(worker.shutdown_handle());
-                let _sent = tell.send(stop);
-                worker.run().await.unwrap();
+                let mut worker = Worker::new(&core, client.clone(), options).unwrap();
+                let mut switching = Worker::new(&core, client, switches).unwrap();
+                let (stop, stop_switching) = (worker.shutdown_handle(), switching.shutdown_handle());
+                let both: Box<dyn Fn() + Send> = Box::new(move || {
+                    stop();
+                    stop_switching();
+                });
+                let _sent = tell.send(both);
+                let (ran, switched) = tokio::join!(worker.run(), switching.run());
+                ran.and(switched).unwrap();
             });
         });
         Self { stop: told.await.ok(), thread: Some(thread) }
