@@ -58,6 +58,14 @@ impl Product {
         &self.directory
     }
 
+    /// The same with a variable more.
+    #[must_use]
+    pub fn with_variable(&self, name: &str, value: &str) -> Self {
+        let mut product = self.clone();
+        product.environment.push((name.to_owned(), value.to_owned()));
+        product
+    }
+
     /// A command of the binary with the stack's environment.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);

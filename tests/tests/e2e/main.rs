@@ -8,5 +8,6 @@ mod common;
 mod controls;
 mod kill;
 mod preflight;
+mod recovery;
 mod secrets;
 mod workers;

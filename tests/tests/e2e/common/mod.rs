@@ -3,6 +3,7 @@
 pub mod hold;
 pub mod leaks;
 pub mod sql;
+pub mod workers;
 
 use anyhow::{Context, Result, ensure};
 use changeover_tests::{
