@@ -126,6 +126,20 @@ pub enum FinalizeStep {
     ProveClean,
 }
 
+impl FinalizeStep {
+    /// Its name.
+    pub fn word(self) -> &'static str {
+        match self {
+            FinalizeStep::RemoveReplication => "remove_replication",
+            FinalizeStep::RestoreTriggers => "restore_triggers",
+            FinalizeStep::RemoveEngine => "remove_engine",
+            FinalizeStep::TakeBackMemberships => "take_back_memberships",
+            FinalizeStep::RemoveHome => "remove_home",
+            FinalizeStep::ProveClean => "prove_clean",
+        }
+    }
+}
+
 /// All steps of finalize, in order.
 pub const FINALIZE_STEPS: [FinalizeStep; 6] = [
     FinalizeStep::RemoveReplication,
@@ -231,7 +245,40 @@ impl Contract {
     }
 }
 
+/// The names of all activities.
+pub const ACTIVITIES: [&str; 15] = [
+    "preflight",
+    "ensure_home",
+    "ensure_roles",
+    "ensure_schema",
+    "ensure_forward",
+    "look_at_sync",
+    "finish_schema",
+    "look_at_links",
+    "look_for_drift",
+    "verify",
+    "ensure_reverse",
+    "switch",
+    "housekeeping",
+    "undo",
+    "finalize",
+];
+
 pub use contract::{
     EnsureForward, EnsureHome, EnsureReverse, EnsureRoles, EnsureSchema, Finalize, FinishSchema, Housekeeping,
     LookAtLinks, LookAtSync, LookForDrift, Preflight, Switch, Undo as UndoActivity, Verify,
 };
+
+#[cfg(test)]
+mod tests {
+    use super::ACTIVITIES;
+
+    #[test]
+    fn no_activity_is_missing_from_the_list() {
+        let declared = include_str!("contract.rs").lines().filter_map(|line| {
+            let name = line.trim().strip_prefix("#[activity(name = \"")?;
+            Some(name.split('"').next().unwrap_or(name))
+        });
+        assert_eq!(declared.collect::<Vec<_>>(), ACTIVITIES);
+    }
+}

@@ -78,6 +78,10 @@ enum Command {
     Worker(worker::Args),
     /// Write completions for a shell
     Completions(completions::Args),
+    /// List the failpoints of this build, as JSON
+    #[cfg(debug_assertions)]
+    #[command(hide = true)]
+    Failpoints,
 }
 
 /// A spec, for those who need nothing else.
@@ -110,6 +114,8 @@ pub(crate) async fn run(cli: Cli, ui: &Ui) -> Result<Exit, Problem> {
         Command::Explain(args) => explain::run(ui, &args),
         Command::Worker(args) => worker::run(ui, &args).await,
         Command::Completions(args) => completions::run(&args),
+        #[cfg(debug_assertions)]
+        Command::Failpoints => ui.print_json(&changeover_worker::points::points()).map(|()| Exit::Done),
     }
 }
 

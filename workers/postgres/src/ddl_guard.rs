@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Migration, Session,
     escalate::{self, Escalated},
+    failpoint::{Step, step},
 };
 
 /// Where the guard stands.
@@ -30,7 +31,10 @@ pub async fn ensure(migration: &Migration, side: Side) -> Result<GuardOutcome, F
         }
         escalate::run(&session, site, &Escalated::DropEventTrigger(name.clone())).await?;
         match escalate::run(&session, site, &Escalated::CreateEventTrigger(name.clone())).await {
-            Ok(()) => outcome.guarded.push(database.name.clone()),
+            Ok(()) => {
+                outcome.guarded.push(database.name.clone());
+                step(Step::Guard)?;
+            }
             Err(failure) if failure.sqlstate.as_deref() == Some("42501") => {
                 outcome.warnings.push(format!(
                     "CO0517 database {} on the {side} has no DDL guard: {}",
@@ -50,6 +54,7 @@ pub async fn remove(migration: &Migration, side: Side) -> Result<(), Failure> {
         let session = site.open(&database.name, "guard").await?;
         if triggers(&session, &name).await? > 0 {
             escalate::run(&session, site, &Escalated::DropEventTrigger(name.clone())).await?;
+            step(Step::NoGuard)?;
         }
     }
     Ok(())

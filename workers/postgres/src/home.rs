@@ -3,7 +3,10 @@
 use changeover_domain::{Failure, names::HOME};
 use tokio_postgres::Transaction;
 
-use crate::{Migration, Session, Site};
+use crate::{
+    Migration, Session, Site,
+    failpoint::{Step, step},
+};
 
 const HOME_SQL: &str = include_str!("../sql/home.sql");
 
@@ -19,6 +22,7 @@ pub async fn ensure(migration: &Migration, site: &Site) -> Result<(), Failure> {
         );
         session.batch_execute(&grant).await.map_err(session.failed("granting the marker to the replication login"))?;
         claim(migration, &session).await?;
+        step(Step::Home)?;
     }
     Ok(())
 }
@@ -52,6 +56,7 @@ pub async fn remove(migration: &Migration, site: &Site) -> Result<(), Failure> {
             .batch_execute(&format!("drop schema if exists {HOME} cascade"))
             .await
             .map_err(session.failed("dropping the home schema"))?;
+        step(Step::NoHome)?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ pub mod drained;
 pub mod drift;
 pub mod error;
 pub mod escalate;
+pub mod failpoint;
 pub mod gate;
 pub mod home;
 pub mod leftovers;

@@ -10,7 +10,11 @@ use std::collections::BTreeSet;
 use changeover_domain::{Class, Failure, Ident, Side};
 use tokio_postgres::GenericClient;
 
-use crate::{Migration, Session, home, note};
+use crate::{
+    Migration, Session,
+    failpoint::{Step, step},
+    home, note,
+};
 
 const NEEDED: &str = include_str!("../sql/needed_roles.sql");
 
@@ -63,6 +67,7 @@ pub async fn undo(migration: &Migration, side: Side) -> Result<(), Failure> {
     let session = site.open_maintenance("membership").await?;
     for role in roles {
         leave(&session, &role, &site.address.user).await?;
+        step(Step::Left)?;
         for book in &books {
             note::forget(&**book, book.side, &key(side, &role)).await?;
         }
@@ -123,7 +128,7 @@ async fn join(book: &Session, session: &Session, role: &str, login: &str) -> Res
     let options = if server_version(&**session, side).await? >= 160_000 { " with inherit true, set true" } else { "" };
     note::put(&**book, book.side, &key(side, role), &()).await?;
     let granted = session.batch_execute(&format!("grant {} to {}{options}", Ident::new(role), Ident::new(login))).await;
-    let Err(error) = granted else { return Ok(()) };
+    let Err(error) = granted else { return step(Step::Joined) };
     // Refused for certain, so the note goes: an administrator may grant it now, and that one isn't ours to take back.
     if error.as_db_error().is_some() && !crate::error::is_connection_loss(&error) {
         note::forget(&**book, book.side, &key(side, role)).await?;

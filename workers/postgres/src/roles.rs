@@ -20,7 +20,11 @@ use postgres_protocol::password::scram_sha_256;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Transaction;
 
-use crate::{Migration, Session, membership, note, secret, unlogged};
+use crate::{
+    Migration, Session,
+    failpoint::{Step as Place, step},
+    membership, note, secret, unlogged,
+};
 use snapshot::{Role, Snapshot};
 use steps::Step;
 pub use undo::undo;
@@ -68,9 +72,12 @@ pub async fn ensure(migration: &Migration) -> Result<RolesOutcome, Failure> {
     let lent = membership::lent(&session, Side::Source).await?;
     let view = View { migration, source, needed, lent, names };
     let mut reports = carry_roles(&view, &mut session).await?;
+    step(Place::Roles)?;
     membership::ensure(migration, Side::Target).await?;
     reports.extend(carry_databases(&view, &mut session).await?);
+    step(Place::Databases)?;
     let without_password = set_passwords(&view, &mut session).await?;
+    step(Place::Passwords)?;
     end_sessions(&session).await?;
     let created = note::keys(&*session, Side::Target, CREATED).await?.len() as u64;
     let existing = (view.carried().count() as u64).saturating_sub(created);
@@ -178,6 +185,7 @@ async fn carry_roles(view: &View<'_>, session: &mut Session) -> Result<Vec<Strin
     for step in steps::settings(&settings, &have.settings, false) {
         reports.extend(run_step(&transaction, &step).await?);
     }
+    step(Place::RolesOpen)?;
     transaction.commit().await.map_err(&failed)?;
     Ok(reports)
 }

@@ -20,7 +20,11 @@ use std::collections::BTreeSet;
 use changeover_domain::{Failure, Side};
 use serde::{Deserialize, Serialize};
 
-use crate::{Migration, membership, note, verify};
+use crate::{
+    Migration,
+    failpoint::{Step, step},
+    membership, note, verify,
+};
 pub use dump::BIN_VARIABLE;
 use facts::Facts;
 use phase::{Keys, Phase, phase};
@@ -63,6 +67,7 @@ pub async fn ensure_before_data(migration: &Migration) -> Result<SchemaOutcome, 
     let mut outcome = SchemaOutcome::default();
     for database in migration.databases() {
         undo::keep_baseline(migration, &database.name).await?;
+        step(Step::Baseline)?;
         let plan = Plan::read(migration, &database.name).await?;
         let mut restore =
             Restore::open(migration, &database.name, &plan.facts, plan.standard_strings, false, &silent).await?;
@@ -75,6 +80,7 @@ pub async fn ensure_before_data(migration: &Migration) -> Result<SchemaOutcome, 
         outcome.reported.extend(restore.passed_over(&[BEFORE, RIGHTS]).await?);
         outcome.reported.extend(plan.remarks(&database.name));
         outcome.reported.extend(other_versions(&plan.facts, &mut restore).await?);
+        step(Step::Schema)?;
     }
     outcome.reported.truncate(MOST_NAMED);
     Ok(outcome)
@@ -105,6 +111,7 @@ pub async fn ensure_after_data(
         outcome.reported.extend(restore.passed_over(&[AFTER]).await?);
         finish::fill_views(restore.session(), &plan.entries, &plan.facts, heartbeat).await?;
         finish::analyze(restore.session(), heartbeat).await?;
+        step(Step::Finished)?;
     }
     let differences = compare::run(migration).await?;
     if let Some(first) = differences.server_rights.first() {

@@ -7,7 +7,9 @@ use changeover_domain::{
     proto::{PreflightReport, Spec, SwitchRecord, VerifyTotals},
 };
 use changeover_postgres::{
-    Migration, ddl_guard, drift, gate, membership, pglogical, preflight, roles, schema, switch, triggers, verify,
+    Migration, ddl_guard, drift,
+    failpoint::{self, Step, step},
+    gate, membership, pglogical, preflight, roles, schema, switch, triggers, verify,
 };
 use changeover_traffic::PgBouncer;
 use changeover_workflows::contract::{
@@ -18,7 +20,7 @@ use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 
 use crate::{
-    beat::{CALM, Doing, FAST, beating, beating_through},
+    beat::{CALM, Doing, FAST, beating, beating_through, directed},
     finalize, undo,
 };
 
@@ -140,12 +142,12 @@ impl Activities {
     #[activity(definition = contract::LookAtLinks)]
     pub async fn look_at_links(ctx: ActivityContext, input: Directed) -> Result<HealthLook, ActivityError> {
         let doing = Doing::default();
-        beating(&ctx, CALM, &doing, async {
+        let work = async {
             let migration = Migration::resolve(&input.spec)?;
             pglogical::unstick(&migration, input.direction).await?;
             Ok(HealthLook { links: pglogical::health(&migration, input.direction).await? })
-        })
-        .await
+        };
+        beating(&ctx, CALM, &doing, directed(&ctx, input.direction, work)).await
     }
 
     #[activity(definition = contract::LookForDrift)]
@@ -172,6 +174,7 @@ impl Activities {
             let migration = Migration::resolve(&input.spec)?;
             verify::run(&migration, input.direction, resume, &tick).await
         };
+        let work = directed(&ctx, input.direction, work);
         let _unused = &doing;
         crate::beat::beating_with(
             &ctx,
@@ -188,7 +191,9 @@ impl Activities {
         beating(&ctx, CALM, &doing, async {
             let migration = Migration::resolve(&spec)?;
             triggers::quiet_replica_triggers(&migration, Side::Source).await?;
+            step(Step::Quiet)?;
             let reverse = pglogical::ensure_reverse(&migration).await?;
+            step(Step::Reverse)?;
             doing.now("the fence");
             let outcome = gate::ensure(&migration).await?;
             let fence = match outcome.fence {
@@ -222,7 +227,8 @@ impl Activities {
         let doing = Doing::default();
         beating_through(&ctx, CALM, &doing, async {
             let migration = Migration::resolve(&input.spec)?;
-            let detail = undo::run(&migration, input.undo).await?;
+            let name = format!("activity.undo.{}", input.undo.word());
+            let detail = failpoint::around(&name, Box::pin(undo::run(&migration, input.undo))).await?;
             Ok(evidence(&ctx, detail))
         })
         .await
@@ -233,7 +239,9 @@ impl Activities {
         let doing = Doing::default();
         beating_through(&ctx, CALM, &doing, async {
             let migration = Migration::resolve(&input.spec)?;
-            let detail = finalize::run(&migration, input.step, input.source_is_lost).await?;
+            let name = format!("activity.finalize.{}", input.step.word());
+            let work = Box::pin(finalize::run(&migration, input.step, input.source_is_lost));
+            let detail = failpoint::around(&name, work).await?;
             Ok(evidence(&ctx, detail))
         })
         .await

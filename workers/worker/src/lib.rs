@@ -5,12 +5,15 @@
 mod activities;
 mod beat;
 mod finalize;
+#[cfg(debug_assertions)]
+pub mod points;
 mod undo;
 
 use std::{future::Future, time::Duration};
 
 use anyhow::Context;
-use changeover_workflows::{Migration, SWITCH_QUEUE, TASK_QUEUE};
+use changeover_postgres::failpoint;
+use changeover_workflows::{Migration, SWITCH_QUEUE, TASK_QUEUE, contract::ACTIVITIES};
 use temporalio_client::Client;
 use temporalio_sdk::{
     Runtime, Worker, WorkerOptions,
@@ -35,6 +38,7 @@ impl Default for WorkerSettings {
 /// Polls the task queues until `stop` resolves, then lets activities end within the grace.
 /// The future isn't `Send`: await it from `main`.
 pub async fn run(client: Client, settings: WorkerSettings, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    failpoint::check(&ACTIVITIES).map_err(anyhow::Error::msg)?;
     // Two TLS stacks are in the tree; which one is used is said once.
     let _first = rustls::crypto::ring::default_provider().install_default();
     let runtime = Runtime::from_current_tokio(Default::default())?;

@@ -42,7 +42,37 @@ pub enum Undo {
     },
 }
 
+const SIDES: [Side; 2] = [Side::Source, Side::Target];
+const DIRECTIONS: [Direction; 2] = [Direction::Forward, Direction::Reverse];
+
 impl Undo {
+    /// All that there are.
+    pub fn all() -> Vec<Undo> {
+        let mut all = vec![Undo::DropRoles, Undo::EmptyTarget, Undo::RemoveEngine];
+        all.extend(DIRECTIONS.map(|direction| Undo::RemoveReplication { direction }));
+        for side in SIDES {
+            all.extend([
+                Undo::RemoveHome { side },
+                Undo::TakeBackMemberships { side },
+                Undo::RestoreTriggers { side },
+                Undo::RemoveDdlGuard { side },
+            ]);
+        }
+        all
+    }
+    /// Its name, with the side or the direction. A new one has to be in [`Undo::all`] as well.
+    pub fn word(&self) -> String {
+        match self {
+            Undo::RemoveHome { side } => format!("remove_home.{side}"),
+            Undo::TakeBackMemberships { side } => format!("take_back_memberships.{side}"),
+            Undo::DropRoles => "drop_roles".to_owned(),
+            Undo::EmptyTarget => "empty_target".to_owned(),
+            Undo::RemoveEngine => "remove_engine".to_owned(),
+            Undo::RemoveReplication { direction } => format!("remove_replication.{direction}"),
+            Undo::RestoreTriggers { side } => format!("restore_triggers.{side}"),
+            Undo::RemoveDdlGuard { side } => format!("remove_ddl_guard.{side}"),
+        }
+    }
     /// What it does, for status.
     pub fn describe(&self) -> String {
         match self {
@@ -170,6 +200,16 @@ mod tests {
         assert!(regime.undo_descriptions().is_empty());
         assert_eq!(regime.clone().opened(Direction::Forward), regime);
         assert_eq!(regime.opened(Direction::Reverse), Regime::Before(stack));
+    }
+
+    #[test]
+    fn words_differ_and_are_those_of_the_json() {
+        let words: std::collections::BTreeSet<_> = Undo::all().iter().map(Undo::word).collect();
+        assert_eq!(words.len(), Undo::all().len());
+        for undo in Undo::all() {
+            let json = serde_json::to_value(undo).unwrap();
+            assert_eq!(undo.word().split('.').next(), json["undo"].as_str());
+        }
     }
 
     #[test]

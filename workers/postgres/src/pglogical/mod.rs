@@ -35,7 +35,10 @@ pub use remove::{remove, remove_all, remove_on_target};
 pub use reset::reset_forward;
 pub use unstick::unstick;
 
-use crate::Migration;
+use crate::{
+    Migration, Session, Site,
+    failpoint::{Step, step},
+};
 
 /// What an `ensure_*` found or made, summed over all databases.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,15 +77,16 @@ pub async fn ensure_provider(migration: &Migration, direction: Direction) -> Res
     let site = migration.provider(direction);
     let parts = try_join_all(migration.databases().iter().map(async |database| {
         let session = site.open(&database.name, "provider").await?;
-        let warnings = install::ensure(migration, site, &session).await?;
-        node::ensure(migration, site, &session).await?;
+        let warnings = be_node(migration, site, &session).await?;
         let begun = subscription::begun(&session, direction).await?;
         let tables = sets::ensure(migration, site, &session, database, !begun).await?;
+        step(Step::Sets)?;
         Ok::<_, Failure>(EngineOutcome { tables: tables.all, tables_added: tables.added, warnings })
     }))
     .await?;
     if direction == Direction::Forward {
         grants::ensure(migration).await?;
+        step(Step::Rights)?;
     }
     Ok(EngineOutcome::sum(parts))
 }
@@ -104,8 +108,7 @@ async fn ensure(migration: &Migration, direction: Direction) -> Result<EngineOut
     let site = migration.subscriber(direction);
     let warnings = try_join_all(migration.databases().iter().map(async |database| {
         let session = site.open(&database.name, "subscriber").await?;
-        let warnings = install::ensure(migration, site, &session).await?;
-        node::ensure(migration, site, &session).await?;
+        let warnings = be_node(migration, site, &session).await?;
         subscription::ensure(migration, direction, &session).await?;
         Ok::<_, Failure>(warnings)
     }))
@@ -114,8 +117,17 @@ async fn ensure(migration: &Migration, direction: Direction) -> Result<EngineOut
     Ok(outcome)
 }
 
+/// Makes sure that the session's database is a node. Returns warnings.
+async fn be_node(migration: &Migration, site: &Site, session: &Session) -> Result<Vec<String>, Failure> {
+    let warnings = install::ensure(migration, site, session).await?;
+    step(Step::Extension)?;
+    node::ensure(migration, site, session).await?;
+    step(Step::Node)?;
+    Ok(warnings)
+}
+
 /// The schema of the site's escalation function, which is nobody's application.
-fn escalation_schema(site: &crate::Site) -> &str {
+fn escalation_schema(site: &Site) -> &str {
     site.escalation.split_once('.').map_or("", |(schema, _)| schema)
 }
 

@@ -11,7 +11,11 @@ use futures::future::join_all;
 use tokio::time::{Instant, sleep};
 
 use super::{grants, install, node, sets, slots, status, subscription::slot_note};
-use crate::{Migration, Session, Site, home, note};
+use crate::{
+    Migration, Session, Site,
+    failpoint::{Step, step},
+    home, note,
+};
 
 /// How long workers and walsenders may take to end.
 pub(super) const END_DEADLINE: Duration = Duration::from_secs(20);
@@ -93,6 +97,7 @@ pub(super) async fn one(migration: &Migration, direction: Direction, database: &
         slots::remove_origins(&subscriber, slot).await?;
     }
     let provider = provider.map_err(|e| left(direction, database, &e))?;
+    step(Step::Slots)?;
     // Only now: until here the names were needed.
     for session in [&provider, &subscriber] {
         if home::is_ours(migration, session).await? {
@@ -128,11 +133,13 @@ async fn remove_subscription(
             .execute("select pglogical.alter_subscription_disable($1::text::name, true)", &[&name.raw()])
             .await
             .map_err(subscriber.failed("disabling the subscription"))?;
+        step(Step::Disabled)?;
         end_worker(&name, &found.worker_name(), subscriber, provider).await?;
         subscriber
             .execute("select pglogical.drop_subscription($1::text::name, true)", &[&name.raw()])
             .await
             .map_err(subscriber.failed("dropping the subscription"))?;
+        step(Step::Dropped)?;
     }
     Ok(found.map(|f| f.slot))
 }
@@ -209,13 +216,15 @@ async fn remove_node(migration: &Migration, site: &Site, database: &str) -> Resu
             .await
             .map_err(session.failed("dropping the other side's node"))?;
         node::remove(migration, site, &session).await?;
+        step(Step::NoNode)?;
     }
     if node::local(&session).await?.is_some() {
         // somebody else's: nothing in here is ours
         return Ok(());
     }
     remove_triggers(&session).await?;
-    install::remove(migration, site, &session).await
+    install::remove(migration, site, &session).await?;
+    step(Step::NoExtension)
 }
 
 /// pglogical puts an internal trigger on each table of a set and leaves it there until the extension goes; then all of them

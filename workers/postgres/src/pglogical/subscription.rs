@@ -9,7 +9,11 @@ use super::{
     block, dsn, reset,
     status::{self, Subscription, SyncState},
 };
-use crate::{Migration, Session, note};
+use crate::{
+    Migration, Session,
+    failpoint::{Step, step},
+    note,
+};
 
 /// How long the creation of a slot may wait before it is told who it waits for. It isn't given up: the next run of the
 /// activity finds it still waiting, or done.
@@ -76,7 +80,8 @@ async fn create(
     dsn::stash(session, &dsn::provider(migration, site, &session.database)).await?;
     let created = call_create(migration, direction, session).await;
     dsn::forget(session).await?;
-    created.map(drop).map_err(|e| unreachable(session, &session.failed("creating the subscription")(e)))
+    created.map_err(|e| unreachable(session, &session.failed("creating the subscription")(e)))?;
+    step(Step::Subscription)
 }
 
 async fn call_create(

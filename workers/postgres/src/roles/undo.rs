@@ -7,7 +7,11 @@ use super::{
     snapshot::{self, Snapshot},
     steps::{self, Step},
 };
-use crate::{Migration, Session, home, membership, note};
+use crate::{
+    Migration, Session,
+    failpoint::{Step as Place, step},
+    home, membership, note,
+};
 
 /// Makes sure that what `ensure` did is gone: databases' owners, rights and settings, attributes of roles that were there,
 /// roles that it made, and memberships of the login on both sides. Objects have to be gone before (`schema::undo`).
@@ -58,6 +62,7 @@ async fn undo_target(migration: &Migration, session: &mut Session) -> Result<(),
         note::forget(&transaction, Side::Target, key).await?;
     }
     note::forget_all(&transaction, Side::Target, CREATED).await?;
+    step(Place::NoRolesOpen)?;
     transaction.commit().await.map_err(&failed)
 }
 

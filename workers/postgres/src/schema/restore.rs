@@ -17,7 +17,11 @@ use super::{
     facts::{Facts, Owned, TriggerState},
     toc::Entry,
 };
-use crate::{Migration, Session, error, note, patience, triggers, unlogged};
+use crate::{
+    Migration, Session, error,
+    failpoint::{Step, step},
+    note, patience, triggers, unlogged,
+};
 
 /// Prefix of notes of rights to create that were given for the time of the restore.
 const CREATE_RIGHT: &str = "schema:create:";
@@ -164,9 +168,10 @@ impl<'a> Restore<'a> {
             set_clones(&transaction, &self.facts.clones).await?;
             triggers::quiet(&transaction, Side::Target).await?;
         }
+        step(Step::BatchOpen)?;
         transaction.commit().await.map_err(failed("restoring"))?;
         self.prepared = prepared;
-        Ok(())
+        step(Step::Batch)
     }
 
     /// What was passed over of that which is noted under `prefixes`, in this run of the restore or an earlier one, in few lines.

@@ -3,7 +3,12 @@
 use changeover_domain::{Failure, Side};
 
 use super::inventory::{self, Inventory, Object};
-use crate::{Migration, Session, error, home, note, roles::run_step};
+use crate::{
+    Migration, Session, error,
+    failpoint::{Step, step},
+    home, note,
+    roles::run_step,
+};
 
 /// The inventory before the first change, in a database's own home.
 const BASELINE: &str = "schema:baseline";
@@ -34,6 +39,7 @@ pub async fn undo(migration: &Migration) -> Result<(), Failure> {
         drop_surplus(&mut session, &baseline).await?;
         super::restore::take_create_back(&mut session).await?;
         give_back(&mut session, &baseline).await?;
+        step(Step::NoObjects)?;
         let transaction = session.transaction().await.map_err(failed)?;
         transaction.execute("delete from changeover.saved_trigger", &[]).await.map_err(failed)?;
         note::forget_all(&transaction, Side::Target, "schema:").await?;

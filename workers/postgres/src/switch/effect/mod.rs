@@ -1,15 +1,16 @@
 //! Everything that a switch changes anywhere, as a list. A change is made through [`perform`] with its entry, and nowhere else:
 //! helpers that change something ask for a [`Change`], which only `perform` makes, and a test walks the sources of the switch for
-//! statements beside it. From the list the failpoints are made (see [`failpoint`]) and the tests of recovery.
+//! statements beside it. From the list failpoints are made (see [`failpoint`]), and the tests of recovery.
 
-mod failpoint;
 #[cfg(test)]
 mod walk;
 
 use changeover_domain::{Failure, fence::Fence};
 
-use crate::Session;
-use failpoint::When;
+use crate::{
+    Session,
+    failpoint::{self, When},
+};
 
 /// On what an effect is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -265,9 +266,9 @@ pub(crate) async fn perform<T, F>(effect: Effect, act: impl FnOnce(Change) -> F)
 where
     F: Future<Output = Result<T, Failure>>,
 {
-    failpoint::reach(effect, When::Before)?;
+    failpoint::reach(effect.name(), When::Before)?;
     let done = act(Change(())).await?;
-    failpoint::reach(effect, When::After)?;
+    failpoint::reach(effect.name(), When::After)?;
     Ok(done)
 }
 
