@@ -19,6 +19,7 @@ pub mod migration;
 pub mod note;
 pub mod patience;
 pub mod pglogical;
+pub mod predecessor;
 pub mod preflight;
 pub mod roles;
 pub mod schema;

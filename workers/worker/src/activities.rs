@@ -9,7 +9,7 @@ use changeover_domain::{
 use changeover_postgres::{
     Migration, ddl_guard, drift,
     failpoint::{self, Step, step},
-    gate, membership, pglogical, preflight, roles, schema, switch, triggers, verify,
+    gate, membership, pglogical, predecessor, preflight, roles, schema, switch, triggers, verify,
 };
 use changeover_traffic::PgBouncer;
 use changeover_workflows::contract::{
@@ -40,7 +40,7 @@ impl Activities {
     pub async fn preflight(ctx: ActivityContext, spec: Spec) -> Result<PreflightReport, ActivityError> {
         let doing = Doing::default();
         beating(&ctx, CALM, &doing, async {
-            let migration = Migration::resolve(&spec)?;
+            let migration = begin(&ctx, &spec).await?;
             preflight::run(&migration).await
         })
         .await
@@ -50,7 +50,7 @@ impl Activities {
     pub async fn ensure_home(ctx: ActivityContext, spec: Spec) -> Result<Evidence, ActivityError> {
         let doing = Doing::default();
         beating(&ctx, CALM, &doing, async {
-            let migration = Migration::resolve(&spec)?;
+            let migration = begin(&ctx, &spec).await?;
             // With the memberships: the source's home can be made only with the rights of its databases' owners.
             membership::ensure(&migration, Side::Source).await?;
             Ok(evidence(&ctx, "the home schema is on both sides, memberships taken on the source"))
@@ -62,7 +62,7 @@ impl Activities {
     pub async fn ensure_roles(ctx: ActivityContext, spec: Spec) -> Result<RolesDone, ActivityError> {
         let doing = Doing::default();
         beating(&ctx, CALM, &doing, async {
-            let migration = Migration::resolve(&spec)?;
+            let migration = begin(&ctx, &spec).await?;
             let outcome = roles::ensure(&migration).await?;
             membership::ensure(&migration, Side::Target).await?;
             let detail = format!(
@@ -81,7 +81,7 @@ impl Activities {
     pub async fn ensure_schema(ctx: ActivityContext, spec: Spec) -> Result<Evidence, ActivityError> {
         let doing = Doing::default();
         beating(&ctx, CALM, &doing, async {
-            let migration = Migration::resolve(&spec)?;
+            let migration = begin(&ctx, &spec).await?;
             // Before the dump: a change between the two would go unseen.
             drift::baseline(&migration, Side::Source).await?;
             let outcome = schema::ensure_before_data(&migration).await?;
@@ -95,7 +95,7 @@ impl Activities {
     pub async fn ensure_forward(ctx: ActivityContext, spec: Spec) -> Result<Evidence, ActivityError> {
         let doing = Doing::default();
         beating(&ctx, CALM, &doing, async {
-            let migration = Migration::resolve(&spec)?;
+            let migration = begin(&ctx, &spec).await?;
             let mut warnings = Vec::new();
             for side in [Side::Source, Side::Target] {
                 doing.now(format!("DDL guard on the {side}"));
@@ -116,7 +116,7 @@ impl Activities {
     pub async fn look_at_sync(ctx: ActivityContext, spec: Spec) -> Result<SyncLook, ActivityError> {
         let doing = Doing::default();
         beating(&ctx, CALM, &doing, async {
-            let migration = Migration::resolve(&spec)?;
+            let migration = begin(&ctx, &spec).await?;
             let look = pglogical::sync_progress(&migration).await?;
             Ok(SyncLook { progress: look.progress, ready: look.ready, problems: look.problems })
         })
@@ -131,7 +131,7 @@ impl Activities {
             move |text: String| doing.now(text)
         };
         beating(&ctx, CALM, &doing, async {
-            let migration = Migration::resolve(&spec)?;
+            let migration = begin(&ctx, &spec).await?;
             let outcome = schema::ensure_after_data(&migration, &heartbeat).await?;
             let detail = format!("{} objects restored; triggers quiet on apply; analyzed", outcome.objects);
             Ok(told(evidence(&ctx, detail), "CO0430", outcome.reported))
@@ -143,7 +143,7 @@ impl Activities {
     pub async fn look_at_links(ctx: ActivityContext, input: Directed) -> Result<HealthLook, ActivityError> {
         let doing = Doing::default();
         let work = async {
-            let migration = Migration::resolve(&input.spec)?;
+            let migration = begin(&ctx, &input.spec).await?;
             pglogical::unstick(&migration, input.direction).await?;
             Ok(HealthLook { links: pglogical::health(&migration, input.direction).await? })
         };
@@ -154,7 +154,7 @@ impl Activities {
     pub async fn look_for_drift(ctx: ActivityContext, input: Directed) -> Result<DriftLook, ActivityError> {
         let doing = Doing::default();
         beating(&ctx, CALM, &doing, async {
-            let migration = Migration::resolve(&input.spec)?;
+            let migration = begin(&ctx, &input.spec).await?;
             let drift = drift::check(&migration, input.direction.from_side()).await?;
             let changes = drift.iter().take(CHANGES_TOLD).map(tell).collect();
             Ok(DriftLook { changes, total: drift.len() as u64 })
@@ -171,7 +171,7 @@ impl Activities {
             *cursor.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(now.clone());
         };
         let work = async {
-            let migration = Migration::resolve(&input.spec)?;
+            let migration = begin(&ctx, &input.spec).await?;
             verify::run(&migration, input.direction, resume, &tick).await
         };
         let work = directed(&ctx, input.direction, work);
@@ -189,7 +189,7 @@ impl Activities {
     pub async fn ensure_reverse(ctx: ActivityContext, spec: Spec) -> Result<Evidence, ActivityError> {
         let doing = Doing::default();
         beating(&ctx, CALM, &doing, async {
-            let migration = Migration::resolve(&spec)?;
+            let migration = begin(&ctx, &spec).await?;
             triggers::quiet_replica_triggers(&migration, Side::Source).await?;
             step(Step::Quiet)?;
             let reverse = pglogical::ensure_reverse(&migration).await?;
@@ -210,7 +210,7 @@ impl Activities {
     pub async fn housekeeping(ctx: ActivityContext, input: HousekeepingInput) -> Result<Evidence, ActivityError> {
         let doing = Doing::default();
         beating(&ctx, CALM, &doing, async {
-            let migration = Migration::resolve(&input.spec)?;
+            let migration = begin(&ctx, &input.spec).await?;
             let traffic = PgBouncer::new(&migration)?;
             if input.direction == Direction::Forward {
                 drift::baseline(&migration, Side::Target).await?;
@@ -226,7 +226,7 @@ impl Activities {
     pub async fn undo(ctx: ActivityContext, input: UndoInput) -> Result<Evidence, ActivityError> {
         let doing = Doing::default();
         beating_through(&ctx, CALM, &doing, async {
-            let migration = Migration::resolve(&input.spec)?;
+            let migration = begin(&ctx, &input.spec).await?;
             let name = format!("activity.undo.{}", input.undo.word());
             let detail = failpoint::around(&name, Box::pin(undo::run(&migration, input.undo))).await?;
             Ok(evidence(&ctx, detail))
@@ -238,7 +238,7 @@ impl Activities {
     pub async fn finalize(ctx: ActivityContext, input: FinalizeInput) -> Result<Evidence, ActivityError> {
         let doing = Doing::default();
         beating_through(&ctx, CALM, &doing, async {
-            let migration = Migration::resolve(&input.spec)?;
+            let migration = begin(&ctx, &input.spec).await?;
             let name = format!("activity.finalize.{}", input.step.word());
             let work = Box::pin(finalize::run(&migration, input.step, input.source_is_lost));
             let detail = failpoint::around(&name, work).await?;
@@ -258,6 +258,15 @@ impl Switching {
         let doing = Doing::default();
         beating_through(&ctx, FAST, &doing, switch_once(&input)).await
     }
+}
+
+/// The migration, with no session of an earlier attempt left that might hold something, or wake up.
+async fn begin(ctx: &ActivityContext, spec: &Spec) -> Result<Migration, Failure> {
+    let migration = Migration::resolve(spec)?;
+    if ctx.info().attempt > 1 {
+        predecessor::evict(&migration).await?;
+    }
+    Ok(migration)
 }
 
 /// With warnings: in the words for the audit trail, and apart for status.

@@ -1,11 +1,15 @@
 //! Undo: each means "make sure that it isn't there".
 
 use changeover_domain::{Failure, Side, undo::Undo};
-use changeover_postgres::{Migration, ddl_guard, gate, home, membership, pglogical, roles, schema, switch, triggers};
+use changeover_postgres::{
+    Migration, ddl_guard, gate, home, membership, pglogical, predecessor, roles, schema, switch, triggers,
+};
 use changeover_traffic::PgBouncer;
 
 /// Undoes one thing and says what was found. Never while the target serves, or while that isn't known.
 pub(crate) async fn run(migration: &Migration, undo: Undo) -> Result<String, Failure> {
+    // Whoever stood still while it was aborted must not go on with what is taken down here.
+    predecessor::evict(migration).await?;
     switch::close_for_good(migration, Side::Source, &PgBouncer::new(migration)?).await?;
     match undo {
         Undo::RemoveHome { side } => home::remove(migration, migration.site(side)).await?,
