@@ -61,8 +61,8 @@ impl Limits {
     pub(super) fn at_leisure() -> Self {
         Self { timeout: Duration::from_secs(120), heartbeat: SILENCE, attempts: 3, queue: None }
     }
-    /// For a step of finalize: what doesn't pass within some minutes is a person's business.
-    pub(super) fn finalize(seconds: u64) -> Self {
+    /// For an undo or a step of finalize: what doesn't pass within some minutes is a person's business.
+    pub(super) fn taking_down(seconds: u64) -> Self {
         Self { timeout: Duration::from_secs(seconds), heartbeat: SILENCE, attempts: 12, queue: None }
     }
     /// For the switch: a dead worker is noticed within two seconds.

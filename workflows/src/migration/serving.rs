@@ -311,7 +311,7 @@ pub(super) async fn finalize(ctx: &WorkflowContext<Migration>) -> Result<Step, S
     let mut told = Vec::new();
     for step in FINALIZE_STEPS {
         let input = FinalizeInput { spec: spec(ctx), step, source_is_lost: ctx.state(|m| m.state.source_lost) };
-        let limits = Limits::finalize(StageName::Finalize.row().timeout_seconds);
+        let limits = Limits::taking_down(StageName::Finalize.row().timeout_seconds);
         if !input.source_is_lost {
             ctx.state_mut(|m| m.state.taken_down = true);
         }

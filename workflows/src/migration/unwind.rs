@@ -32,7 +32,7 @@ pub(super) async fn unwind(ctx: &WorkflowContext<Migration>) -> Step {
         let what = undo.describe();
         ctx.state_mut(|m| what.clone_into(&mut m.state.status.doing));
         let input = UndoInput { spec: ctx.state(|m| m.state.spec.clone()), undo };
-        match call_through(ctx, UndoActivity, input, Limits::stage(3_600)).await {
+        match call_through(ctx, UndoActivity, input, Limits::taking_down(3_600)).await {
             Ok(evidence) => ctx.state_mut(|m| {
                 if let Regime::Before(stack) = &mut m.state.regime {
                     stack.pop();

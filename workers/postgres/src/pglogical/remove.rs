@@ -112,7 +112,11 @@ fn left(direction: Direction, database: &str, failure: &Failure) -> Failure {
         "{direction} replication of database {database} is not taken down whole, a slot may be left and hold back WAL: {}",
         failure.message
     );
-    Failure::transient("CO0515", message, "bring that side back: it is tried again until nothing is left")
+    Failure::transient(
+        "CO0515",
+        message,
+        "bring that side back: it is tried again for some minutes; once the migration has parked, `changeover retry`",
+    )
 }
 
 /// Drops the subscription. Returns its slot's name if there was one.
