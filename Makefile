@@ -16,16 +16,17 @@ export PATH := $(PATH):$(HOME)/.cargo/bin:$(CHANGEOVER_CACHE)/bin
 BIN := $(CARGO_TARGET_DIR)/debug
 
 # KEEP=1 leaves the demo's stack running. DEMO_ARGS go to the demo, BENCH_ARGS to the timing of switches, COPY_ARGS to that of a
-# whole migration, SOAK_ARGS to the soak test, TEST_ARGS to `cargo test`, DEV_ARGS to `changeover-dev up`.
+# whole migration, FAULTS is a part of the names of the faults to try, SOAK_ARGS to the soak test, TEST_ARGS to `cargo test`, DEV_ARGS to `changeover-dev up`.
 KEEP ?=
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 COPY_ARGS ?= --size-mb 1000 --rate 50
 SOAK_ARGS ?= --seed 1 --count 50
 TEST_ARGS ?=
+FAULTS ?=
 DEV_ARGS ?=
 
-.PHONY: help setup setup-servers setup-lint room build demo test recovery soak-test bench bench-copy lint dev down clean
+.PHONY: help setup setup-servers setup-lint room build demo test recovery faults soak-test bench bench-copy lint dev down clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -56,6 +57,12 @@ recovery: build ## a switch's worker killed and stopped before and after every c
 	@mkdir -p target
 	@CHANGEOVER_RECOVERY=full CHANGEOVER_RECOVERY_TABLE=$(CURDIR)/target/recovery.md \
 	  cargo test --locked --package changeover-switch-tests --test recovery -- --nocapture
+
+faults: build ## every stage before the switch with every fault, then undone (FAULTS=PART for those whose name contains it); writes docs/faults.md
+	@mkdir -p target
+	@$(if $(FAULTS),,rm -f target/faults.jsonl)
+	@CHANGEOVER_FAULTS_LABS=3 CHANGEOVER_FAULTS=$(or $(FAULTS),full) CHANGEOVER_FAULTS_RESULTS=$(CURDIR)/target/faults.jsonl CHANGEOVER_FAULTS_TABLE=$(CURDIR)/docs/faults.md \
+	  cargo test --locked --package changeover-tests --test faults -- --nocapture
 
 soak-test: build ## switches there and back with random faults (SOAK_ARGS="--seed N --count K --resume FILE"); adds itself to docs/soak-totals.md
 	@$(BIN)/changeover-soak-test switch --note docs/soak-totals.md $(SOAK_ARGS)

@@ -13,7 +13,7 @@ use crate::{
 };
 
 pub use report::Report;
-pub use temporal_history::show as temporal_history;
+pub use temporal_history::{payload, show as temporal_history};
 
 /// Runs the demo; the report says whether all was well. `keep` leaves the stack running.
 pub async fn run(options: &ScenarioOptions, keep: bool) -> Result<Report> {

@@ -41,6 +41,25 @@ pub async fn measure(info: &StackInfo, migration: &str) -> Result<HistorySize> {
     Ok(HistorySize { events, bytes: text.len() as u64, largest_payload: largest_payload(&history) })
 }
 
+/// What a payload of a history holds; nothing where it is none.
+pub fn payload(value: &Value) -> Vec<u8> {
+    base64(value["data"].as_str().unwrap_or_default())
+}
+
+fn base64(text: &str) -> Vec<u8> {
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let (mut bytes, mut bits, mut count) = (Vec::new(), 0u32, 0);
+    for digit in text.bytes().filter_map(|byte| DIGITS.iter().position(|digit| *digit == byte)) {
+        bits = bits << 6 | u32::try_from(digit).unwrap_or_default();
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count & 0xff) as u8);
+        }
+    }
+    bytes
+}
+
 fn largest_payload(value: &Value) -> u64 {
     match value {
         // A payload has metadata and base64 data.

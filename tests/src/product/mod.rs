@@ -53,6 +53,14 @@ impl Product {
         Ok(Self { binary, environment, directory: directory.to_owned() })
     }
 
+    /// The same with one more variable in its environment, or another value of one.
+    pub fn with(&self, variable: &str, value: &str) -> Self {
+        let mut other = self.clone();
+        other.environment.retain(|(name, _)| name != variable);
+        other.environment.push((variable.to_owned(), value.to_owned()));
+        other
+    }
+
     /// Where logs and specs of this product go.
     pub fn directory(&self) -> &Path {
         &self.directory

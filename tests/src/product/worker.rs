@@ -53,6 +53,21 @@ impl Worker {
         self.child.id().unwrap_or_default()
     }
 
+    /// Whether it has ended, however.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Whether a signal has stopped it.
+    pub fn is_stopped(&self) -> bool {
+        process::is_stopped(self.pid())
+    }
+
+    /// SIGCONT.
+    pub async fn wake(&self) -> Result<()> {
+        process::signal(self.pid(), "CONT").await
+    }
+
     /// SIGKILL: nothing of it runs afterwards.
     pub async fn kill(mut self) -> Result<()> {
         self.child.kill().await.context("killing the worker")

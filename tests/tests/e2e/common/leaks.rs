@@ -80,29 +80,15 @@ async fn history(info: &StackInfo) -> Result<Option<String>> {
 fn payloads(value: &Value, clear: &mut String) {
     match value {
         Value::Object(map) => {
-            if let (Some(data), true) = (map.get("data").and_then(Value::as_str), map.contains_key("metadata")) {
+            if map.contains_key("metadata") {
                 clear.push('\n');
-                clear.push_str(&String::from_utf8_lossy(&base64(data)));
+                clear.push_str(&String::from_utf8_lossy(&demo::payload(value)));
             }
             map.values().for_each(|value| payloads(value, clear));
         }
         Value::Array(list) => list.iter().for_each(|value| payloads(value, clear)),
         _ => {}
     }
-}
-
-fn base64(text: &str) -> Vec<u8> {
-    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let (mut bytes, mut bits, mut count) = (Vec::new(), 0u32, 0);
-    for digit in text.bytes().filter_map(|byte| DIGITS.iter().position(|digit| *digit == byte)) {
-        bits = bits << 6 | u32::try_from(digit).unwrap_or_default();
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count & 0xff) as u8);
-        }
-    }
-    bytes
 }
 
 fn nothing(hits: &str) -> Result<()> {

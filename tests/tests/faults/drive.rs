@@ -1,0 +1,418 @@
+//! One run: begun, hurt where it was planned, helped where it asks for help, ended.
+
+use crate::{
+    fault::{Fault, Injection},
+    lab::Lab,
+    outside::{Later, strike},
+};
+use anyhow::{Context, Result, bail, ensure};
+use changeover_tests::{
+    product::{Product, Status, Worker},
+    scenario::NAME,
+};
+use serde_json::Value;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+use tokio::{sync::watch, task::JoinHandle};
+
+/// A run's time, and what each fault may add to it.
+const BASE: Duration = Duration::from_secs(180);
+const EACH: Duration = Duration::from_secs(60);
+/// Between two looks at the processes.
+const LOOK: Duration = Duration::from_millis(50);
+/// Between two looks at the status.
+const STATUS: Duration = Duration::from_millis(300);
+/// A worker that was frozen is woken after this at the latest.
+const FROZEN: Duration = Duration::from_secs(30);
+/// After so long a fault at a place that is looked at again and again has had its end.
+const LATE: Duration = Duration::from_secs(12);
+/// Where a run ends that isn't aborted.
+pub const TO_THE_END: &str = "finalize";
+/// How often one fault may park.
+const PARKS: u32 = 3;
+
+/// What is to be done to one migration.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// For people.
+    pub name: String,
+    /// What is done to it, each once.
+    pub injections: Vec<Injection>,
+    /// The stage after which it is aborted, the approval at the latest; or [`TO_THE_END`].
+    pub to: String,
+}
+
+/// What a fault came to.
+#[derive(Clone, Debug)]
+pub struct Came {
+    pub injection: Injection,
+    /// Code and remedy where it parked.
+    pub parked: Option<(String, String)>,
+    /// From the fault until the run went on.
+    pub after: Duration,
+}
+
+/// A fault that has happened.
+struct Fired {
+    injection: Injection,
+    at: Instant,
+    /// Where the run was then.
+    mark: Mark,
+    parked: Option<(String, String)>,
+    parks: u32,
+    recovered: Option<Duration>,
+}
+
+/// How far a run is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Mark {
+    stage: String,
+    undos: usize,
+    state: String,
+}
+
+impl Mark {
+    fn of(status: &Status) -> Self {
+        let undos = status.0["undo"].as_array().map_or(0, Vec::len);
+        Self { stage: status.stage().to_owned(), undos, state: status.state().to_owned() }
+    }
+}
+
+/// A worker that stands still.
+struct Frozen {
+    worker: Worker,
+    since: Instant,
+    mark: Mark,
+    to_the_end: bool,
+}
+
+/// The status, asked for beside everything else: a worker that stands still doesn't answer.
+struct Watched {
+    latest: watch::Receiver<Option<Status>>,
+    asking: JoinHandle<()>,
+}
+
+impl Watched {
+    fn start(product: Product) -> Self {
+        let (sender, latest) = watch::channel(None);
+        let asking = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(STATUS).await;
+                // It can't be had while Temporal or every worker is away: the run's deadline decides.
+                if let Ok(status) = product.status(NAME).await {
+                    sender.send_replace(Some(status));
+                }
+            }
+        });
+        Self { latest, asking }
+    }
+
+    /// A status that hasn't been looked at yet.
+    fn news(&mut self) -> Option<Status> {
+        if self.latest.has_changed().unwrap_or(false) { self.latest.borrow_and_update().clone() } else { None }
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.asking.abort();
+    }
+}
+
+struct Drive<'l, 'a> {
+    lab: &'l mut Lab<'a>,
+    run: &'l Run,
+    number: u32,
+    stages: &'l [String],
+    pending: Vec<Injection>,
+    fired: Vec<Fired>,
+    worker: Option<Worker>,
+    workers: u32,
+    /// How much of the worker's log has been read.
+    read: usize,
+    frozen: Vec<Frozen>,
+    later: Later,
+    mark: Mark,
+    aborted: bool,
+    /// Stages whose late faults are armed.
+    armed: BTreeSet<String>,
+}
+
+/// Drives a run to its end. The migration is aborted then, whatever was done to it.
+pub async fn drive(lab: &mut Lab<'_>, run: &Run, stages: &[String]) -> Result<Vec<Came>> {
+    let number = lab.next_run();
+    let pending = run.injections.clone();
+    let mut drive = Drive {
+        lab,
+        run,
+        number,
+        stages,
+        pending,
+        fired: Vec::new(),
+        worker: None,
+        workers: 0,
+        read: 0,
+        frozen: Vec::new(),
+        later: Later::default(),
+        mark: Mark::default(),
+        aborted: false,
+        armed: BTreeSet::new(),
+    };
+    let ended = drive.to_the_end().await;
+    let cleaned = drive.clean_up().await;
+    ended.and(cleaned)?;
+    drive.came()
+}
+
+impl Drive<'_, '_> {
+    async fn to_the_end(&mut self) -> Result<()> {
+        self.start_worker().await?;
+        let spec = self.lab.scenario.spec.clone();
+        self.lab.product().ok(&["start", &spec]).await?;
+        let begun = Instant::now();
+        let deadline = BASE + EACH * u32::try_from(self.run.injections.len())?;
+        let mut told = Watched::start(self.lab.product().clone());
+        loop {
+            tokio::time::sleep(LOOK).await;
+            self.look_at_worker().await?;
+            self.later.tend(self.lab);
+            self.wake_overtaken().await?;
+            if let Some(status) = told.news()
+                && self.look_at_status(&status).await?
+            {
+                return self.wake_all().await;
+            }
+            if begun.elapsed() > deadline {
+                bail!("not at its end after {deadline:?}: {:?}, fired {:?}", self.mark, self.names());
+            }
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.fired.iter().map(|fired| fired.injection.to_string()).collect()
+    }
+
+    /// Starts a worker that is told of everything that hasn't happened yet.
+    async fn start_worker(&mut self) -> Result<()> {
+        let told = self.pending.iter().filter(|injection| !injection.late || self.armed.contains(&injection.stage));
+        let failpoints = told.map(Injection::failpoint).collect::<Vec<_>>().join(", ");
+        self.workers += 1;
+        let name = format!("run-{}-worker-{}", self.number, self.workers);
+        let product = self.lab.product().with("CHANGEOVER_FAILPOINTS", &failpoints);
+        self.worker = Some(product.worker(&name).await?);
+        self.read = 0;
+        Ok(())
+    }
+
+    /// What its failpoints did, and whether it lives.
+    async fn look_at_worker(&mut self) -> Result<()> {
+        let Some(worker) = &mut self.worker else { return Ok(()) };
+        let (ended, stopped) = (worker.has_ended(), worker.is_stopped());
+        // After the look at the process: what it did before its end stands in the log.
+        self.read_log()?;
+        let last = self.fired.last().map(|fired| fired.injection.fault);
+        if ended {
+            ensure!(last == Some(Fault::Kill), "the worker has ended by itself, see run-{}", self.number);
+            return self.start_worker().await;
+        }
+        match last {
+            Some(fault) if stopped && fault.stops() => self.at_a_stop(fault).await,
+            _ => Ok(()),
+        }
+    }
+
+    fn read_log(&mut self) -> Result<()> {
+        let Some(worker) = &self.worker else { return Ok(()) };
+        let text = std::fs::read_to_string(&worker.log)?;
+        let Some(whole) = text.rfind('\n') else { return Ok(()) };
+        let new = text.get(self.read..whole).unwrap_or_default().to_owned();
+        self.read = whole;
+        for line in new.lines().filter(|line| line.contains("a failpoint acts")) {
+            let line: Value = serde_json::from_str(line).context("a line of the worker's log")?;
+            let fields = &line["fields"];
+            let (place, at) = (fields["failpoint"].as_str().unwrap_or_default(), fields["at"].as_u64().unwrap_or(0));
+            let found = self.pending.iter().position(|i| i.place == place && u64::from(i.at) == at);
+            let injection = self.pending.remove(found.with_context(|| format!("{place}@{at} acts and isn't pending"))?);
+            let (mark, at) = (self.mark.clone(), Instant::now());
+            self.fired.push(Fired { injection, at, mark, parked: None, parks: 0, recovered: None });
+        }
+        Ok(())
+    }
+
+    /// The worker stands at a place.
+    async fn at_a_stop(&mut self, fault: Fault) -> Result<()> {
+        if matches!(fault, Fault::Freeze | Fault::FreezeToTheEnd) {
+            let worker = self.worker.take().context("no worker")?;
+            let to_the_end = fault == Fault::FreezeToTheEnd;
+            self.frozen.push(Frozen { worker, since: Instant::now(), mark: self.mark.clone(), to_the_end });
+            return self.start_worker().await;
+        }
+        let struck = strike(self.lab, fault, &mut self.later).await;
+        let worker = self.worker.as_ref().context("no worker")?;
+        worker.wake().await?;
+        let pid = worker.pid();
+        changeover_tests::stack::process::wait_until("the worker is awake", Duration::from_secs(10), async || {
+            !changeover_tests::stack::process::is_stopped(pid)
+        })
+        .await?;
+        struck
+    }
+
+    /// Wakes workers when the run has gone on without them. They end by themselves then.
+    async fn wake_overtaken(&mut self) -> Result<()> {
+        let mark = &self.mark;
+        let due = self.frozen.iter().position(|f| !f.to_the_end && (f.mark != *mark || f.since.elapsed() > FROZEN));
+        let Some(index) = due else { return Ok(()) };
+        let frozen = self.frozen.remove(index);
+        frozen.worker.wake().await?;
+        frozen.worker.stop().await
+    }
+
+    async fn wake_all(&mut self) -> Result<()> {
+        for frozen in std::mem::take(&mut self.frozen) {
+            frozen.worker.wake().await?;
+            frozen.worker.stop().await?;
+        }
+        Ok(())
+    }
+
+    /// True at the end.
+    async fn look_at_status(&mut self, status: &Status) -> Result<bool> {
+        self.mark = Mark::of(status);
+        self.give_up_the_passed();
+        if status.is_parked() {
+            return self.help(status).await.map(|()| false);
+        }
+        for fired in self.fired.iter_mut().filter(|f| f.recovered.is_none() && f.mark != self.mark) {
+            fired.recovered = Some(fired.at.elapsed());
+        }
+        if status.has_ended() {
+            let wanted = if self.run.to == TO_THE_END { "FINISHED" } else { "ABORTED" };
+            ensure!(status.state() == wanted, "it ended with {}: {}", status.state(), status.0);
+            return Ok(true);
+        }
+        if !self.aborted {
+            self.go_on(status).await?;
+        }
+        Ok(false)
+    }
+
+    /// What a stage comes to only sometimes isn't waited for once the stage is over.
+    fn give_up_the_passed(&mut self) {
+        let at = |stage: &str| self.stages.iter().position(|s| s == stage);
+        let now = at(&self.mark.stage);
+        let passed = |one: &Injection| one.sometimes && at(&one.stage).is_some() && at(&one.stage) < now;
+        for one in self.pending.extract_if(.., |one| passed(one)) {
+            println!("  not reached this time: {one}");
+        }
+    }
+
+    fn is_open(&self, stage: &str) -> bool {
+        self.pending.iter().any(|injection| injection.stage == stage)
+    }
+
+    /// Arms what is armed late, and says what a person says where the run waits, or is meant to end.
+    async fn go_on(&mut self, status: &Status) -> Result<()> {
+        let stage = status.stage().to_owned();
+        if status.waits_at(&stage) && !self.armed.contains(&stage) {
+            self.armed.insert(stage.clone());
+            if self.pending.iter().any(|injection| injection.late && injection.stage == stage) {
+                if let Some(worker) = self.worker.take() {
+                    worker.stop().await?;
+                }
+                return self.start_worker().await;
+            }
+        }
+        if self.run.to == TO_THE_END {
+            return self.towards_the_end(status).await;
+        }
+        let waits = status.waits_at("approval");
+        let at = |stage: &str| self.stages.iter().position(|s| s == stage);
+        let past = at(status.stage()) > at(&self.run.to);
+        let done = if self.run.to == "approval" { waits && !self.is_open("approval") } else { waits || past };
+        if done && self.is_settled() { self.abort("enough").await } else { Ok(()) }
+    }
+
+    /// Every fault has come to its end. Where nothing moves, time has to do.
+    fn is_settled(&self) -> bool {
+        let calm = |fired: &Fired| fired.injection.late && fired.at.elapsed() > LATE;
+        self.fired.iter().all(|fired| fired.recovered.is_some() || calm(fired))
+    }
+
+    /// Cuts over and finalizes, where it waits for that.
+    async fn towards_the_end(&mut self, status: &Status) -> Result<()> {
+        let (stage, next, approval) = match status.stage() {
+            "approval" => ("approval", "cutover", "cutover"),
+            "soak" => ("soak", "finalize", "finalize"),
+            _ => return Ok(()),
+        };
+        if !status.waits_at(stage) || self.is_open(stage) || !self.is_settled() {
+            return Ok(());
+        }
+        let product = self.lab.product();
+        product.ok(&["approve", NAME, "--for", approval, "--approver", "ada", "--reason", "well"]).await?;
+        product.ok(&[next, NAME, "--yes", "--actor", "ada", "--reason", "well"]).await.map(drop)
+    }
+
+    async fn abort(&mut self, why: &str) -> Result<()> {
+        self.aborted = true;
+        let asked = self.lab.product().run(&["abort", NAME, "--actor", "ada", "--reason", why]).await?;
+        ensure!(asked.code == 0 || asked.code == 5, "`abort` ended with {}: {}", asked.code, asked.stderr);
+        Ok(())
+    }
+
+    /// It's parked: what a person does then.
+    async fn help(&mut self, status: &Status) -> Result<()> {
+        let failure = &status.0["failure"];
+        let text = |field: &str| failure[field].as_str().unwrap_or_default().to_owned();
+        let (code, remedy) = (text("code"), text("remedy"));
+        ensure!(!code.is_empty() && !remedy.is_empty(), "parked without a code or a remedy: {failure}");
+        let fired = self.fired.iter_mut().rev().find(|fired| fired.recovered.is_none() || fired.parked.is_some());
+        let fired = fired.with_context(|| format!("parked, and nothing was done to it: {failure}"))?;
+        ensure!(!fired.injection.fault.passes_by_itself(), "{} parked: {failure}", fired.injection);
+        if fired.parked.is_none() {
+            fired.parked = Some((code, remedy));
+        }
+        fired.recovered = None;
+        // A person says `retry` when it is mended.
+        if self.later.heal_at.is_some() {
+            return Ok(());
+        }
+        self.later.bring_back(self.lab).await?;
+        fired.parks += 1;
+        ensure!(fired.parks <= PARKS, "{} parks again and again: {failure}", fired.injection);
+        if fired.injection.fault == Fault::Abort && !self.aborted {
+            return self.abort("refused").await;
+        }
+        if let Some(rotated) = &self.later.rotated {
+            self.lab.tell_password(&rotated.password)?;
+        }
+        self.lab.product().ok(&["retry", NAME, "--actor", "ada", "--reason", "mended"]).await.map(drop)
+    }
+
+    /// Nothing of the run is left behind in the harness.
+    async fn clean_up(&mut self) -> Result<()> {
+        self.later.clean_up(self.lab).await?;
+        for frozen in std::mem::take(&mut self.frozen) {
+            frozen.worker.kill().await?;
+        }
+        match self.worker.take() {
+            Some(worker) if worker.is_stopped() => worker.kill().await,
+            Some(worker) => worker.stop().await,
+            None => Ok(()),
+        }
+    }
+
+    fn came(self) -> Result<Vec<Came>> {
+        let missed: Vec<String> = self.pending.iter().map(ToString::to_string).collect();
+        ensure!(missed.is_empty(), "the run never came to {}", missed.join(", "));
+        let came = |fired: Fired| Came {
+            after: fired.recovered.unwrap_or_else(|| fired.at.elapsed()),
+            injection: fired.injection,
+            parked: fired.parked,
+        };
+        Ok(self.fired.into_iter().map(came).collect())
+    }
+}

@@ -1,0 +1,180 @@
+//! Whatever dies, the migration ends the same: every stage before the switch, with every fault that can be had here, before,
+//! within and after what its activities do; and then aborted and undone, until nothing is there that wasn't there before.
+//!
+//! By default a bounded share runs. `CHANGEOVER_FAULTS=full` runs everything, another value each fault whose name contains it, in a
+//! run of its own. `CHANGEOVER_FAULTS_RESULTS` names a file to which results are added, `CHANGEOVER_FAULTS_TABLE` one for the page that
+//! is made of it, `CHANGEOVER_FAULTS_LABS` says how many stacks are at work at once (`make faults`). Logs and the transcript are in `target/tmp/faults`.
+
+mod drive;
+mod fault;
+mod known;
+mod lab;
+mod matrix;
+mod outside;
+mod table;
+
+use anyhow::{Context, Result, bail, ensure};
+use changeover_tests::stack::{Side, Stack, StackOptions};
+use drive::{Came, Run, TO_THE_END};
+use futures::future::try_join_all;
+use known::Known;
+use lab::Lab;
+use std::{
+    collections::VecDeque,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+    time::Instant,
+};
+use table::Line;
+use tokio::sync::{Mutex, OnceCell};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_dies_the_migration_ends_the_same() -> Result<()> {
+    let all = All { directory: fresh_directory()?, ..All::default() };
+    try_join_all((0..labs()?).map(|_| all.in_a_lab())).await?;
+    println!("{} acknowledged writes judged", all.acknowledged.load(Ordering::SeqCst));
+    let wrong = all.wrong.lock().await;
+    ensure!(
+        wrong.is_empty(),
+        "{} runs went wrong, logs are in {}:\n{}",
+        wrong.len(),
+        all.directory.display(),
+        wrong.join("\n")
+    );
+    Ok(())
+}
+
+/// How many stacks are at work at once. Most of the time is spent waiting for what Temporal waits for.
+fn labs() -> Result<usize> {
+    match std::env::var("CHANGEOVER_FAULTS_LABS") {
+        Ok(count) => count.parse().with_context(|| format!("CHANGEOVER_FAULTS_LABS={count} is no number")),
+        Err(_) => Ok(1),
+    }
+}
+
+/// After so many the rest isn't tried.
+const MOST_WRONG: usize = 10;
+
+fn chosen(known: &Known) -> Vec<Run> {
+    match std::env::var("CHANGEOVER_FAULTS") {
+        Ok(full) if full == "full" => matrix::full(known),
+        Ok(part) if !part.is_empty() => matrix::alone(known, &part),
+        _ => matrix::bounded(known),
+    }
+}
+
+/// All runs, over as many stacks as they use up.
+#[derive(Default)]
+struct All {
+    directory: PathBuf,
+    known: OnceCell<Known>,
+    todo: Mutex<VecDeque<Run>>,
+    wrong: Mutex<Vec<String>>,
+    stacks: AtomicU32,
+    acknowledged: AtomicU64,
+}
+
+impl All {
+    /// One stack after the other, while there is something to do.
+    async fn in_a_lab(&self) -> Result<()> {
+        loop {
+            let number = self.stacks.fetch_add(1, Ordering::SeqCst) + 1;
+            let directory = self.directory.join(format!("stack-{number}"));
+            std::fs::create_dir_all(&directory)?;
+            let stack = Stack::start(StackOptions::default()).await?;
+            self.on_stack(&stack, &directory).await.with_context(|| format!("stack {number}"))?;
+            stack.stop().await?;
+            if self.todo.lock().await.is_empty() || self.wrong.lock().await.len() >= MOST_WRONG {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Runs one after the other until the stack is used up: by a run to the end, or by one that went wrong, after which it would
+    /// say nothing about the next one.
+    async fn on_stack(&self, stack: &Stack, directory: &Path) -> Result<()> {
+        let mut lab = Lab::prepare(stack, directory).await?;
+        let known = self.known.get_or_try_init(async || self.learn(&mut lab).await).await?;
+        let mut serving = Side::Source;
+        while serving == Side::Source {
+            let Some(run) = self.todo.lock().await.pop_front() else { break };
+            let begun = Instant::now();
+            match one(&mut lab, known, &run).await {
+                Ok(came) => {
+                    let parked = came.iter().filter(|one| one.parked.is_some()).count();
+                    let seconds = begun.elapsed().as_secs();
+                    println!("{:60} {:3} faults, {parked} parked, {seconds:3} s", run.name, came.len());
+                    keep(&came)?;
+                }
+                Err(error) => {
+                    println!("{:60} WRONG: {error:#}", run.name);
+                    let names: Vec<String> = run.injections.iter().map(ToString::to_string).collect();
+                    let place = format!("logs in {}", directory.display());
+                    self.wrong.lock().await.push(format!(
+                        "{}: {error:#}\n  {place}, its faults: {}",
+                        run.name,
+                        names.join(" ")
+                    ));
+                    return Ok(());
+                }
+            }
+            if run.to == TO_THE_END {
+                serving = Side::Target;
+            }
+        }
+        match lab.judge(serving).await {
+            Ok(count) => {
+                self.acknowledged.fetch_add(count, Ordering::SeqCst);
+            }
+            Err(error) => self.wrong.lock().await.push(format!("after the runs in {}: {error:#}", directory.display())),
+        }
+        write_page(known)
+    }
+
+    async fn learn(&self, lab: &mut Lab<'_>) -> Result<Known> {
+        let known = Known::learn(lab).await.context("a run that nothing happens to")?;
+        expect_clean(lab, false).await.context("after a run that nothing happened to")?;
+        let runs = chosen(&known);
+        ensure!(!runs.is_empty(), "no fault has such a name");
+        *self.todo.lock().await = runs.into();
+        Ok(known)
+    }
+}
+
+async fn one(lab: &mut Lab<'_>, known: &Known, run: &Run) -> Result<Vec<Came>> {
+    let came = drive::drive(lab, run, &known.stages).await?;
+    expect_clean(lab, run.to == TO_THE_END).await?;
+    Ok(came)
+}
+
+async fn expect_clean(lab: &Lab<'_>, at_the_end: bool) -> Result<()> {
+    lab.clients_are_served().await?;
+    let left = if at_the_end { lab.differences_at_the_end().await? } else { lab.differences().await? };
+    let lines: Vec<String> = left.iter().map(ToString::to_string).collect();
+    if lines.is_empty() { Ok(()) } else { bail!("not as before:\n{}", lines.join("\n")) }
+}
+
+fn keep(came: &[Came]) -> Result<()> {
+    let Some(path) = std::env::var_os("CHANGEOVER_FAULTS_RESULTS") else { return Ok(()) };
+    let lines: Vec<Line> = came.iter().map(Line::of).collect();
+    table::keep(Path::new(&path), &lines)
+}
+
+fn write_page(known: &Known) -> Result<()> {
+    let (Some(results), Some(page)) =
+        (std::env::var_os("CHANGEOVER_FAULTS_RESULTS"), std::env::var_os("CHANGEOVER_FAULTS_TABLE"))
+    else {
+        return Ok(());
+    };
+    let lines = table::read(Path::new(&results))?;
+    std::fs::write(&page, table::page(known, &lines)?).context("writing the page")
+}
+
+fn fresh_directory() -> Result<PathBuf> {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("faults");
+    if directory.exists() {
+        std::fs::remove_dir_all(&directory).context("removing what an earlier run left")?;
+    }
+    std::fs::create_dir_all(&directory)?;
+    Ok(directory.canonicalize()?)
+}
