@@ -4,10 +4,11 @@ use crate::{
     fault::{Fault, Injection},
     lab::Lab,
     outside::{Later, strike},
+    watched::{Mark, Watched},
 };
 use anyhow::{Context, Result, bail, ensure};
 use changeover_tests::{
-    product::{Product, Status, Worker},
+    product::{Status, Worker},
     scenario::NAME,
 };
 use serde_json::Value;
@@ -15,15 +16,12 @@ use std::{
     collections::BTreeSet,
     time::{Duration, Instant},
 };
-use tokio::{sync::watch, task::JoinHandle};
 
 /// A run's time, and what each fault may add to it.
 const BASE: Duration = Duration::from_secs(180);
 const EACH: Duration = Duration::from_secs(60);
 /// Between two looks at the processes.
 const LOOK: Duration = Duration::from_millis(50);
-/// Between two looks at the status.
-const STATUS: Duration = Duration::from_millis(300);
 /// A worker that was frozen is woken after this at the latest.
 const FROZEN: Duration = Duration::from_secs(30);
 /// After so long a fault at a place that is looked at again and again has had its end.
@@ -65,60 +63,12 @@ struct Fired {
     recovered: Option<Duration>,
 }
 
-/// How far a run is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Mark {
-    stage: String,
-    undos: usize,
-    state: String,
-}
-
-impl Mark {
-    fn of(status: &Status) -> Self {
-        let undos = status.0["undo"].as_array().map_or(0, Vec::len);
-        Self { stage: status.stage().to_owned(), undos, state: status.state().to_owned() }
-    }
-}
-
 /// A worker that stands still.
 struct Frozen {
     worker: Worker,
     since: Instant,
     mark: Mark,
     to_the_end: bool,
-}
-
-/// The status, asked for beside everything else: a worker that stands still doesn't answer.
-struct Watched {
-    latest: watch::Receiver<Option<Status>>,
-    asking: JoinHandle<()>,
-}
-
-impl Watched {
-    fn start(product: Product) -> Self {
-        let (sender, latest) = watch::channel(None);
-        let asking = tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(STATUS).await;
-                // It can't be had while Temporal or every worker is away: the run's deadline decides.
-                if let Ok(status) = product.status(NAME).await {
-                    sender.send_replace(Some(status));
-                }
-            }
-        });
-        Self { latest, asking }
-    }
-
-    /// A status that hasn't been looked at yet.
-    fn news(&mut self) -> Option<Status> {
-        if self.latest.has_changed().unwrap_or(false) { self.latest.borrow_and_update().clone() } else { None }
-    }
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        self.asking.abort();
-    }
 }
 
 struct Drive<'l, 'a> {

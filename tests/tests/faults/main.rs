@@ -12,6 +12,7 @@ mod lab;
 mod matrix;
 mod outside;
 mod table;
+mod watched;
 
 use anyhow::{Context, Result, bail, ensure};
 use changeover_tests::stack::{Side, Stack, StackOptions};
@@ -53,7 +54,7 @@ fn labs() -> Result<usize> {
 }
 
 /// After so many the rest isn't tried.
-const MOST_WRONG: usize = 10;
+const MOST_WRONG: usize = 25;
 
 fn chosen(known: &Known) -> Vec<Run> {
     match std::env::var("CHANGEOVER_FAULTS") {
