@@ -24,8 +24,8 @@ const EACH: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(50);
 /// A worker that was frozen is woken after this at the latest.
 const FROZEN: Duration = Duration::from_secs(30);
-/// After so long a fault at a place that is looked at again and again has had its end.
-const LATE: Duration = Duration::from_secs(12);
+/// After so long a fault has had its end where nothing tells that, because it was over before anybody looked.
+const LATE: Duration = Duration::from_secs(20);
 /// Where a run ends that isn't aborted.
 pub const TO_THE_END: &str = "finalize";
 /// How often one fault may park.
@@ -56,8 +56,8 @@ pub struct Came {
 struct Fired {
     injection: Injection,
     at: Instant,
-    /// Where the run was then.
-    mark: Mark,
+    /// Where the run was then, as soon as that is known.
+    mark: Option<Mark>,
     parked: Option<(String, String)>,
     parks: u32,
     recovered: Option<Duration>,
@@ -67,7 +67,8 @@ struct Fired {
 struct Frozen {
     worker: Worker,
     since: Instant,
-    mark: Mark,
+    /// Its fault, among those that have happened.
+    fired: usize,
     to_the_end: bool,
 }
 
@@ -129,8 +130,8 @@ impl Drive<'_, '_> {
             self.look_at_worker().await?;
             self.later.tend(self.lab);
             self.wake_overtaken().await?;
-            if let Some(status) = told.news()
-                && self.look_at_status(&status).await?
+            if let Some((asked, status)) = told.news()
+                && self.look_at_status(asked, &status).await?
             {
                 return self.wake_all().await;
             }
@@ -185,8 +186,14 @@ impl Drive<'_, '_> {
             let (place, at) = (fields["failpoint"].as_str().unwrap_or_default(), fields["at"].as_u64().unwrap_or(0));
             let found = self.pending.iter().position(|i| i.place == place && u64::from(i.at) == at);
             let injection = self.pending.remove(found.with_context(|| format!("{place}@{at} acts and isn't pending"))?);
-            let (mark, at) = (self.mark.clone(), Instant::now());
-            self.fired.push(Fired { injection, at, mark, parked: None, parks: 0, recovered: None });
+            self.fired.push(Fired {
+                injection,
+                at: Instant::now(),
+                mark: None,
+                parked: None,
+                parks: 0,
+                recovered: None,
+            });
         }
         Ok(())
     }
@@ -196,7 +203,7 @@ impl Drive<'_, '_> {
         if matches!(fault, Fault::Freeze | Fault::FreezeToTheEnd) {
             let worker = self.worker.take().context("no worker")?;
             let to_the_end = fault == Fault::FreezeToTheEnd;
-            self.frozen.push(Frozen { worker, since: Instant::now(), mark: self.mark.clone(), to_the_end });
+            self.frozen.push(Frozen { worker, since: Instant::now(), fired: self.fired.len() - 1, to_the_end });
             return self.start_worker().await;
         }
         let struck = strike(self.lab, fault, &mut self.later).await;
@@ -212,8 +219,9 @@ impl Drive<'_, '_> {
 
     /// Wakes workers when the run has gone on without them. They end by themselves then.
     async fn wake_overtaken(&mut self) -> Result<()> {
-        let mark = &self.mark;
-        let due = self.frozen.iter().position(|f| !f.to_the_end && (f.mark != *mark || f.since.elapsed() > FROZEN));
+        let overtaken = |frozen: &Frozen| self.fired[frozen.fired].recovered.is_some();
+        let due = |frozen: &Frozen| !frozen.to_the_end && (overtaken(frozen) || frozen.since.elapsed() > FROZEN);
+        let due = self.frozen.iter().position(due);
         let Some(index) = due else { return Ok(()) };
         let frozen = self.frozen.remove(index);
         frozen.worker.wake().await?;
@@ -229,15 +237,13 @@ impl Drive<'_, '_> {
     }
 
     /// True at the end.
-    async fn look_at_status(&mut self, status: &Status) -> Result<bool> {
+    async fn look_at_status(&mut self, asked: Instant, status: &Status) -> Result<bool> {
         self.mark = Mark::of(status);
         self.give_up_the_passed();
         if status.is_parked() {
             return self.help(status).await.map(|()| false);
         }
-        for fired in self.fired.iter_mut().filter(|f| f.recovered.is_none() && f.mark != self.mark) {
-            fired.recovered = Some(fired.at.elapsed());
-        }
+        self.see_who_recovered(asked);
         if status.has_ended() {
             let wanted = if self.run.to == TO_THE_END { "FINISHED" } else { "ABORTED" };
             ensure!(status.state() == wanted, "it ended with {}: {}", status.state(), status.0);
@@ -256,6 +262,21 @@ impl Drive<'_, '_> {
         let passed = |one: &Injection| one.sometimes && at(&one.stage).is_some() && at(&one.stage) < now;
         for one in self.pending.extract_if(.., |one| passed(one)) {
             println!("  not reached this time: {one}");
+        }
+    }
+
+    /// A run has gone on when its stage is over, or when it has heard of something since the fault.
+    fn see_who_recovered(&mut self, asked: Instant) {
+        let (stages, mark) = (self.stages, &self.mark);
+        let at = |stage: &str| stages.iter().position(|s| s == stage);
+        for fired in self.fired.iter_mut().filter(|fired| fired.recovered.is_none() && asked > fired.at) {
+            let stage = at(&fired.injection.stage);
+            let over = stage.is_some() && stage < at(&mark.stage);
+            // The first one tells where it stands.
+            let before = fired.mark.get_or_insert_with(|| mark.clone());
+            if over || before != mark {
+                fired.recovered = Some(fired.at.elapsed());
+            }
         }
     }
 
@@ -287,7 +308,7 @@ impl Drive<'_, '_> {
 
     /// Every fault has come to its end. Where nothing moves, time has to do.
     fn is_settled(&self) -> bool {
-        let calm = |fired: &Fired| fired.injection.late && fired.at.elapsed() > LATE;
+        let calm = |fired: &Fired| fired.at.elapsed() > LATE;
         self.fired.iter().all(|fired| fired.recovered.is_some() || calm(fired))
     }
 
@@ -325,7 +346,7 @@ impl Drive<'_, '_> {
         if fired.parked.is_none() {
             fired.parked = Some((code, remedy));
         }
-        fired.recovered = None;
+        (fired.recovered, fired.mark) = (None, None);
         // A person says `retry` when it is mended.
         if self.later.heal_at.is_some() {
             return Ok(());

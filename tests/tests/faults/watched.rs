@@ -4,7 +4,7 @@ use changeover_tests::{
     product::{Product, Status},
     scenario::NAME,
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::{sync::watch, task::JoinHandle};
 
 /// Between two looks at the status.
@@ -16,18 +16,21 @@ pub struct Mark {
     pub stage: String,
     pub undos: usize,
     pub state: String,
+    /// When the workflow has last heard of something: an activity that ended, a timer, a person.
+    pub updated: String,
 }
 
 impl Mark {
     pub fn of(status: &Status) -> Self {
         let undos = status.0["undo"].as_array().map_or(0, Vec::len);
-        Self { stage: status.stage().to_owned(), undos, state: status.state().to_owned() }
+        let text = |field: &str| status.text(field).to_owned();
+        Self { stage: text("stage"), undos, state: status.state().to_owned(), updated: text("updatedAt") }
     }
 }
 
 /// The one who asks: a worker that stands still doesn't answer.
 pub struct Watched {
-    latest: watch::Receiver<Option<Status>>,
+    latest: watch::Receiver<Option<(Instant, Status)>>,
     asking: JoinHandle<()>,
 }
 
@@ -37,17 +40,18 @@ impl Watched {
         let asking = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(STATUS).await;
+                let asked = Instant::now();
                 // It can't be had while Temporal or every worker is away: the run's deadline decides.
                 if let Ok(status) = product.status(NAME).await {
-                    sender.send_replace(Some(status));
+                    sender.send_replace(Some((asked, status)));
                 }
             }
         });
         Self { latest, asking }
     }
 
-    /// A status that hasn't been looked at yet.
-    pub fn news(&mut self) -> Option<Status> {
+    /// A status that hasn't been looked at yet, and when it was asked for.
+    pub fn news(&mut self) -> Option<(Instant, Status)> {
         if self.latest.has_changed().unwrap_or(false) { self.latest.borrow_and_update().clone() } else { None }
     }
 }

@@ -174,19 +174,19 @@ mod tests {
     #[tokio::test]
     async fn an_attempt_that_was_taken_for_dead_does_nothing_more() {
         let pulse = pulse(Duration::from_millis(500));
-        let mut done = Vec::new();
+        let done = Mutex::new(Vec::new());
         let mut work = pin!(async {
-            done.push("alive");
+            done.lock().unwrap().push("alive");
             pulse.beat()?;
             // As when the process is stopped.
             std::thread::sleep(Duration::from_millis(600));
             tokio::task::yield_now().await;
-            done.push("too late");
+            done.lock().unwrap().push("too late");
             Ok::<_, Failure>(())
         });
         let failure = pulse.guard(work.as_mut()).await.unwrap_err();
         assert_eq!(failure.code, "CO0819");
-        assert_eq!(done, ["alive"]);
+        assert_eq!(*done.lock().unwrap(), ["alive"]);
     }
 
     #[test]
