@@ -145,10 +145,18 @@ impl Drive<'_, '_> {
         self.fired.iter().map(|fired| fired.injection.to_string()).collect()
     }
 
-    /// Starts a worker that is told of everything that hasn't happened yet.
+    /// Starts a worker that is told of everything that hasn't happened yet, until it stands still: one that wakes up must do
+    /// nothing more.
     async fn start_worker(&mut self) -> Result<()> {
-        let told = self.pending.iter().filter(|injection| !injection.late || self.armed.contains(&injection.stage));
-        let failpoints = told.map(Injection::failpoint).collect::<Vec<_>>().join(", ");
+        let due = |injection: &&Injection| !injection.late || self.armed.contains(&injection.stage);
+        let mut told = Vec::new();
+        for injection in self.pending.iter().filter(due) {
+            told.push(injection.failpoint());
+            if injection.fault.stands_still() {
+                break;
+            }
+        }
+        let failpoints = told.join(", ");
         self.workers += 1;
         let name = format!("run-{}-worker-{}", self.number, self.workers);
         let product = self.lab.product().with("CHANGEOVER_FAILPOINTS", &failpoints);
@@ -200,7 +208,7 @@ impl Drive<'_, '_> {
 
     /// The worker stands at a place.
     async fn at_a_stop(&mut self, fault: Fault) -> Result<()> {
-        if matches!(fault, Fault::Freeze | Fault::FreezeToTheEnd) {
+        if fault.stands_still() {
             let worker = self.worker.take().context("no worker")?;
             let to_the_end = fault == Fault::FreezeToTheEnd;
             self.frozen.push(Frozen { worker, since: Instant::now(), fired: self.fired.len() - 1, to_the_end });

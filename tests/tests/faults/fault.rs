@@ -151,6 +151,11 @@ impl Fault {
         self.action() == "stop"
     }
 
+    /// The worker stands still, and another one takes over.
+    pub fn stands_still(self) -> bool {
+        matches!(self, Fault::Freeze | Fault::FreezeToTheEnd)
+    }
+
     /// A fault of the worker alone: nothing else is broken, so nobody may have to help.
     pub fn passes_by_itself(self) -> bool {
         matches!(self, Fault::Kill | Fault::Freeze | Fault::FreezeToTheEnd | Fault::Error | Fault::Lost)

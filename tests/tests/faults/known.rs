@@ -46,10 +46,11 @@ impl Known {
         let stages = words(&plan["stages"], "stage")?;
         let switch = stages.iter().position(|stage| stage == "switch").context("the plan has no switch")?;
         let stages = stages[..switch].to_vec();
-        let undos = list(&points["undos"])?;
         let (status, history) = quiet_run(lab).await?;
-        let told = status.0["undo"].as_array().map_or(0, Vec::len);
-        ensure!(told == undos.len(), "an abort would do {told} things, and the product lists {undos:?}");
+        let undos = undone(&history)?;
+        let (done, listed): (BTreeSet<_>, BTreeSet<_>) =
+            (undos.iter().cloned().collect(), list(&points["undos"])?.into_iter().collect());
+        ensure!(done == listed, "the abort did {done:?}, and the product lists {listed:?}");
         let pairs = pairs(&status, &history)?;
         let without: Vec<_> = stages.iter().filter(|stage| !pairs.iter().any(|pair| pair.stage == **stage)).collect();
         ensure!(without.is_empty(), "no activity was seen in the stages {without:?}");
@@ -98,7 +99,7 @@ async fn quiet_run(lab: &mut Lab<'_>) -> Result<(Status, String)> {
     let status = lab.product().status(NAME).await?;
     lab.scenario.abort().await?;
     worker.stop().await?;
-    Ok((status, looks))
+    Ok((status, demo::temporal_history(lab.info(), NAME).await?))
 }
 
 /// Whether it has looked for drift since it began to wait.
@@ -141,6 +142,9 @@ fn pairs(status: &Status, history: &str) -> Result<Vec<Pair>> {
     for event in history["events"].as_array().context("a history without events")? {
         let scheduled = &event["activityTaskScheduledEventAttributes"];
         let Some(name) = scheduled["activityType"]["name"].as_str() else { continue };
+        if name == "undo" {
+            continue;
+        }
         let at = time(event["eventTime"].as_str().unwrap_or_default())?;
         let stage = begun.iter().rev().find(|(since, _)| *since <= at).context("an activity before all stages")?;
         let input = demo::payload(&scheduled["input"]["payloads"][0]);
@@ -155,6 +159,22 @@ fn pairs(status: &Status, history: &str) -> Result<Vec<Pair>> {
         }
     }
     Ok(pairs)
+}
+
+/// The undos of an abort in their order, as their failpoints name them.
+fn undone(history: &str) -> Result<Vec<String>> {
+    let history: Value = serde_json::from_str(history).context("parsing the history")?;
+    let mut undos = Vec::new();
+    for event in history["events"].as_array().context("a history without events")? {
+        let scheduled = &event["activityTaskScheduledEventAttributes"];
+        if scheduled["activityType"]["name"] == "undo" {
+            let input: Value = serde_json::from_slice(&demo::payload(&scheduled["input"]["payloads"][0]))?;
+            let undo = &input["undo"];
+            let words = ["undo", "side", "direction"].iter().filter_map(|field| undo[*field].as_str());
+            undos.push(words.collect::<Vec<_>>().join("."));
+        }
+    }
+    Ok(undos)
 }
 
 fn time(text: &str) -> Result<jiff::Timestamp> {

@@ -3,7 +3,7 @@
 //!
 //! By default a bounded share runs. `CHANGEOVER_FAULTS=full` runs everything, another value each fault whose name contains it, in a
 //! run of its own. `CHANGEOVER_FAULTS_RESULTS` names a file to which results are added, `CHANGEOVER_FAULTS_TABLE` one for the page that
-//! is made of it, `CHANGEOVER_FAULTS_LABS` says how many stacks are at work at once (`make faults`). Logs and the transcript are in `target/tmp/faults`.
+//! is made of it, `CHANGEOVER_FAULTS_RESUME` leaves out what the file has, `CHANGEOVER_FAULTS_LABS` says how many stacks are at work at once (`make faults`). Logs and the transcript are in `target/tmp/faults`.
 
 mod drive;
 mod fault;
@@ -17,11 +17,12 @@ mod watched;
 use anyhow::{Context, Result, bail, ensure};
 use changeover_tests::stack::{Side, Stack, StackOptions};
 use drive::{Came, Run, TO_THE_END};
+use fault::Injection;
 use futures::future::try_join_all;
 use known::Known;
 use lab::Lab;
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
     time::Instant,
@@ -49,12 +50,23 @@ async fn whatever_dies_the_migration_ends_the_same() -> Result<()> {
 fn labs() -> Result<usize> {
     match std::env::var("CHANGEOVER_FAULTS_LABS") {
         Ok(count) => count.parse().with_context(|| format!("CHANGEOVER_FAULTS_LABS={count} is no number")),
-        Err(_) => Ok(1),
+        Err(_) => Ok(2),
     }
 }
 
 /// After so many the rest isn't tried.
 const MOST_WRONG: usize = 25;
+
+/// What an interrupted run has done already isn't done again.
+fn without_the_done(runs: Vec<Run>) -> Result<Vec<Run>> {
+    let Some(results) = std::env::var_os("CHANGEOVER_FAULTS_RESULTS") else { return Ok(runs) };
+    if std::env::var_os("CHANGEOVER_FAULTS_RESUME").is_none() {
+        return Ok(runs);
+    }
+    let done: BTreeSet<String> = table::read(Path::new(&results))?.iter().map(Line::name).collect();
+    let is_done = |injection: &Injection| injection.sometimes || done.contains(&injection.to_string());
+    Ok(runs.into_iter().filter(|run| !run.injections.iter().all(is_done)).collect())
+}
 
 fn chosen(known: &Known) -> Vec<Run> {
     match std::env::var("CHANGEOVER_FAULTS") {
@@ -137,7 +149,7 @@ impl All {
         expect_clean(lab, false).await.context("after a run that nothing happened to")?;
         let runs = chosen(&known);
         ensure!(!runs.is_empty(), "no fault has such a name");
-        *self.todo.lock().await = runs.into();
+        *self.todo.lock().await = without_the_done(runs)?.into();
         Ok(known)
     }
 }

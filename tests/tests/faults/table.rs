@@ -46,6 +46,12 @@ impl Line {
         }
     }
 
+    /// The name of the fault.
+    pub fn name(&self) -> String {
+        let nth = if self.nth > 1 { format!("@{}", self.nth) } else { String::new() };
+        format!("{}/{}{nth}/{}", self.stage, self.place, self.fault)
+    }
+
     fn key(&self) -> (String, u32, String, String) {
         (self.place.clone(), self.nth, self.stage.clone(), self.fault.clone())
     }
