@@ -3,7 +3,9 @@
 //!
 //! By default a bounded share runs. `CHANGEOVER_FAULTS=full` runs everything, another value each fault whose name contains it, in a
 //! run of its own. `CHANGEOVER_FAULTS_RESULTS` names a file to which results are added, `CHANGEOVER_FAULTS_TABLE` one for the page that
-//! is made of it, `CHANGEOVER_FAULTS_RESUME` leaves out what the file has, `CHANGEOVER_FAULTS_LABS` says how many stacks are at work at once (`make faults`). Logs and the transcript are in `target/tmp/faults`.
+//! is made of it, `CHANGEOVER_FAULTS_RESUME` leaves out what the file has, `CHANGEOVER_FAULTS_MINUTES` begins nothing after so many,
+//! `CHANGEOVER_FAULTS_LABS` says how many stacks are at work at once (`make faults`). Logs and the transcript are in
+//! `target/tmp/faults`.
 
 mod drive;
 mod fault;
@@ -25,14 +27,14 @@ use std::{
     collections::{BTreeSet, VecDeque},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
-    time::Instant,
+    time::{Duration, Instant},
 };
 use table::Line;
 use tokio::sync::{Mutex, OnceCell};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_dies_the_migration_ends_the_same() -> Result<()> {
-    let all = All { directory: fresh_directory()?, ..All::default() };
+    let all = All::new()?;
     try_join_all((0..labs()?).map(|_| all.in_a_lab())).await?;
     println!("{} acknowledged writes judged", all.acknowledged.load(Ordering::SeqCst));
     let wrong = all.wrong.lock().await;
@@ -77,8 +79,8 @@ fn chosen(known: &Known) -> Vec<Run> {
 }
 
 /// All runs, over as many stacks as they use up.
-#[derive(Default)]
 struct All {
+    begun: Instant,
     directory: PathBuf,
     known: OnceCell<Known>,
     todo: Mutex<VecDeque<Run>>,
@@ -88,6 +90,18 @@ struct All {
 }
 
 impl All {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            begun: Instant::now(),
+            directory: fresh_directory()?,
+            known: OnceCell::new(),
+            todo: Mutex::default(),
+            wrong: Mutex::default(),
+            stacks: AtomicU32::new(0),
+            acknowledged: AtomicU64::new(0),
+        })
+    }
+
     /// One stack after the other, while there is something to do.
     async fn in_a_lab(&self) -> Result<()> {
         loop {
@@ -110,7 +124,7 @@ impl All {
         let known = self.known.get_or_try_init(async || self.learn(&mut lab).await).await?;
         let mut serving = Side::Source;
         while serving == Side::Source {
-            let Some(run) = self.todo.lock().await.pop_front() else { break };
+            let Some(run) = self.next().await? else { break };
             let begun = Instant::now();
             match one(&mut lab, known, &run).await {
                 Ok(came) => {
@@ -142,6 +156,18 @@ impl All {
             Err(error) => self.wrong.lock().await.push(format!("after the runs in {}: {error:#}", directory.display())),
         }
         write_page(known)
+    }
+
+    /// The next run, unless the time is over.
+    async fn next(&self) -> Result<Option<Run>> {
+        let mut todo = self.todo.lock().await;
+        let Ok(minutes) = std::env::var("CHANGEOVER_FAULTS_MINUTES") else { return Ok(todo.pop_front()) };
+        let limit = Duration::from_secs(60) * minutes.parse().context("CHANGEOVER_FAULTS_MINUTES is no number")?;
+        if self.begun.elapsed() > limit && !todo.is_empty() {
+            println!("{} runs are left for another time", todo.len());
+            todo.clear();
+        }
+        Ok(todo.pop_front())
     }
 
     async fn learn(&self, lab: &mut Lab<'_>) -> Result<Known> {
