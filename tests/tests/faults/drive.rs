@@ -4,6 +4,7 @@ use crate::{
     fault::{Fault, Injection},
     lab::Lab,
     outside::{Later, strike},
+    run::{Came, Run, TO_THE_END},
     watched::{Mark, Watched},
 };
 use anyhow::{Context, Result, bail, ensure};
@@ -26,31 +27,8 @@ const LOOK: Duration = Duration::from_millis(50);
 const FROZEN: Duration = Duration::from_secs(30);
 /// After so long a fault has had its end where nothing tells that, because it was over before anybody looked.
 const LATE: Duration = Duration::from_secs(20);
-/// Where a run ends that isn't aborted.
-pub const TO_THE_END: &str = "finalize";
 /// How often one fault may park.
 const PARKS: u32 = 3;
-
-/// What is to be done to one migration.
-#[derive(Clone, Debug)]
-pub struct Run {
-    /// For people.
-    pub name: String,
-    /// What is done to it, each once.
-    pub injections: Vec<Injection>,
-    /// The stage after which it is aborted, the approval at the latest; or [`TO_THE_END`].
-    pub to: String,
-}
-
-/// What a fault came to.
-#[derive(Clone, Debug)]
-pub struct Came {
-    pub injection: Injection,
-    /// Code and remedy where it parked.
-    pub parked: Option<(String, String)>,
-    /// From the fault until the run went on.
-    pub after: Duration,
-}
 
 /// A fault that has happened.
 struct Fired {
@@ -87,6 +65,8 @@ struct Drive<'l, 'a> {
     later: Later,
     mark: Mark,
     aborted: bool,
+    /// When a person has last said something.
+    said: Instant,
     /// Stages whose late faults are armed.
     armed: BTreeSet<String>,
 }
@@ -109,6 +89,7 @@ pub async fn drive(lab: &mut Lab<'_>, run: &Run, stages: &[String]) -> Result<Ve
         later: Later::default(),
         mark: Mark::default(),
         aborted: false,
+        said: Instant::now(),
         armed: BTreeSet::new(),
     };
     let ended = drive.to_the_end().await;
@@ -246,6 +227,10 @@ impl Drive<'_, '_> {
 
     /// True at the end.
     async fn look_at_status(&mut self, asked: Instant, status: &Status) -> Result<bool> {
+        // What was asked for before a person said something is out of date.
+        if asked < self.said {
+            return Ok(false);
+        }
         self.mark = Mark::of(status);
         self.give_up_the_passed();
         if status.is_parked() {
@@ -332,13 +317,16 @@ impl Drive<'_, '_> {
         }
         let product = self.lab.product();
         product.ok(&["approve", NAME, "--for", approval, "--approver", "ada", "--reason", "well"]).await?;
-        product.ok(&[next, NAME, "--yes", "--actor", "ada", "--reason", "well"]).await.map(drop)
+        product.ok(&[next, NAME, "--yes", "--actor", "ada", "--reason", "well"]).await?;
+        self.said = Instant::now();
+        Ok(())
     }
 
     async fn abort(&mut self, why: &str) -> Result<()> {
         self.aborted = true;
         let asked = self.lab.product().run(&["abort", NAME, "--actor", "ada", "--reason", why]).await?;
         ensure!(asked.code == 0 || asked.code == 5, "`abort` ended with {}: {}", asked.code, asked.stderr);
+        self.said = Instant::now();
         Ok(())
     }
 
@@ -368,7 +356,9 @@ impl Drive<'_, '_> {
         if let Some(rotated) = &self.later.rotated {
             self.lab.tell_password(&rotated.password)?;
         }
-        self.lab.product().ok(&["retry", NAME, "--actor", "ada", "--reason", "mended"]).await.map(drop)
+        self.lab.product().ok(&["retry", NAME, "--actor", "ada", "--reason", "mended"]).await?;
+        self.said = Instant::now();
+        Ok(())
     }
 
     /// Nothing of the run is left behind in the harness.

@@ -13,23 +13,24 @@ mod known;
 mod lab;
 mod matrix;
 mod outside;
+mod run;
 mod table;
 mod watched;
 
 use anyhow::{Context, Result, bail, ensure};
 use changeover_tests::stack::{Side, Stack, StackOptions};
-use drive::{Came, Run, TO_THE_END};
 use fault::Injection;
 use futures::future::try_join_all;
 use known::Known;
 use lab::Lab;
+use run::{Came, Run, TO_THE_END};
 use std::{
     collections::{BTreeSet, VecDeque},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
     time::{Duration, Instant},
 };
-use table::Line;
+use table::{Kept, Line, Results};
 use tokio::sync::{Mutex, OnceCell};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,7 +66,7 @@ fn without_the_done(runs: Vec<Run>) -> Result<Vec<Run>> {
     if std::env::var_os("CHANGEOVER_FAULTS_RESUME").is_none() {
         return Ok(runs);
     }
-    let done: BTreeSet<String> = table::read(Path::new(&results))?.iter().map(Line::name).collect();
+    let done: BTreeSet<String> = Results::read(Path::new(&results))?.lines.iter().map(Line::name).collect();
     let is_done = |injection: &Injection| injection.sometimes || done.contains(&injection.to_string());
     Ok(runs.into_iter().filter(|run| !run.injections.iter().all(is_done)).collect())
 }
@@ -131,10 +132,14 @@ impl All {
                     let parked = came.iter().filter(|one| one.parked.is_some()).count();
                     let seconds = begun.elapsed().as_secs();
                     println!("{:60} {:3} faults, {parked} parked, {seconds:3} s", run.name, came.len());
-                    keep(&came)?;
+                    let mut all: Vec<Kept> = came.iter().map(Line::of).map(Kept::Fault).collect();
+                    all.push(Kept::Run { run: run.name.clone(), wrong: None });
+                    keep(&all)?;
                 }
                 Err(error) => {
                     println!("{:60} WRONG: {error:#}", run.name);
+                    let wrong = format!("{error:#}").replace('\n', "; ");
+                    keep(&[Kept::Run { run: run.name.clone(), wrong: Some(wrong) }])?;
                     let names: Vec<String> = run.injections.iter().map(ToString::to_string).collect();
                     let place = format!("logs in {}", directory.display());
                     self.wrong.lock().await.push(format!(
@@ -152,8 +157,13 @@ impl All {
         match lab.judge(serving).await {
             Ok(count) => {
                 self.acknowledged.fetch_add(count, Ordering::SeqCst);
+                keep(&[Kept::Judged { acknowledged: count }])?;
             }
-            Err(error) => self.wrong.lock().await.push(format!("after the runs in {}: {error:#}", directory.display())),
+            Err(error) => {
+                let run = format!("after the runs in {}", directory.display());
+                keep(&[Kept::Run { run: run.clone(), wrong: Some(format!("{error:#}")) }])?;
+                self.wrong.lock().await.push(format!("{run}: {error:#}"));
+            }
         }
         write_page(known)
     }
@@ -193,20 +203,16 @@ async fn expect_clean(lab: &Lab<'_>, at_the_end: bool) -> Result<()> {
     if lines.is_empty() { Ok(()) } else { bail!("not as before:\n{}", lines.join("\n")) }
 }
 
-fn keep(came: &[Came]) -> Result<()> {
+fn keep(all: &[Kept]) -> Result<()> {
     let Some(path) = std::env::var_os("CHANGEOVER_FAULTS_RESULTS") else { return Ok(()) };
-    let lines: Vec<Line> = came.iter().map(Line::of).collect();
-    table::keep(Path::new(&path), &lines)
+    table::keep(Path::new(&path), all)
 }
 
 fn write_page(known: &Known) -> Result<()> {
-    let (Some(results), Some(page)) =
-        (std::env::var_os("CHANGEOVER_FAULTS_RESULTS"), std::env::var_os("CHANGEOVER_FAULTS_TABLE"))
-    else {
-        return Ok(());
-    };
-    let lines = table::read(Path::new(&results))?;
-    std::fs::write(&page, table::page(known, &lines)?).context("writing the page")
+    let variable = |name| std::env::var_os(format!("CHANGEOVER_FAULTS_{name}"));
+    let (Some(results), Some(page)) = (variable("RESULTS"), variable("TABLE")) else { return Ok(()) };
+    let results = Results::read(Path::new(&results))?;
+    std::fs::write(&page, table::page(known, &results)?).context("writing the page")
 }
 
 fn fresh_directory() -> Result<PathBuf> {

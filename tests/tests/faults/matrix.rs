@@ -1,9 +1,9 @@
 //! Which faults at which places, made from what the product tells of itself.
 
 use crate::{
-    drive::{Run, TO_THE_END},
     fault::{Fault, Injection},
     known::{Known, Pair, SOAK},
+    run::{Run, TO_THE_END},
 };
 
 /// Faults that the harness does to servers, links and sessions.
@@ -219,7 +219,8 @@ fn late(known: &Known) -> Vec<Run> {
 
 /// A side that can't be reached while something is undone on it: remembered, and undone when it is back.
 fn gone(known: &Known) -> Vec<Run> {
-    let words = known.undos.iter().filter(|word| word.starts_with("remove_replication") || *word == "remove_engine");
+    let words =
+        known.undos.iter().filter(|word| ["remove_replication.forward", "remove_engine"].contains(&word.as_str()));
     let all = words.flat_map(|word| GONE.map(|fault| undo(word, "before", fault)));
     all.map(|one| Run { name: format!("{one}"), injections: vec![one], to: "approval".to_owned() }).collect()
 }

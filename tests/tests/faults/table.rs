@@ -1,10 +1,10 @@
 //! What the runs came to, kept in a file from run to run, and the table that is made of it.
 
 use crate::{
-    drive::{Came, TO_THE_END},
     fault::{Fault, Injection},
     known::Known,
     matrix::ABORT,
+    run::{Came, TO_THE_END},
 };
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -57,39 +57,73 @@ impl Line {
     }
 }
 
+/// What stands in a line of the file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Kept {
+    /// A fault.
+    Fault(Line),
+    /// A run, and what went wrong.
+    Run { run: String, wrong: Option<String> },
+    /// Writes that were acknowledged on one stack, and were all there when they were looked for.
+    Judged { acknowledged: u64 },
+}
+
 /// Appends to the file.
-pub fn keep(path: &Path, lines: &[Line]) -> Result<()> {
+pub fn keep(path: &Path, all: &[Kept]) -> Result<()> {
     let mut file = OpenOptions::new().create(true).append(true).open(path).context("opening the file of results")?;
-    for line in lines {
-        writeln!(file, "{}", serde_json::to_string(line)?).context("writing a result")?;
+    for one in all {
+        writeln!(file, "{}", serde_json::to_string(one)?).context("writing a result")?;
     }
     Ok(())
 }
 
-/// The last result of each fault.
-pub fn read(path: &Path) -> Result<Vec<Line>> {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    let mut last = BTreeMap::new();
-    for line in text.lines() {
-        let line: Line = serde_json::from_str(line).context("a line of the file of results")?;
-        last.insert(line.key(), line);
+/// What the file says: the last result of each fault and of each run counts.
+#[derive(Default)]
+pub struct Results {
+    pub lines: Vec<Line>,
+    wrong: Vec<String>,
+    acknowledged: u64,
+}
+
+impl Results {
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let (mut last, mut runs, mut acknowledged) = (BTreeMap::new(), BTreeMap::new(), 0);
+        for line in text.lines() {
+            match serde_json::from_str(line).context("a line of the file of results")? {
+                Kept::Fault(line) => drop(last.insert(line.key(), line)),
+                Kept::Run { run, wrong } => drop(runs.insert(run, wrong)),
+                Kept::Judged { acknowledged: count } => acknowledged += count,
+            }
+        }
+        let wrong = runs.into_iter().filter_map(|(run, wrong)| Some(format!("{run}: {}", wrong?))).collect();
+        Ok(Self { lines: last.into_values().collect(), wrong, acknowledged })
     }
-    Ok(last.into_values().collect())
+
+    fn sum(&self) -> String {
+        let lines = &self.lines;
+        let day = |at: Option<&String>| at.and_then(|at| at.get(..10)).unwrap_or_default().to_owned();
+        let first = day(lines.iter().map(|line| &line.at).min());
+        let last = day(lines.iter().map(|line| &line.at).max());
+        let parked = lines.iter().filter(|line| line.code.is_some()).count();
+        let (all, alone, judged) = (lines.len(), lines.len() - parked, self.acknowledged);
+        let mut text = format!(
+            "{all} faults, runs of {first} to {last}: from {alone} the run recovered alone, by {parked} it was parked with a code and a \
+             remedy and went on after that. Of {judged} acknowledged writes none was lost, none doubled; nothing was left over.\n\n"
+        );
+        if !self.wrong.is_empty() {
+            let list: String = self.wrong.iter().map(|run| format!("- {run}\n")).collect();
+            text = format!("{all} faults, runs of {first} to {last}. These runs went wrong:\n\n{list}\n");
+        }
+        text
+    }
 }
 
 /// The page.
-pub fn page(known: &Known, lines: &[Line]) -> Result<String> {
-    let mut text = String::from(HEAD);
-    let first = lines.iter().map(|line| &line.at).min().map_or("", |at| &at[..10]);
-    let last = lines.iter().map(|line| &line.at).max().map_or("", |at| &at[..10]);
-    let parked = lines.iter().filter(|line| line.code.is_some()).count();
-    writeln!(
-        text,
-        "{} faults, runs of {first} to {last}: {} recovered alone, {parked} parked with a code and a remedy and went on \
-         after that. Lost or doubled writes: none. Left over after the abort: nothing.\n",
-        lines.len(),
-        lines.len() - parked
-    )?;
+pub fn page(known: &Known, results: &Results) -> Result<String> {
+    let mut text = format!("{HEAD}{}", results.sum());
+    let lines = &results.lines;
     let stages: Vec<&str> = known.stages.iter().map(String::as_str).chain([ABORT, "soak", TO_THE_END]).collect();
     writeln!(text, "| fault | {} |", stages.join(" | "))?;
     writeln!(text, "|---|{}", "---|".repeat(stages.len()))?;
