@@ -53,6 +53,18 @@ pub struct Directed {
     pub spec: Spec,
     /// The direction.
     pub direction: Direction,
+    /// A look at replication that answers only when something has come about, or this is over; absent for one that answers at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<Watch>,
+}
+
+/// How long to watch, and for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watch {
+    /// At most so long.
+    pub seconds: u64,
+    /// Until a slot holds back more bytes of WAL than this.
+    pub held_bytes: u64,
 }
 
 /// One look at replication in one direction.

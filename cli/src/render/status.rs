@@ -151,7 +151,7 @@ pub(crate) fn progress_text(progress: &Progress) -> String {
 fn link_lines(link: &LinkHealth, paint: Paint) -> String {
     let mut parts = vec![format!("lag {}", bytes(link.lag_bytes))];
     if link.retained_wal_bytes > 0 {
-        parts.push(format!("holds {} of WAL", bytes(link.retained_wal_bytes)));
+        parts.push(held(link, paint));
     }
     if link.tables_total > 0 && link.tables_ready < link.tables_total {
         parts.push(format!("{} of {} ready", link.tables_ready, plural(link.tables_total, "table")));
@@ -168,6 +168,15 @@ fn link_lines(link: &LinkHealth, paint: Paint) -> String {
         out.push_str(&format!("    {}\n", paint.bad(problem)));
     }
     out
+}
+
+/// `holds 6.1 GB of WAL, the limit of 10.0 GB in 22m at 3.0 MB/s`.
+fn held(link: &LinkHealth, paint: Paint) -> String {
+    let held = format!("holds {} of WAL", bytes(link.retained_wal_bytes));
+    let Some(left) = link.wal_full_in_seconds else { return held };
+    let rate = link.wal_bytes_per_second.map_or_else(String::new, |speed| format!(" at {}", rate(speed)));
+    let text = format!("{held}, the limit of {} in {}{rate}", bytes(link.max_retained_wal_bytes), seconds(left));
+    if link.retained_wal_bytes > link.max_retained_wal_bytes / 2 { paint.warn(&text) } else { text }
 }
 
 fn switch_line(record: &SwitchRecord, paint: Paint) -> String {
@@ -216,4 +225,23 @@ fn tail(status: &Status, paint: Paint) -> String {
         ));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_slot_holds_back_is_told_with_its_forecast() {
+        let link = LinkHealth { retained_wal_bytes: 6_100_000_000, ..LinkHealth::default() };
+        let paint = Paint(false);
+        assert_eq!(held(&link, paint), "holds 6.1 GB of WAL");
+        let link = LinkHealth {
+            max_retained_wal_bytes: 10_000_000_000,
+            wal_bytes_per_second: Some(3_000_000.0),
+            wal_full_in_seconds: Some(1_300),
+            ..link
+        };
+        assert_eq!(held(&link, paint), "holds 6.1 GB of WAL, the limit of 10.0 GB in 21m 40s at 3.0 MB/s");
+    }
 }

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use changeover_tests::{
     product::Status,
     scenario::{LONG, NAME, SHORT, Scenario},
-    stack::{StackInfo, process},
+    stack::{StackInfo, connect, process},
 };
 use std::time::Duration;
 
@@ -28,6 +28,7 @@ async fn an_abort_in_the_middle_of_the_copy_and_at_the_approval_leaves_both_side
         ensure!(undo(&status) > 5, "everything is set up, and yet little would be undone: {}", status.0["undo"]);
         the_guard_refuses_the_applications_ddl(info).await?;
         drift_parks(&scenario, "approval", DRIFT_OF_THE_APPROVAL).await?;
+        a_row_that_the_target_refuses_parks(&scenario).await?;
         scenario.abort().await?;
         common::is_undone(&scenario).await?;
         the_application_may_change_its_schema_again(info).await?;
@@ -35,6 +36,25 @@ async fn an_abort_in_the_middle_of_the_copy_and_at_the_approval_leaves_both_side
         no_session_is_left(info).await
     })
     .await
+}
+
+/// Named by what can be seen without the server's log: the table and the key, and no value besides.
+async fn a_row_that_the_target_refuses_parks(scenario: &Scenario<'_>) -> Result<()> {
+    let (info, database) = (scenario.info, &scenario.info.databases[0]);
+    let refuse = "alter table crm.department add constraint refuses check (id <> 900) not valid";
+    sql::run(&info.target, database, refuse).await?;
+    let client = connect::as_superuser(&info.source, database).await?;
+    client.batch_execute("insert into crm.department values (900, 'unsaid')").await?;
+    let code = scenario.until_parked(SHORT).await?;
+    let status = scenario.product.status(NAME).await?;
+    let message = status.0["failure"]["message"].as_str().context("a failure without words")?;
+    let named = ["CO0521", "crm.department", "id=900"].iter().all(|word| message.contains(word));
+    ensure!(code == "CO0816" && named && !message.contains("unsaid"), "{}", status.0["failure"]);
+    sql::run(&info.target, database, "alter table crm.department drop constraint refuses").await?;
+    scenario.say(&["retry", NAME, "--actor", "ada", "--reason", "the constraint is gone"]).await?;
+    scenario.until_waiting("approval", LONG).await?;
+    client.batch_execute("delete from crm.department where id = 900").await?;
+    Ok(())
 }
 
 fn undo(status: &Status) -> usize {

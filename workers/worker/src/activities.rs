@@ -14,7 +14,7 @@ use changeover_postgres::{
 use changeover_traffic::PgBouncer;
 use changeover_workflows::contract::{
     self, Directed, DriftLook, Evidence, FinalizeInput, HealthLook, HousekeepingInput, RolesDone, SwitchInput,
-    SyncLook, UndoInput,
+    SyncLook, UndoInput, Watch,
 };
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
@@ -145,7 +145,14 @@ impl Activities {
         let work = async {
             let migration = begin(&ctx, &input.spec).await?;
             pglogical::unstick(&migration, input.direction).await?;
-            Ok(HealthLook { links: pglogical::health(&migration, input.direction).await? })
+            let links = match input.watch {
+                None => pglogical::health(&migration, input.direction).await?,
+                Some(Watch { seconds, held_bytes }) => {
+                    let time = std::time::Duration::from_secs(seconds);
+                    pglogical::watch(&migration, input.direction, time, held_bytes).await?
+                }
+            };
+            Ok(HealthLook { links })
         };
         beating(&ctx, CALM, &doing, directed(&ctx, input.direction, work)).await
     }

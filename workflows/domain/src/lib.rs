@@ -17,6 +17,7 @@ pub mod spec;
 pub mod stage;
 pub mod undo;
 pub mod verify;
+pub mod wal;
 
 pub use changeover_proto::v1 as proto;
 pub use direction::{Direction, Side};

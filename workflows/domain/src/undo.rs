@@ -113,6 +113,10 @@ impl BeforeSwitch {
     pub fn iter(&self) -> impl Iterator<Item = &Undo> {
         self.stack.iter().rev()
     }
+    /// Whether something may have to be undone.
+    pub fn holds(&self, undo: Undo) -> bool {
+        self.stack.contains(&undo)
+    }
     /// The target has been opened.
     pub fn switched(self) -> AfterSwitch {
         AfterSwitch { stack: self.stack }
@@ -185,6 +189,7 @@ mod tests {
             stack.push(undo);
         }
         assert_eq!(stack.iter().copied().collect::<Vec<_>>(), [Undo::EmptyTarget, Undo::DropRoles]);
+        assert!(stack.holds(Undo::DropRoles) && !stack.holds(Undo::RemoveEngine));
         assert_eq!(stack.peek(), Some(Undo::EmptyTarget));
         assert_eq!(stack.pop(), Some(Undo::EmptyTarget));
         assert_eq!(stack.pop(), Some(Undo::DropRoles));

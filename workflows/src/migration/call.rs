@@ -9,7 +9,7 @@ use temporalio_workflow::{
     WorkflowCancellationToken, WorkflowContext, WorkflowTermination, workflows::select,
 };
 
-use super::{Migration, now_of, wait::stop_wanted};
+use super::{Migration, now_of, state::State, wait::stop_wanted};
 use crate::SWITCH_QUEUE;
 
 /// Why a stage stops before its end.
@@ -118,36 +118,49 @@ where
     AD: ActivityDefinition,
     AD::Output: TemporalDeserializable,
 {
+    match call_until(ctx, activity, input, limits, stop_wanted).await {
+        Some(result) => result.map_err(Stop::Failed),
+        None => Err(stop_asked(ctx)),
+    }
+}
+
+/// Calls an activity for as long as `stop` doesn't hold for the state; then it is cancelled and waited for, and there is no result.
+pub(super) async fn call_until<AD>(
+    ctx: &WorkflowContext<Migration>,
+    activity: AD,
+    input: impl Into<AD::Input>,
+    limits: Limits,
+    stop: impl Fn(&State) -> bool,
+) -> Option<Result<AD::Output, Failure>>
+where
+    AD: ActivityDefinition,
+    AD::Output: TemporalDeserializable,
+{
     let name = activity.name().to_owned();
     let token = WorkflowCancellationToken::new();
     let running = ctx.execute_activity(activity, input, limits.options(token.clone(), Duration::from_secs(1)));
     let mut running = std::pin::pin!(running);
     let waiting = WaitConditionOptions::builder().cancellation_token(WorkflowCancellationToken::new()).build();
-    let interrupted = ctx.wait_condition_with_options(|m| stop_wanted(&m.state), waiting);
+    let interrupted = ctx.wait_condition_with_options(|m| stop(&m.state), waiting);
     let mut interrupted = std::pin::pin!(interrupted);
     let result = select! {
         result = running => Some(result),
         _ = interrupted => None,
     };
-    let result = match result {
-        Some(result) => result,
-        None => {
-            token.cancel_with_reason("a person said so");
-            let _ended = running.await;
-            tick(ctx);
-            return Err(stop_asked(ctx));
-        }
-    };
+    if result.is_none() {
+        token.cancel_with_reason("a person said so");
+        let _ended = running.await;
+    }
     tick(ctx);
-    result.map_err(|error| Stop::Failed(failure_of(&name, &error)))
+    result.map(|result| result.map_err(|error| failure_of(&name, &error)))
 }
 
-/// Which stop was asked for.
+/// Which stop was asked for. That a disk would fill is taken up here, once.
 pub(super) fn stop_asked(ctx: &WorkflowContext<Migration>) -> Stop {
-    ctx.state(|m| match &m.state.asked {
+    ctx.state_mut(|m| match &mut m.state.asked {
         asked if asked.abort.is_some() => Stop::Abort,
         asked if asked.rollback.is_some() => Stop::Rollback,
-        _ => Stop::SourceLost,
+        asked => asked.wal_is_full.take().map_or(Stop::SourceLost, Stop::Failed),
     })
 }
 

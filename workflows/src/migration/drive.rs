@@ -18,6 +18,7 @@ use super::{
     call::{Stop, stop_asked, tick},
     serving, stages, unwind,
     wait::{stop_wanted, until},
+    watch,
 };
 
 /// What comes after a stage.
@@ -32,9 +33,11 @@ pub(super) enum Step {
 pub(super) async fn drive(ctx: &WorkflowContext<Migration>) -> WorkflowResult<MigrationOutcome> {
     let mut stages = std::pin::pin!(drive_stages(ctx).fuse());
     let mut cancels = std::pin::pin!(abort_on_cancel(ctx).fuse());
+    let mut watched = std::pin::pin!(watch::watch(ctx).fuse());
     select! {
         outcome = stages => outcome,
         never = cancels => match never {},
+        never = watched => match never {},
     }
 }
 
@@ -142,6 +145,10 @@ pub(super) async fn park(ctx: &WorkflowContext<Migration>, failure: &Failure) ->
     }
     if ctx.state(|m| m.state.source_given_up()) {
         return serving::give_up_source(ctx);
+    }
+    if let Some(failure) = ctx.state_mut(|m| m.state.asked.wal_is_full.take()) {
+        // More urgent than what it had parked for, which `retry` will meet again.
+        return Box::pin(park(ctx, &failure)).await;
     }
     ctx.state_mut(|m| {
         m.state.asked.retry = None;

@@ -9,6 +9,7 @@ mod stages;
 mod state;
 mod unwind;
 mod wait;
+mod watch;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -179,7 +179,7 @@ pub(super) async fn tidy(ctx: &WorkflowContext<Migration>) -> Result<(), Stop> {
 
 /// A change of the serving target's schema isn't on the source: a rollback would miss it. That is said, and stops nothing.
 async fn note_drift(ctx: &WorkflowContext<Migration>) -> Result<(), Stop> {
-    let input = Directed { spec: spec(ctx), direction: Direction::Reverse };
+    let input = Directed { spec: spec(ctx), direction: Direction::Reverse, watch: None };
     let warnings = match call(ctx, LookForDrift, input, Limits::at_leisure()).await {
         Ok(look) if look.total == 0 => Vec::new(),
         Ok(look) => {

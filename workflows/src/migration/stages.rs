@@ -18,6 +18,7 @@ use super::{
     patience::Patience,
     unwind::{SIDES, push},
     wait::between_looks,
+    watch,
 };
 use crate::contract::{
     Directed, EnsureForward, EnsureHome, EnsureReverse, EnsureRoles, EnsureSchema, Evidence, FinishSchema, LookAtLinks,
@@ -164,9 +165,12 @@ fn note_warnings(ctx: &WorkflowContext<Migration>, direction: Direction, evidenc
 
 /// Compares every row, the serving side being where `direction` comes from. A difference parks.
 pub(super) async fn compare(ctx: &WorkflowContext<Migration>, direction: Direction) -> Result<String, Stop> {
-    let input = Directed { spec: spec(ctx), direction };
+    let input = Directed { spec: spec(ctx), direction, watch: None };
     let began = ctx.state(|m| m.state.now);
-    let mut totals = call(ctx, Verify, input, Limits::stage(StageName::Verify.row().timeout_seconds)).await?;
+    ctx.state_mut(|m| m.state.comparing = true);
+    let compared = call(ctx, Verify, input, Limits::stage(StageName::Verify.row().timeout_seconds)).await;
+    ctx.state_mut(|m| m.state.comparing = false);
+    let mut totals = compared?;
     totals.began_at = super::state::time(began);
     ctx.state_mut(|m| {
         m.state.verified_at = (totals.differences == 0).then_some(began);
@@ -196,17 +200,17 @@ pub(super) async fn wait_for_links(ctx: &WorkflowContext<Migration>, direction: 
     }
 }
 
-/// One look at replication, kept for status.
+/// One look at replication, kept for status. Stops where a slot holds back more WAL than it may.
 pub(super) async fn look_at_links(
     ctx: &WorkflowContext<Migration>,
     direction: Direction,
 ) -> Result<Vec<LinkHealth>, Stop> {
-    let look = call(ctx, LookAtLinks, Directed { spec: spec(ctx), direction }, Limits::short()).await?;
-    ctx.state_mut(|m| {
-        m.state.status.links.retain(|l| l.direction != direction.word());
-        m.state.status.links.extend(look.links.clone());
-    });
-    Ok(look.links)
+    let input = Directed { spec: spec(ctx), direction, watch: None };
+    let mut look = call(ctx, LookAtLinks, input, Limits::short()).await?;
+    match ctx.state_mut(|m| watch::weigh(&mut m.state, direction, &mut look.links)) {
+        Some(stop) => Err(stop),
+        None => Ok(look.links),
+    }
 }
 
 pub(super) fn problems(links: &[LinkHealth]) -> Vec<String> {
@@ -215,7 +219,7 @@ pub(super) fn problems(links: &[LinkHealth]) -> Vec<String> {
 
 /// DDL on the serving side is seen and parks the run.
 pub(super) async fn park_on_drift(ctx: &WorkflowContext<Migration>) -> Result<(), Stop> {
-    let input = Directed { spec: spec(ctx), direction: Direction::Forward };
+    let input = Directed { spec: spec(ctx), direction: Direction::Forward, watch: None };
     let look = call(ctx, LookForDrift, input, Limits::short()).await?;
     if look.total == 0 {
         return Ok(());

@@ -1,6 +1,9 @@
 //! A migration's state: what status shows, what continue-as-new carries. Everything in here is data and pure.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
 use changeover_domain::{
     Direction, Failure,
@@ -11,6 +14,7 @@ use changeover_domain::{
     },
     stage::{STAGES, StageName},
     undo::Regime,
+    wal::Pile,
 };
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +65,12 @@ pub struct State {
     /// An attempt to switch whose activity failed: nobody knows yet which side serves. Settled before anything else is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsettled: Option<(Direction, u64)>,
+    /// Every row is being compared, and nobody looks at links meanwhile.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub comparing: bool,
+    /// The last looks at the WAL that slots hold back, by direction.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub piles: BTreeMap<String, Pile>,
     /// Where a rollback that was asked for is to begin.
     pub ended: bool,
 }
@@ -78,6 +88,9 @@ pub struct Asked {
     pub rollback: Option<Control>,
     /// `finalize`
     pub finalize: Option<Control>,
+    /// Nobody: a slot holds back more WAL than it may, and this is why the way through the stages has to stop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wal_is_full: Option<Failure>,
 }
 
 impl State {
@@ -118,6 +131,8 @@ impl State {
             source_lost: false,
             taken_down: false,
             unsettled: None,
+            comparing: false,
+            piles: BTreeMap::new(),
             ended: false,
         }
     }

@@ -40,9 +40,10 @@ pub(super) async fn pause(ctx: &WorkflowContext<Migration>, time: Duration, wake
     tick(ctx);
 }
 
-/// True when a person wants the way through the stages to stop.
+/// True when the way through the stages has to stop: a person wants it, or a disk would fill.
 pub(super) fn stop_wanted(state: &State) -> bool {
-    state.asked.abort.is_some() || state.asked.rollback.is_some() || state.source_given_up()
+    let asked = &state.asked;
+    asked.abort.is_some() || asked.rollback.is_some() || asked.wal_is_full.is_some() || state.source_given_up()
 }
 
 /// Between two looks of a polling stage: sleeps, honours stops, and continues as new when the history has grown.

@@ -97,6 +97,8 @@ pub struct Script {
     pub drift_of_target: Mutex<u64>,
     pub warnings: Mutex<Vec<String>>,
     pub looks_until_ready: Mutex<u32>,
+    /// WAL that slots hold back.
+    pub held_bytes: Mutex<u64>,
 }
 
 impl Script {
@@ -198,8 +200,14 @@ impl Fakes {
         _ctx: ActivityContext,
         input: Directed,
     ) -> Result<HealthLook, ActivityError> {
-        self.0.enter("look_at_links", input.direction.word())?;
-        let link = LinkHealth { direction: input.direction.word().into(), canary_ms: Some(1), ..LinkHealth::default() };
+        let watch = if input.watch.is_some() { "watch" } else { "look" };
+        self.0.enter("look_at_links", &format!("{} {watch}", input.direction.word()))?;
+        let link = LinkHealth {
+            direction: input.direction.word().into(),
+            canary_ms: Some(1),
+            retained_wal_bytes: *self.0.held_bytes.lock().unwrap(),
+            ..LinkHealth::default()
+        };
         Ok(HealthLook { links: vec![link] })
     }
     #[activity(definition = contract::LookForDrift)]

@@ -33,7 +33,8 @@ pub(super) async fn round_trip(provider: &Session, subscriber: &Session) -> Resu
     Ok(None)
 }
 
-async fn beat(session: &Session, side: Side) -> Result<i64, Failure> {
+/// Writes a change that replication has to carry: it moves the slot of a database that nobody else writes to.
+pub(super) async fn beat(session: &Session, side: Side) -> Result<i64, Failure> {
     let failed = session.failed("beating the canary");
     session.batch_execute("set lock_timeout = '2s'").await.map_err(&failed)?;
     let row = session

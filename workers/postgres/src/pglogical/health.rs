@@ -1,14 +1,19 @@
 //! Whether rows really flow. pglogical's own status alone says `replicating` while nothing does.
 
+use std::time::Duration;
+
 use changeover_domain::{
     Direction, Failure,
     proto::{Budgets, LinkHealth},
 };
 use futures::future::try_join_all;
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep};
 
 use super::{
     canary, sets,
-    status::{self, SyncState},
+    status::{self, Subscription, SyncState},
+    stuck,
 };
 use crate::{Migration, Session, note};
 
@@ -24,6 +29,27 @@ pub async fn health(migration: &Migration, direction: Direction) -> Result<Vec<L
         one(migration, direction, &provider, &subscriber).await
     }))
     .await
+}
+
+/// How often the slots are looked at while nothing is told.
+const WATCH: Duration = Duration::from_secs(5);
+
+/// Like [`health`], but its answer comes only when a slot holds back more than `held` bytes of WAL, or after `time`. Every look
+/// beats the canary, so that a slot moves on while the application is idle.
+pub async fn watch(
+    migration: &Migration,
+    direction: Direction,
+    time: Duration,
+    held: u64,
+) -> Result<Vec<LinkHealth>, Failure> {
+    let begun = Instant::now();
+    loop {
+        let links = health(migration, direction).await?;
+        if begun.elapsed() >= time || links.iter().any(|link| link.retained_wal_bytes > held) {
+            return Ok(links);
+        }
+        sleep(WATCH).await;
+    }
 }
 
 async fn one(
@@ -59,9 +85,7 @@ async fn one(
     if !found.unready.is_empty() {
         link.problems.push(format!("tables are not ready: {}", found.unready.join(", ")));
     }
-    if found.status != "down" && !worker_runs(subscriber, &found.worker_name()).await? {
-        link.problems.push(format!("no apply worker runs on the {}", subscriber.side));
-    }
+    worker(direction, subscriber, &found, &mut link).await?;
     if found.status == "replicating" {
         match canary::round_trip(provider, subscriber).await? {
             Some(time) => link.canary_ms = Some(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
@@ -73,18 +97,67 @@ async fn one(
         }
     }
     slot(migration, direction, provider, &found.slot, &mut link).await?;
+    let stands_still = !link.slot_active && link.wal_status != "lost" && found.sync == SyncState::Ready;
+    if stands_still {
+        link.problems.extend(stuck::why(migration, direction, provider, subscriber, &found).await?);
+    }
     Ok(link)
 }
 
-async fn worker_runs(session: &Session, name: &str) -> Result<bool, Failure> {
+/// How many looks in a row may each find another apply worker than the look before.
+const RESTARTS: u32 = 3;
+
+/// The apply worker that was seen last, and how many looks in a row have found another one each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Seen {
+    pid: i32,
+    changed: u32,
+}
+
+impl Seen {
+    fn then(self, pid: i32) -> Self {
+        Self { pid, changed: if pid == self.pid { 0 } else { self.changed + 1 } }
+    }
+}
+
+/// A worker that dies and is started again at once shows as `replicating` in nearly every look.
+async fn worker(
+    direction: Direction,
+    subscriber: &Session,
+    found: &Subscription,
+    link: &mut LinkHealth,
+) -> Result<(), Failure> {
+    let pid = worker_pid(subscriber, &found.worker_name()).await?;
+    let Some(pid) = pid else {
+        if found.status != "down" {
+            link.problems.push(format!("no apply worker runs on the {}", subscriber.side));
+        }
+        return Ok(());
+    };
+    let key = format!("pglogical.worker.{direction}");
+    let before: Option<Seen> = note::get(&**subscriber, subscriber.side, &key).await?;
+    let now = before.map_or(Seen { pid, changed: 0 }, |before| before.then(pid));
+    if before != Some(now) {
+        note::put(&**subscriber, subscriber.side, &key, &now).await?;
+    }
+    if now.changed >= RESTARTS {
+        link.problems.push(format!(
+            "CO0524 the apply worker on the {} dies again and again: the last {} looks each found another one",
+            subscriber.side, now.changed
+        ));
+    }
+    Ok(())
+}
+
+async fn worker_pid(session: &Session, name: &str) -> Result<Option<i32>, Failure> {
     let row = session
-        .query_one(
-            "select exists (select from pg_catalog.pg_stat_activity where backend_type = $1 or application_name = $1)",
+        .query_opt(
+            "select pid from pg_catalog.pg_stat_activity where backend_type = $1 or application_name = $1 limit 1",
             &[&name],
         )
         .await
         .map_err(session.failed("looking for the apply worker"))?;
-    Ok(row.get(0))
+    Ok(row.map(|row| row.get(0)))
 }
 
 /// Reads the slot into the link's health.
@@ -99,7 +172,8 @@ async fn slot(
         .query_opt(
             "select active, coalesce(wal_status, 'unknown'), coalesce(confirmed_flush_lsn::text, ''),
                     greatest(coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn), 0), 0)::bigint,
-                    greatest(coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0), 0)::bigint
+                    greatest(coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0), 0)::bigint,
+                    pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint
                from pg_catalog.pg_replication_slots where slot_name = $1::text::name",
             &[&slot],
         )
@@ -114,6 +188,7 @@ async fn slot(
     link.confirmed_lsn = row.get(2);
     link.lag_bytes = row.get::<_, i64>(3).unsigned_abs();
     link.retained_wal_bytes = row.get::<_, i64>(4).unsigned_abs();
+    link.wal_written_bytes = row.get::<_, i64>(5).unsigned_abs();
     judge_slot(link, migration.spec.budgets.as_ref());
     if let Some(seconds) = stuck_for(direction, provider, &link.confirmed_lsn).await?
         && seconds > STUCK_AFTER_S
@@ -165,6 +240,12 @@ async fn stuck_for(direction: Direction, provider: &Session, confirmed: &str) ->
 mod tests {
     use super::*;
     use rstest::rstest;
+
+    #[test]
+    fn a_worker_that_stays_is_no_restart() {
+        let seen = [7, 8, 8, 9, 10, 11].into_iter().fold(Seen { pid: 7, changed: 0 }, Seen::then);
+        assert_eq!(seen, Seen { pid: 11, changed: 3 });
+    }
 
     #[rstest]
     #[case(true, "reserved", 10, 0)]

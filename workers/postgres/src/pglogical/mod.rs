@@ -21,6 +21,7 @@ mod reset;
 mod sets;
 mod slots;
 mod status;
+mod stuck;
 mod subscription;
 mod unstick;
 
@@ -28,7 +29,7 @@ use changeover_domain::{Direction, Failure, Ident};
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
-pub use health::health;
+pub use health::{health, watch};
 pub(crate) use left::{memberships_left, nodes_left};
 pub use progress::{SyncProgress, sync_progress};
 pub use remove::{remove, remove_all, remove_on_target};

@@ -10,7 +10,7 @@ use changeover_domain::{Direction, Failure, proto::Progress};
 use futures::future::try_join_all;
 
 use super::{
-    set_names, sets,
+    canary, set_names, sets,
     status::{self, Subscription, SyncState},
     subscription, unstick,
 };
@@ -62,6 +62,10 @@ async fn one(migration: &Migration, source: &Session, target: &Session) -> Resul
     if found.copy_failed() {
         let last: Option<String> = note::get(&**target, target.side, LAST_TABLE).await?;
         return Err(subscription::copy_failed(target, last.as_deref()));
+    }
+    if found.status == "replicating" {
+        // One that is ready waits for the others, maybe for days.
+        canary::beat(source, source.side).await?;
     }
     let wanted = sizes_of_source(migration, source).await?;
     let current = current(target).await?;

@@ -19,6 +19,14 @@ use crate::{
 /// activity finds it still waiting, or done.
 const SLOT_DEADLINE: Duration = Duration::from_secs(30);
 
+/// The same as the spec has it.
+fn slot_deadline(migration: &Migration) -> Duration {
+    match migration.spec.budgets.map_or(0, |budgets| budgets.slot_wait_ms) {
+        0 => SLOT_DEADLINE,
+        ms => Duration::from_millis(ms),
+    }
+}
+
 /// How long a worker may need to begin. pglogical's supervisor and manager look every few seconds.
 const WORKER_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -128,7 +136,7 @@ async fn remember_slot(
 
 /// Finds out whether the subscriber's server reaches the provider, by a connection string without a password: when a
 /// connection fails, pglogical prints its whole DSN into the server's log.
-async fn probe(migration: &Migration, direction: Direction, session: &Session) -> Result<(), Failure> {
+pub(crate) async fn probe(migration: &Migration, direction: Direction, session: &Session) -> Result<(), Failure> {
     let site = migration.provider(direction);
     dsn::stash(session, &dsn::probe(migration, site, &session.database)).await?;
     match call_create(migration, direction, session).await {
@@ -208,7 +216,7 @@ async fn wait_for_slot(
             return Ok(());
         }
         let waited = begun.elapsed();
-        if waited > SLOT_DEADLINE || (found.status == "down" && waited > WORKER_DEADLINE) {
+        if waited > slot_deadline(migration) || (found.status == "down" && waited > WORKER_DEADLINE) {
             return Err(no_slot(migration, direction, session, provider, &found, waited).await?);
         }
         sleep(Duration::from_millis(100)).await;
@@ -255,11 +263,9 @@ async fn no_slot(
         provider.side,
         blockers.join("; ")
     );
-    Ok(Failure::transient(
-        "CO0510",
-        message,
-        "end that transaction (commit it, roll it back, or pg_terminate_backend); it is tried again",
-    ))
+    // It goes on waiting; whoever ends that transaction needs no retry for the slot to be made.
+    let remedy = "end that transaction (commit it, roll it back, or pg_terminate_backend), then `changeover retry`";
+    Ok(Failure::needs_human("CO0510", message, remedy))
 }
 
 #[cfg(test)]

@@ -38,6 +38,8 @@ pub(super) fn convert(read: &Read) -> Spec {
             switch_backoff_ms: number("budgets.switch_backoff"),
             sequence_margin: number("budgets.sequence_margin"),
             max_retained_wal_bytes: number("budgets.max_retained_wal"),
+            abort_at_max_retained_wal: text("budgets.at_max_retained_wal") == "abort",
+            slot_wait_ms: number("budgets.slot_wait"),
         }),
         verification: Some(Verification {
             chunk_ms: number("verification.chunk"),
