@@ -74,7 +74,9 @@ select pg_catalog.jsonb_build_object(
           left join pg_catalog.pg_database d on d.oid = s.setdatabase
          cross join lateral pg_catalog.unnest(s.setconfig) c(entry)
          where (s.setrole = 0 or r.rolname in ($1, current_user))
-           and pg_catalog.split_part(c.entry, '=', 1) in (
-               'idle_session_timeout', 'default_transaction_read_only', 'session_replication_role')
+           and (pg_catalog.split_part(c.entry, '=', 1) in (
+                    'idle_session_timeout', 'default_transaction_read_only', 'session_replication_role')
+                -- our sessions and those of nodes say otherwise; the workers on the server itself don't
+                or s.setrole = 0 and pg_catalog.split_part(c.entry, '=', 1) = 'lock_timeout')
     )
 )

@@ -40,6 +40,21 @@ pub(super) async fn ensure(migration: &Migration, site: &Site, session: &Session
     dsn::forget(session).await
 }
 
+/// Makes the node with a connection string that leads nowhere, for an attempt that is rolled back.
+pub(super) async fn make_without_password(
+    migration: &Migration,
+    site: &Site,
+    session: &Session,
+) -> Result<(), Failure> {
+    dsn::stash(session, &dsn::probe(migration, site, &session.database)).await?;
+    let sql = format!("select pglogical.create_node(node_name := $1::text::name, dsn := {})", dsn::STASHED);
+    session
+        .execute(&sql, &[&migration.id.node(site.side()).raw()])
+        .await
+        .map(drop)
+        .map_err(session.failed("creating a node"))
+}
+
 /// Makes sure that our node isn't there. All subscriptions and slots of the database must be gone: pglogical drops every
 /// slot of its own in the database together with the node.
 pub(super) async fn remove(migration: &Migration, site: &Site, session: &Session) -> Result<(), Failure> {

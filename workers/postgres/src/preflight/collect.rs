@@ -1,16 +1,16 @@
 //! Which statement is run where.
 
 use changeover_domain::{
-    Side,
+    Direction, Failure, Side,
     preflight::{
         self,
-        facts::{Database, Facts, Instance, Objects, Occupied, Owner, Sequence, Table, Unseen},
+        facts::{Database, Facts, Instance, Objects, Occupied, Owner, Reach, Sequence, Table, Unseen},
     },
 };
 use serde::Deserialize;
 
 use super::{look::Look, pooler};
-use crate::{Migration, Site, connect};
+use crate::{Migration, Site, connect, pglogical};
 
 const VERSION: &str = "select pg_catalog.to_jsonb(pg_catalog.current_setting('server_version_num')::int)";
 const SERVER: &str = include_str!("../../sql/preflight/server.sql");
@@ -33,11 +33,31 @@ pub(super) async fn collect(migration: &Migration) -> Facts {
         one_side(migration, &migration.target),
         pooler::look(migration)
     );
+    let reach = reach(migration, &source.0, &target.0).await;
     let (source_instance, source_databases, mut unseen) = source;
     let (target_instance, target_databases, target_unseen) = target;
     unseen.extend(target_unseen);
     let databases = source_databases.into_iter().zip(target_databases).map(|(s, t)| merged(s, t)).collect();
-    Facts { source: source_instance, target: target_instance, databases, poolers, unseen }
+    Facts { source: source_instance, target: target_instance, databases, poolers, reach, unseen }
+}
+
+/// Each side's way to the other one, where both can be entered.
+async fn reach(migration: &Migration, source: &Instance, target: &Instance) -> Vec<Reach> {
+    let database = migration.control_database();
+    let enters =
+        |i: &Instance| proven(i) && may_enter(i, database) && !i.server.as_ref().is_some_and(|s| s.in_recovery);
+    if !enters(source) || !enters(target) {
+        return Vec::new();
+    }
+    let (to_target, to_source) = tokio::join!(
+        pglogical::reaches(migration, Direction::Forward),
+        pglogical::reaches(migration, Direction::Reverse)
+    );
+    let told = |side, outcome: Option<Result<(), Failure>>| {
+        let refused = outcome?.err().map(|failure| failure.message);
+        Some(Reach { side, refused })
+    };
+    [told(Side::Target, to_target), told(Side::Source, to_source)].into_iter().flatten().collect()
 }
 
 /// The two halves of a database's facts.

@@ -1,6 +1,7 @@
 //! Preflight: looks at both sides and at the poolers, and changes nothing.
 //!
-//! Each fact is one statement over the whole catalog (`sql/preflight/*.sql`), never one per table. Every session is read-only.
+//! Each fact is one statement over the whole catalog (`sql/preflight/*.sql`), never one per table. Every session is read-only, but
+//! for the attempt of each server to reach the other one, which is a transaction that is rolled back.
 //! A look that fails becomes a finding by itself, so that everything is reported at once.
 
 mod collect;

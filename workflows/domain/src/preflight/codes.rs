@@ -83,6 +83,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("CO0379", "An owner lacks rights on its table"),
     ("CO0380", "The server's log may get passwords"),
     ("CO0381", "An extension's own rows stay behind"),
+    ("CO0382", "The servers don't reach each other"),
 ];
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ pub struct Facts {
     pub databases: Vec<Database>,
     /// One entry per pooler of the spec, in its order.
     pub poolers: Vec<Pooler>,
+    /// The ways from server to server that were tried.
+    pub reach: Vec<Reach>,
     /// What could not be reached or read.
     pub unseen: Vec<Unseen>,
 }
@@ -30,6 +32,15 @@ impl Facts {
             Side::Target => &self.target,
         }
     }
+}
+
+/// A server's attempt to reach the other one.
+#[derive(Clone, Debug)]
+pub struct Reach {
+    /// Who tried.
+    pub side: Side,
+    /// In which words it failed; `None`: it came through.
+    pub refused: Option<String>,
 }
 
 /// A look that failed.

@@ -181,7 +181,8 @@ fn talkative(instance: &Instance, side: Side, place: &Place, out: &mut Findings)
 }
 
 /// Settings that ALTER ROLE or ALTER DATABASE attach to the logins we use. Statement, lock and idle-in-transaction timeouts
-/// are overridden by every session of ours and of the nodes, so they don't matter.
+/// are overridden by every session of ours and of the nodes, so they don't matter; but a lock timeout of a database holds for the
+/// apply workers, too.
 fn role_settings(spec: &Spec, instance: &Instance, place: &Place, out: &mut Findings) {
     let Some(server) = &instance.server else { return };
     for setting in &server.role_settings {
@@ -222,6 +223,12 @@ fn in_the_way(name: &str, only_replication: bool, message: String, remedy: Strin
         "session_replication_role" => {
             out.blocker("CO0316", at, format!("{message}: triggers would not fire as they should"), remedy)
         }
+        "lock_timeout" => out.warning(
+            "CO0316",
+            at,
+            format!("{message}: replication's workers on the server give up where they should wait, and begin again"),
+            remedy,
+        ),
         _ => out.warning("CO0316", at, format!("{message}: it may end sessions that have to stay open"), remedy),
     }
 }
@@ -233,6 +240,10 @@ fn reset(server: &Server, setting: &RoleSetting) -> String {
     let within = setting.database.as_ref().map_or(String::new(), |d| format!(" in database {}", Ident::new(&**d)));
     match (&setting.role, name.as_str()) {
         (Some(_), _) => format!("alter role {}{within} reset {name};", Ident::new(role)),
+        (None, "lock_timeout") => match &setting.database {
+            Some(database) => format!("alter database {} reset lock_timeout;", Ident::new(&**database)),
+            None => "alter role all reset lock_timeout;".to_owned(),
+        },
         (None, "idle_session_timeout") => format!("alter role {}{within} set {name} = 0;", Ident::new(role)),
         (None, "session_replication_role") => format!("alter role {}{within} set {name} = origin;", Ident::new(role)),
         (None, _) => format!("alter role {}{within} set {name} = off;", Ident::new(role)),

@@ -25,9 +25,33 @@ pub(super) fn check(spec: &Spec, facts: &Facts, out: &mut Findings) {
         }
     }
     other_databases(spec, facts, out);
-    let message = "whether the servers reach each other is proven when replication's nodes are made, not before: nothing on a server may be changed now";
-    let remedy = "check that each server reaches the other one's peer_host and peer_port, and reads server_ca_file";
-    out.info("CO0370", &Place::side(Side::Target), message, remedy);
+    reach(spec, facts, out);
+}
+
+/// Each server has to reach the other one, at the latest for the way back.
+fn reach(spec: &Spec, facts: &Facts, out: &mut Findings) {
+    for (side, other, peer) in
+        [(Side::Target, Side::Source, spec.source.as_ref()), (Side::Source, Side::Target, spec.target.as_ref())]
+    {
+        let place = Place::side(side);
+        match facts.reach.iter().find(|reach| reach.side == side) {
+            Some(reach) => {
+                let Some(why) = &reach.refused else { continue };
+                let address = peer.map_or_else(String::new, |e| format!("{}:{}", e.peer_host, e.peer_port));
+                let remedy = format!(
+                    "open the way from the {side}'s server to {other}'s peer_host and peer_port ({address}): routes, security groups, pg_hba.conf; the {side} has to read replication.server_ca_file"
+                );
+                out.blocker("CO0382", &place, format!("the {side}'s server doesn't reach the {other}: {why}"), remedy);
+            }
+            None => {
+                let message = format!(
+                    "whether the {side}'s server reaches the {other} couldn't be tried yet; it is proven when replication's nodes are made"
+                );
+                let remedy = "mend the other findings and run preflight again; each server has to reach the other one's peer_host and peer_port, and to read server_ca_file";
+                out.info("CO0370", &place, message, remedy);
+            }
+        }
+    }
 }
 
 /// Changeover creates no databases: it could not drop them again (DROP DATABASE hangs while pglogical is loaded).

@@ -79,6 +79,8 @@ fn role_setting(role: Option<&str>, database: Option<&str>, name: &str, value: &
 #[case::for_all(role_setting(None, Some("shop"), "default_transaction_read_only", "on"), Some(Blocker))]
 #[case::for_us(role_setting(Some("changeover"), None, "session_replication_role", "replica"), Some(Blocker))]
 #[case::idle(role_setting(Some("repl"), None, "idle_session_timeout", "5min"), Some(Warning))]
+#[case::locks(role_setting(None, Some("shop"), "lock_timeout", "1s"), Some(Warning))]
+#[case::no_lock_timeout(role_setting(None, Some("shop"), "lock_timeout", "0"), None)]
 #[case::harmless_value(role_setting(None, None, "idle_session_timeout", "0"), None)]
 #[case::nodes_override(role_setting(Some("repl"), None, "default_transaction_read_only", "on"), None)]
 #[case::other_database(role_setting(None, Some("other"), "default_transaction_read_only", "on"), None)]
@@ -532,6 +534,8 @@ fn a_prepared_transaction_is_named_as_a_literal() {
 #[case::closed_roles("CO0366", Info, |_: &mut Spec, f: &mut Facts| f.catalog(Target).roles.push(testing_role("clerk")))]
 #[case::left_behind("CO0368", Warning, |_: &mut Spec, f: &mut Facts| f.catalog(Source).databases.push(entry("other")))]
 #[case::keep_unknown("CO0369", Warning, |s: &mut Spec, _: &mut Facts| { s.roles = Some(Roles { keep_login: vec!["nobody".into()], ..Roles::default() }) })]
+#[case::unreachable("CO0382", Blocker, |_: &mut Spec, f: &mut Facts| f.reach[0].refused = Some("Connection refused".into()))]
+#[case::untried("CO0370", Info, |_: &mut Spec, f: &mut Facts| drop(f.reach.pop()))]
 #[case::password_unknown("CO0369", Warning, |s: &mut Spec, _: &mut Facts| { s.roles = Some(Roles { passwords: vec![RolePassword { role: "nobody".into(), password: None }], ..Roles::default() }) })]
 fn target(#[case] code: &str, #[case] severity: Severity, #[case] spoil: Spoil) {
     spoiled(spoil, code, severity);
@@ -628,6 +632,17 @@ fn nothing_seen_at_all_does_not_pass() {
     let report = super::report(&spec(), &facts);
     assert!(super::is_blocked(&report));
     assert_eq!(report.findings.iter().filter(|f| f.severity() == Blocker).count(), 2);
+}
+
+#[test]
+fn a_way_that_is_closed_names_who_tried_and_where_to() {
+    let (mut spec, mut facts) = (spec(), facts());
+    let target = spec.target.as_mut().unwrap();
+    (target.peer_host, target.peer_port) = ("10.0.2.10".into(), 5433);
+    facts.reach[0].refused = Some("timeout expired".into());
+    let finding = only(&spec, &facts, "CO0382", Blocker);
+    assert_eq!(finding.side, "source");
+    assert!(finding.message.contains("timeout expired") && finding.remedy.contains("10.0.2.10:5433"), "{finding:?}");
 }
 
 #[test]

@@ -1,0 +1,477 @@
+//! What is wrong with an instance: settings, logins and their rights, other consumers, roles, databases, poolers, the spec.
+
+use changeover_domain::proto::Severity::{Blocker, Info, Warning};
+
+use super::flaw::{
+    Flaw, Found, S, SOURCE_UNTRIED, Step, T, TARGET_UNTRIED, Who, blocker, flaw, in_target, pooler, source, spec,
+    target, warning,
+};
+
+const UNMAKE_T: &[Step] = &[Step::Reset(T)];
+const UNMAKE_S: &[Step] = &[Step::Reset(S)];
+
+/// The fresh databases of the target haven't got it, and it isn't for everybody to make.
+const NOT_THERE: Found = in_target("CO0350", Blocker, "postgres_fdw");
+
+/// Those that no open transaction may be beside: a logical slot can't be made then, and its session is a finding on a target.
+pub const ALONE: &[Flaw] = &[
+    flaw(
+        "somebody else reads the source's changes",
+        &[Step::In(S, "select pg_create_logical_replication_slot('other', 'pgoutput')")],
+        &[Step::In(S, "select pg_drop_replication_slot('other')")],
+        &[warning("CO0355", "other")],
+    ),
+    flaw(
+        "a slot of pglogical was left behind",
+        &[Step::In(T, "select pg_create_logical_replication_slot('pgl_left', 'pglogical_output')")],
+        &[Step::In(T, "select pg_drop_replication_slot('pgl_left')")],
+        &[in_target("CO0359", Blocker, "pgl_left")],
+    ),
+    flaw(
+        "a transaction was prepared just now",
+        &[Step::In(T, "begin;\nselect pg_current_xact_id();\nprepare transaction 'fresh'")],
+        &[Step::In(T, "rollback prepared 'fresh'")],
+        &[in_target("CO0353", Warning, "fresh")],
+    ),
+    Flaw {
+        name: "both sides are one cluster",
+        make: &[],
+        unmake: &[],
+        needs: None,
+        spec: Some(|spec, _| spec.target = spec.source.clone()),
+        // It holds the application, and its login is one.
+        found: &[target("CO0317", Blocker, ""), in_target("CO0363", Blocker, ""), target("CO0366", Info, "")],
+    },
+];
+
+pub const FLAWS: &[Flaw] = &[
+    Flaw {
+        needs: Some("output_plugin_libraries"),
+        ..flaw(
+            "an output plugin that isn't allowed",
+            &[Step::Set(T, &[("output_plugin_libraries", "'pgoutput', 'test_decoding'")])],
+            UNMAKE_T,
+            &[target("CO0308", Blocker, "output_plugin_libraries")],
+        )
+    },
+    flaw(
+        "passwords as md5",
+        &[Step::Set(T, &[("password_encryption", "'md5'")])],
+        UNMAKE_T,
+        &[target("CO0313", Warning, "password_encryption")],
+    ),
+    flaw(
+        "a subscriber that vanishes isn't noticed",
+        &[Step::Set(S, &[("wal_sender_timeout", "0")])],
+        UNMAKE_S,
+        &[source("CO0314", Warning, "wal_sender_timeout")],
+    ),
+    flaw(
+        "a subscriber that is busy is cut off",
+        &[Step::Set(S, &[("wal_sender_timeout", "'5s'")])],
+        UNMAKE_S,
+        &[source("CO0314", Warning, "wal_sender_timeout")],
+    ),
+    flaw(
+        "the slot would be lost before the run parks",
+        &[Step::Set(S, &[("max_slot_wal_keep_size", "'64MB'")])],
+        UNMAKE_S,
+        &[source("CO0315", Warning, "max_slot_wal_keep_size")],
+    ),
+    flaw(
+        "torn pages",
+        &[Step::Set(T, &[("full_page_writes", "off")])],
+        UNMAKE_T,
+        &[target("CO0318", Warning, "full_page_writes")],
+    ),
+    flaw(
+        "the log gets connection strings",
+        &[Step::Set(T, &[("log_error_verbosity", "'default'")])],
+        UNMAKE_T,
+        &[target("CO0380", Warning, "log_error_verbosity")],
+    ),
+    flaw(
+        "an instance that only reads",
+        &[Step::Set(T, &[("default_transaction_read_only", "on")])],
+        UNMAKE_T,
+        &[target("CO0316", Blocker, "default_transaction_read_only")],
+    ),
+    flaw(
+        "idle sessions are ended",
+        &[Step::Set(S, &[("idle_session_timeout", "'1h'")])],
+        UNMAKE_S,
+        &[source("CO0316", Warning, "idle_session_timeout")],
+    ),
+    flaw(
+        "our idle sessions are ended",
+        &[Step::On(T, "alter role changeover set idle_session_timeout = '1h'")],
+        &[Step::On(T, "alter role changeover reset idle_session_timeout")],
+        &[target("CO0316", Warning, "changeover")],
+    ),
+    flaw(
+        "the workers in this database don't wait for locks",
+        &[Step::On(T, "alter database shop set lock_timeout = '1s'")],
+        &[Step::On(T, "alter database shop reset lock_timeout")],
+        &[in_target("CO0316", Warning, "every role")],
+    ),
+    flaw(
+        "triggers don't fire in this database",
+        &[Step::On(S, "alter database shop set session_replication_role = replica")],
+        &[Step::On(S, "alter database shop reset session_replication_role")],
+        &[blocker("CO0316", "every role")],
+    ),
+    flaw(
+        "the worker's login can't log in",
+        &[Step::On(T, "alter role changeover nologin")],
+        &[Step::On(T, "alter role changeover login")],
+        &[Found { database: "postgres", ..target("CO0301", Blocker, "CO0204") }, TARGET_UNTRIED, SOURCE_UNTRIED],
+    ),
+    flaw(
+        "a function that preflight asks is closed",
+        &[Step::On(T, "revoke execute on function pg_control_system() from public")],
+        &[Step::On(T, "grant execute on function pg_control_system() to public")],
+        &[Found { database: "postgres", ..target("CO0302", Blocker, "databases and roles") }],
+    ),
+    flaw(
+        "no right to make roles",
+        &[Step::On(T, "alter role changeover nocreaterole")],
+        &[Step::On(T, "alter role changeover createrole")],
+        &[target("CO0322", Blocker, "changeover")],
+    ),
+    flaw(
+        "no right to see others",
+        &[Step::On(S, "revoke pg_monitor from rds_superuser")],
+        &[Step::On(S, "grant pg_monitor to rds_superuser with admin option")],
+        // What only such a login sees can't be looked at either.
+        &[
+            source("CO0302", Blocker, "shared_preload_libraries"),
+            source("CO0327", Blocker, "changeover"),
+            source("CO0327", Blocker, ""),
+            source("CO0361", Warning, "rdsadmin"),
+        ],
+    ),
+    flaw(
+        "no right to end sessions",
+        &[Step::On(T, "revoke pg_signal_backend from rds_superuser")],
+        &[Step::On(T, "grant pg_signal_backend to rds_superuser with admin option")],
+        &[target("CO0328", Blocker, "changeover")],
+    ),
+    flaw(
+        "no right to use slots",
+        &[Step::On(S, "alter role changeover noreplication")],
+        &[Step::On(S, "alter role changeover replication")],
+        &[source("CO0325", Blocker, "changeover")],
+    ),
+    flaw(
+        "the replication login may not replicate",
+        &[Step::On(T, "alter role changeover_repl noreplication")],
+        &[Step::On(T, "alter role changeover_repl replication")],
+        &[target("CO0325", Blocker, "changeover_repl")],
+    ),
+    flaw(
+        "the replication login isn't there",
+        &[Step::On(T, "alter role changeover_repl rename to somebody")],
+        &[Step::On(T, "alter role somebody rename to changeover_repl")],
+        &[target("CO0325", Blocker, "changeover_repl"), target("CO0366", Info, "")],
+    ),
+    Flaw {
+        name: "the replication login's password is another one",
+        make: &[],
+        unmake: &[],
+        needs: None,
+        spec: Some(|spec, ground| spec.replication.as_mut().unwrap().password = ground.secret("wrong", "wrong")),
+        found: &[blocker("CO0325", "changeover_repl"), in_target("CO0325", Blocker, "changeover_repl")],
+    },
+    flaw(
+        "few sessions for the login",
+        &[Step::On(S, "alter role changeover_repl connection limit 5")],
+        &[Step::On(S, "alter role changeover_repl connection limit -1")],
+        &[source("CO0312", Warning, "changeover_repl")],
+    ),
+    flaw(
+        "few sessions for the database",
+        &[Step::On(S, "alter database shop connection limit 7")],
+        &[Step::On(S, "alter database shop connection limit -1")],
+        &[warning("CO0312", "")],
+    ),
+    flaw(
+        "no connections to the database",
+        &[Step::On(T, "alter database shop allow_connections false")],
+        &[Step::On(T, "alter database shop allow_connections true")],
+        &[in_target("CO0324", Blocker, ""), NOT_THERE, TARGET_UNTRIED, SOURCE_UNTRIED],
+    ),
+    flaw(
+        "a superuser's database on the target",
+        &[Step::On(T, "alter database shop owner to rdsadmin")],
+        &[Step::On(T, "alter database shop owner to changeover")],
+        &[in_target("CO0324", Blocker, "")],
+    ),
+    flaw(
+        "a superuser's database on the source",
+        &[Step::On(S, "alter database shop owner to rdsadmin")],
+        &[Step::On(S, "alter database shop owner to shop_owner")],
+        // Its schema public is the database owner's.
+        &[blocker("CO0324", ""), blocker("CO0329", "rdsadmin")],
+    ),
+    flaw(
+        "no replication origins",
+        &[Step::On(T, "revoke execute on function pg_replication_origin_create(text) from rds_superuser")],
+        &[Step::On(T, "grant execute on function pg_replication_origin_create(text) to rds_superuser")],
+        &[target("CO0326", Blocker, "changeover")],
+    ),
+    flaw(
+        "triggers can't be kept quiet in a copy",
+        &[Step::On(T, "revoke set on parameter session_replication_role from rds_superuser")],
+        &[Step::On(T, "grant set on parameter session_replication_role to rds_superuser")],
+        &[target("CO0326", Blocker, "changeover")],
+    ),
+    flaw(
+        "the escalation function isn't there",
+        &[Step::In(T, "alter function rds_tools.escalate(text, text) rename to elsewhere")],
+        &[Step::In(T, "alter function rds_tools.elsewhere(text, text) rename to escalate")],
+        &[in_target("CO0326", Blocker, "rds_tools.escalate"), TARGET_UNTRIED],
+    ),
+    Flaw {
+        name: "the spec names no escalation function",
+        make: &[],
+        unmake: &[],
+        needs: None,
+        spec: Some(|spec, _| spec.target.as_mut().unwrap().escalation.clear()),
+        found: &[target("CO0326", Blocker, ""), TARGET_UNTRIED],
+    },
+    flaw(
+        "an origin of pglogical was left behind",
+        &[Step::On(T, "select pg_replication_origin_create('pgl_left')")],
+        &[Step::On(T, "select pg_replication_origin_drop('pgl_left')")],
+        &[target("CO0359", Blocker, "pgl_left")],
+    ),
+    flaw(
+        "a slot that nobody reads keeps WAL",
+        &[Step::On(
+            T,
+            "select pg_create_physical_replication_slot('standby', true);
+            select pg_switch_wal();
+            checkpoint;
+            select pg_switch_wal();
+            checkpoint;
+            select pg_switch_wal();
+            checkpoint;
+            select pg_switch_wal();
+            checkpoint;
+            select pg_switch_wal();
+            checkpoint",
+        )],
+        &[Step::On(T, "select pg_drop_replication_slot('standby')")],
+        &[target("CO0356", Warning, "standby")],
+    ),
+    flaw(
+        "superusers are connected to the source",
+        &[Step::Connect(S, Who::Superuser)],
+        &[Step::Disconnect],
+        &[warning("CO0361", "rdsadmin")],
+    ),
+    flaw(
+        "superusers are connected to the target",
+        &[Step::Connect(T, Who::Superuser)],
+        &[Step::Disconnect],
+        &[target("CO0361", Warning, "")],
+    ),
+    flaw(
+        "an application is connected to the target",
+        &[Step::Connect(T, Who::Application)],
+        &[Step::Disconnect],
+        &[in_target("CO0367", Blocker, "clerk"), target("CO0366", Info, "")],
+    ),
+    flaw(
+        "an application may log in to the target",
+        &[],
+        &[Step::On(T, "drop role clerk")],
+        &[target("CO0366", Info, "")],
+    ),
+    flaw(
+        "the target hasn't got the database",
+        &[Step::On(T, "alter database shop rename to gone")],
+        &[Step::On(T, "alter database gone rename to shop")],
+        &[in_target("CO0362", Blocker, ""), NOT_THERE, TARGET_UNTRIED, SOURCE_UNTRIED],
+    ),
+    // Dropping a database hangs while pglogical is loaded: it is renamed and stays.
+    flaw(
+        "another encoding",
+        &[Step::On(
+            T,
+            "alter database shop rename to kept;
+            create database shop owner changeover template template0 encoding 'LATIN1' lc_collate 'C' lc_ctype 'C'",
+        )],
+        &[Step::On(T, "alter database shop rename to latin;\nalter database kept rename to shop")],
+        &[in_target("CO0364", Blocker, ""), NOT_THERE],
+    ),
+    flaw(
+        "a database stays behind",
+        &[Step::On(S, "alter database shop connection limit -1;\ncreate database other")],
+        &[Step::On(S, "alter database other with is_template true")],
+        &[source("CO0368", Warning, "")],
+    ),
+    Flaw {
+        name: "the source's server doesn't reach the target",
+        make: &[],
+        unmake: &[],
+        needs: None,
+        spec: Some(|spec, _| spec.target.as_mut().unwrap().peer_port = 1),
+        found: &[source("CO0382", Blocker, "")],
+    },
+    Flaw {
+        name: "the servers don't have the CA's file",
+        make: &[],
+        unmake: &[],
+        needs: None,
+        spec: Some(|spec, _| spec.replication.as_mut().unwrap().server_ca_file = "/nowhere/ca.pem".into()),
+        found: &[source("CO0382", Blocker, ""), target("CO0382", Blocker, "")],
+    },
+    Flaw {
+        name: "the spec names a role that isn't there",
+        make: &[],
+        unmake: &[],
+        needs: None,
+        spec: Some(|spec, _| spec.roles.get_or_insert_default().keep_login = vec!["nobody".into()]),
+        found: &[spec("CO0369", Warning, "nobody")],
+    },
+    Flaw {
+        name: "the console's password is another one",
+        make: &[],
+        unmake: &[],
+        needs: None,
+        spec: Some(|spec, ground| spec.traffic.as_mut().unwrap().poolers[0].password = ground.secret("wrong", "wrong")),
+        found: &[pooler("CO0371", Blocker, "")],
+    },
+    Flaw {
+        name: "the worker can't write the pooler's databases file",
+        make: &[],
+        unmake: &[],
+        needs: None,
+        spec: Some(|spec, _| {
+            spec.traffic.as_mut().unwrap().poolers[0].databases_file = "/nowhere/databases.ini".into()
+        }),
+        found: &[pooler("CO0374", Blocker, "")],
+    },
+    Flaw {
+        name: "no pooler",
+        make: &[],
+        unmake: &[],
+        needs: None,
+        spec: Some(|spec, _| spec.traffic = None),
+        found: &[spec("CO0378", Info, "")],
+    },
+    flaw(
+        "a pooler that keeps sessions",
+        &[Step::Routes("shop = {source} dbname=shop pool_mode=session")],
+        &[Step::Routes("shop = {source} dbname=shop")],
+        &[pooler("CO0372", Blocker, "shop")],
+    ),
+    flaw(
+        "a pooler that waits after a failed login",
+        &[Step::Pooler("set server_login_retry = '15'")],
+        &[Step::Pooler("set server_login_retry = '0.05'")],
+        &[pooler("CO0373", Warning, "")],
+    ),
+    flaw(
+        "a pooler that doesn't verify servers",
+        &[Step::Pooler("set server_tls_sslmode = 'require'")],
+        &[Step::Pooler("set server_tls_sslmode = 'verify-full'")],
+        &[pooler("CO0377", Warning, "")],
+    ),
+    flaw(
+        "a pooler for something else",
+        &[Step::Routes("other = {source} dbname=other")],
+        &[Step::Routes("shop = {source} dbname=shop")],
+        &[pooler("CO0375", Blocker, "")],
+    ),
+    flaw(
+        "a pooler that leads to the target",
+        &[Step::Routes("shop = {target} dbname=shop")],
+        &[Step::Routes("shop = {source} dbname=shop")],
+        &[pooler("CO0376", Blocker, "shop")],
+    ),
+    Flaw {
+        name: "the WAL of the copy is beyond the budget",
+        make: &[],
+        unmake: &[],
+        needs: None,
+        spec: Some(|spec, _| spec.budgets.as_mut().unwrap().max_retained_wal_bytes = 1),
+        found: &[source("CO0315", Warning, "max_retained_wal_bytes")],
+    },
+    flaw(
+        "a subscription writes into the database",
+        &[Step::In(S, "create subscription sub connection '' publication p with (connect = false)")],
+        &[Step::In(
+            S,
+            "alter subscription sub disable;\nalter subscription sub set (slot_name = none);\ndrop subscription sub",
+        )],
+        &[blocker("CO0358", "sub")],
+    ),
+    flaw(
+        "subscribers of the database",
+        &[Step::In(S, "create publication pub")],
+        &[Step::In(S, "drop publication pub")],
+        &[warning("CO0357", "")],
+    ),
+    flaw(
+        "an earlier migration has left its schema",
+        &[Step::In(T, "create schema changeover")],
+        &[Step::In(T, "drop schema changeover")],
+        &[in_target("CO0360", Blocker, "")],
+    ),
+    flaw(
+        "pglogical is installed",
+        &[Step::In(
+            T,
+            "create extension pglogical;\ngrant usage on schema pglogical to changeover;\ngrant select on all tables in schema pglogical to changeover",
+        )],
+        &[],
+        &[in_target("CO0359", Info, "")],
+    ),
+    flaw(
+        "and has a node",
+        &[Step::In(T, "select pglogical.create_node('somebodys', 'host=/nowhere dbname=shop')")],
+        &[Step::In(T, "select pglogical.drop_node('somebodys');\ndrop extension pglogical;\ndrop schema pglogical")],
+        &[in_target("CO0359", Blocker, ""), TARGET_UNTRIED],
+    ),
+    flaw(
+        "the login isn't a member of an owner",
+        &[Step::On(S, "revoke shop_owner from changeover")],
+        &[Step::On(S, "grant shop_owner to changeover")],
+        &[source("CO0323", Info, "shop_owner"), warning("CO0343", "")],
+    ),
+    flaw(
+        "an extension of other objects",
+        &[Step::In(S, "create extension pg_walinspect")],
+        &[Step::In(S, "drop extension pg_walinspect")],
+        &[in_target("CO0350", Blocker, "pg_walinspect")],
+    ),
+    flaw(
+        "an extension is elsewhere",
+        &[Step::In(S, "create extension pg_trgm schema app"), Step::In(T, "create extension pg_trgm")],
+        &[Step::In(S, "drop extension pg_trgm"), Step::In(T, "drop extension pg_trgm")],
+        &[in_target("CO0351", Blocker, "pg_trgm")],
+    ),
+    flaw(
+        "the target isn't empty",
+        &[Step::In(T, "create table public.mine (id int)")],
+        &[Step::In(T, "drop table public.mine")],
+        &[in_target("CO0363", Blocker, "")],
+    ),
+    flaw(
+        "the login's own extension has rows",
+        &[Step::In(
+            S,
+            "set allow_system_table_mods = on;
+            update pg_extension set extconfig = array['app.customer'::regclass::oid], extcondition = array['']
+             where extname = 'postgres_fdw'",
+        )],
+        &[Step::In(
+            S,
+            "set allow_system_table_mods = on;
+            update pg_extension set extconfig = null, extcondition = null where extname = 'postgres_fdw'",
+        )],
+        &[warning("CO0381", "postgres_fdw")],
+    ),
+];
