@@ -5,7 +5,7 @@
 //! which nobody reads while the worker is down, can be peeked: the first transaction that the subscriber hasn't applied is the one
 //! that it fails at. Of its rows only the keys leave the server.
 
-use changeover_domain::{Direction, Failure, QualifiedName};
+use changeover_domain::{Direction, Failure, QualifiedName, names::HOME};
 
 use super::{set_names, status::Subscription};
 use crate::{Migration, Session, connect};
@@ -65,29 +65,26 @@ pub(super) async fn why(
         }
     };
     let Some(first) = changes.first() else { return Ok(Vec::new()) };
-    let (mut told, mut culprit) = (None, first);
-    for change in &changes {
-        if let Some(reason) = reason(provider, subscriber, change).await? {
-            (told, culprit) = (Some(reason), change);
-            break;
-        }
-    }
-    let reason = told.unwrap_or_else(|| {
-        format!(
-            "a constraint, a trigger or a type there doesn't take it; the reason stands in the {}'s server log (ERROR of \"{}\")",
-            subscriber.side,
-            found.worker_name()
-        )
-    });
     let among = if changes.len() > 1 {
         format!(", one of {} changes of its transaction", changes.len())
     } else {
         String::new()
     };
+    for change in &changes {
+        if let Some(reason) = reason(provider, subscriber, change).await? {
+            let what = change.describe();
+            return Ok(vec![format!("CO0521 the {} can't apply {what}{among}: {reason}", subscriber.side)]);
+        }
+    }
+    if first.schema == HOME {
+        // Our own canary: no row of the application is in the way.
+        return Ok(Vec::new());
+    }
     Ok(vec![format!(
-        "CO0521 the next change can't be applied on the {}: {}{among}: {reason}",
-        subscriber.side,
-        culprit.describe()
+        "CO0521 the {side} stands still before {}{among}; why stands in the {side}'s server log alone (ERROR of \"{}\"): a constraint, a trigger or a type there may not take it",
+        first.describe(),
+        found.worker_name(),
+        side = subscriber.side
     )])
 }
 

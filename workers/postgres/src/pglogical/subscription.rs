@@ -15,11 +15,10 @@ use crate::{
     note,
 };
 
-/// How long the creation of a slot may wait before it is told who it waits for. It isn't given up: the next run of the
-/// activity finds it still waiting, or done.
+/// How long the creation of a slot may wait for others' transactions, in specs from before they said so. It isn't given up: the
+/// next run of the activity finds it still waiting, or done.
 const SLOT_DEADLINE: Duration = Duration::from_secs(30);
 
-/// The same as the spec has it.
 fn slot_deadline(migration: &Migration) -> Duration {
     match migration.spec.budgets.map_or(0, |budgets| budgets.slot_wait_ms) {
         0 => SLOT_DEADLINE,
@@ -216,8 +215,10 @@ async fn wait_for_slot(
             return Ok(());
         }
         let waited = begun.elapsed();
-        if waited > slot_deadline(migration) || (found.status == "down" && waited > WORKER_DEADLINE) {
-            return Err(no_slot(migration, direction, session, provider, &found, waited).await?);
+        if waited > slot_deadline(migration).min(WORKER_DEADLINE)
+            && let Some(failure) = no_slot(migration, direction, session, provider, &found, waited).await?
+        {
+            return Err(failure);
         }
         sleep(Duration::from_millis(100)).await;
     }
@@ -235,6 +236,8 @@ async fn slot_is_ready(provider: &Session, slot: &str) -> Result<bool, Failure> 
     Ok(row.get(0))
 }
 
+/// Why there is no slot yet, once that has lasted too long: behind transactions for as long as the spec says, for no reason that is
+/// seen for as long as a worker may need.
 async fn no_slot(
     migration: &Migration,
     direction: Direction,
@@ -242,7 +245,7 @@ async fn no_slot(
     provider: &Session,
     found: &Subscription,
     waited: Duration,
-) -> Result<Failure, Failure> {
+) -> Result<Option<Failure>, Failure> {
     let creator = format!("{}_snap", migration.id.subscription(direction).raw());
     let blockers = block::slot_waits_for(provider, &creator).await?;
     let (database, seconds) = (&session.database, waited.as_secs());
@@ -256,7 +259,7 @@ async fn no_slot(
             session.side,
             found.worker_name()
         );
-        return Ok(Failure::transient("CO0509", message, remedy));
+        return Ok((waited > WORKER_DEADLINE).then(|| Failure::transient("CO0509", message, remedy)));
     }
     let message = format!(
         "the slot of database {database} can't be made on the {} for {seconds} s: it waits for the end of {}",
@@ -265,7 +268,7 @@ async fn no_slot(
     );
     // It goes on waiting; whoever ends that transaction needs no retry for the slot to be made.
     let remedy = "end that transaction (commit it, roll it back, or pg_terminate_backend), then `changeover retry`";
-    Ok(Failure::needs_human("CO0510", message, remedy))
+    Ok((waited > slot_deadline(migration)).then(|| Failure::needs_human("CO0510", message, remedy)))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use changeover_domain::{
-    Direction, Failure, Side,
+    Class, Direction, Failure, Side,
     proto::{LinkHealth, Spec},
 };
 use changeover_postgres::{Migration, ddl_guard, drift, home, pglogical};
@@ -74,7 +74,15 @@ impl Link {
 
     /// Copied, and with its foreign keys.
     pub async fn begin(&self) {
-        pglogical::ensure_forward(&self.migration).await.unwrap();
+        // As Temporal does with what passes by itself.
+        until("replication has begun", async || match pglogical::ensure_forward(&self.migration).await {
+            Ok(_) => true,
+            Err(failure) => {
+                assert_eq!(failure.class, Class::Transient, "{failure}");
+                false
+            }
+        })
+        .await;
         self.until_copied().await;
         for side in [Side::Source, Side::Target] {
             self.by_hand(side, FOREIGN_KEY).await;
@@ -179,5 +187,14 @@ impl Link {
             assert!(begun.elapsed() < DEADLINE, "it doesn't get well: {links:#?}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+}
+
+/// Waits for a condition.
+pub async fn until(what: &str, mut fulfilled: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !fulfilled().await {
+        assert!(begun.elapsed() < DEADLINE, "waited {DEADLINE:?} in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }

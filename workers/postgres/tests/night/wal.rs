@@ -11,7 +11,7 @@ use changeover_postgres::{drift, pglogical};
 
 use super::{
     ground::{self, DATABASE},
-    link::{DATABASES, DEADLINE, IDLE, Link},
+    link::{DATABASES, DEADLINE, IDLE, Link, until},
 };
 
 /// Nothing that replication needs takes so little.
@@ -162,14 +162,6 @@ async fn wal_is_forecast_and_stopped(link: &Link) {
         look().await.0 == Level::Calm
     })
     .await;
-}
-
-async fn until(what: &str, mut fulfilled: impl AsyncFnMut() -> bool) {
-    let begun = Instant::now();
-    while !fulfilled().await {
-        assert!(begun.elapsed() < DEADLINE, "waited {DEADLINE:?} in vain until {what}");
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
 }
 
 async fn no_connection_is_free(link: &Link) {
