@@ -144,9 +144,11 @@ impl Activities {
         let doing = Doing::default();
         let work = async {
             let migration = begin(&ctx, &input.spec).await?;
-            pglogical::unstick(&migration, input.direction).await?;
             let links = match input.watch {
-                None => pglogical::health(&migration, input.direction).await?,
+                None => {
+                    pglogical::unstick(&migration, input.direction).await?;
+                    pglogical::health(&migration, input.direction).await?
+                }
                 Some(Watch { seconds, held_bytes }) => {
                     let time = std::time::Duration::from_secs(seconds);
                     pglogical::watch(&migration, input.direction, time, held_bytes).await?

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use changeover_domain::{
-    Direction, Failure,
+    Class, Direction, Failure,
     proto::{Budgets, LinkHealth},
 };
 use futures::future::try_join_all;
@@ -14,6 +14,8 @@ use super::{
     canary, sets,
     status::{self, Subscription, SyncState},
     stuck,
+    subscription::slot_note,
+    unstick,
 };
 use crate::{Migration, Session, note};
 
@@ -35,7 +37,11 @@ pub async fn health(migration: &Migration, direction: Direction) -> Result<Vec<L
 const WATCH: Duration = Duration::from_secs(5);
 
 /// Like [`health`], but its answer comes only when a slot holds back more than `held` bytes of WAL, or after `time`. Every look
-/// beats the canary, so that a slot moves on while the application is idle.
+/// beats the canary, so that a slot moves on while the application is idle. A side that takes nothing because it is down is looked
+/// at from the other side alone: that is when WAL piles up.
+///
+/// # Errors
+/// When the side that holds the slots can't be reached.
 pub async fn watch(
     migration: &Migration,
     direction: Direction,
@@ -44,12 +50,49 @@ pub async fn watch(
 ) -> Result<Vec<LinkHealth>, Failure> {
     let begun = Instant::now();
     loop {
-        let links = health(migration, direction).await?;
+        let links = try_join_all(migration.databases().iter().map(async |database| {
+            let provider = migration.provider(direction).open(&database.name, "watch").await?;
+            match subscribed(migration, direction, &provider).await {
+                Err(failure) if failure.class == Class::Transient => {
+                    without_subscriber(migration, direction, &provider, &failure).await
+                }
+                link => link,
+            }
+        }))
+        .await?;
         if begun.elapsed() >= time || links.iter().any(|link| link.retained_wal_bytes > held) {
             return Ok(links);
         }
         sleep(WATCH).await;
     }
+}
+
+/// A look through both sides. A worker that is down is kicked.
+async fn subscribed(migration: &Migration, direction: Direction, provider: &Session) -> Result<LinkHealth, Failure> {
+    let subscriber = migration.subscriber(direction).open(&provider.database, "watch").await?;
+    unstick::one(migration, direction, &subscriber).await?;
+    one(migration, direction, provider, &subscriber).await
+}
+
+/// What its slot alone tells of a link.
+async fn without_subscriber(
+    migration: &Migration,
+    direction: Direction,
+    provider: &Session,
+    failure: &Failure,
+) -> Result<LinkHealth, Failure> {
+    let mut link = LinkHealth {
+        database: provider.database.clone(),
+        direction: direction.word().to_owned(),
+        status: "unreachable".to_owned(),
+        problems: vec![failure.to_string()],
+        ..LinkHealth::default()
+    };
+    let name: Option<String> = note::get(&**provider, provider.side, &slot_note(direction)).await?;
+    if let Some(name) = name {
+        slot(migration, direction, provider, &name, &mut link).await?;
+    }
+    Ok(link)
 }
 
 async fn one(

@@ -12,13 +12,18 @@ pub async fn unstick(migration: &Migration, direction: Direction) -> Result<Vec<
     let site = migration.subscriber(direction);
     let kicked = try_join_all(migration.databases().iter().map(async |database| {
         let session = site.open(&database.name, "unstick").await?;
-        let found = status::subscription(migration, direction, &session).await?;
-        let down = found.is_some_and(|s| s.status == "down" && !s.copy_failed());
-        let kicked = down && kick(migration, direction, &session).await?;
+        let kicked = one(migration, direction, &session).await?;
         Ok::<_, Failure>(kicked.then(|| database.name.clone()))
     }))
     .await?;
     Ok(kicked.into_iter().flatten().collect())
+}
+
+/// The same for the database of a session to the subscriber.
+pub(super) async fn one(migration: &Migration, direction: Direction, session: &Session) -> Result<bool, Failure> {
+    let found = status::subscription(migration, direction, session).await?;
+    let down = found.is_some_and(|s| s.status == "down" && !s.copy_failed());
+    Ok(down && kick(migration, direction, session).await?)
 }
 
 /// Disables and enables the subscription, which makes pglogical forget the crash. False when it was done a moment ago.

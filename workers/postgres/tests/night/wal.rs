@@ -8,6 +8,7 @@ use changeover_domain::{
     wal::{Level, Pile, judge},
 };
 use changeover_postgres::{drift, pglogical};
+use changeover_tests::stack::StopMode;
 
 use super::{
     ground::{self, DATABASE},
@@ -141,25 +142,31 @@ async fn wal_is_forecast_and_stopped(link: &Link) {
     };
     assert!(levels[0] == "calm" && forecast.1 > 0.0, "{levels:?} {forecast:?}");
 
-    // A watch returns as soon as it is beyond its limit, and not before.
+    // A watch returns as soon as it is beyond its limit, and not before; that the target has gone altogether doesn't blind it.
+    link.cluster(Side::Target).stop(link.ground.stack.user(), StopMode::Immediate).await.unwrap();
     let watching = pglogical::watch(&link.migration, Direction::Forward, DEADLINE, budgets.max_retained_wal_bytes);
     let (seen, ()) = tokio::join!(watching, async {
         let noise = "create table public.noise as select repeat('x', 500) from generate_series(1, 100000)";
         link.by_hand(Side::Source, noise).await;
     });
-    assert!(begun.elapsed() < DEADLINE, "it was awaited in vain");
-    assert!(seen.unwrap().iter().any(|link| link.retained_wal_bytes > budgets.max_retained_wal_bytes));
-    let (level, _) = look().await;
+    let mut seen = seen.unwrap();
+    assert!(seen.iter().all(|link| link.status == "unreachable"), "{seen:#?}");
+    let at = begun.elapsed().as_secs_f64();
+    let level = judge("night", Direction::Forward, &budgets, &mut pile, &mut seen, at, None);
     let Level::Full(failure) = level else { panic!("it isn't stopped: {level:?}") };
     assert_eq!(failure.code, "CO0523");
 
+    link.cluster(Side::Target).start(link.ground.stack.user()).await.unwrap();
+    let target = ground::unseen(link.cluster(Side::Target), DATABASE).await;
     target.batch_execute(&turn("enable")).await.unwrap();
     link.until_well().await;
     until("the WAL is let go of", async || {
         // Where the slot begins to read moves with checkpoints and running transactions.
         ground::each(&ground::unseen(link.cluster(Side::Source), "postgres").await, "checkpoint").await;
         link.until_well().await;
-        look().await.0 == Level::Calm
+        let mut links = link.look().await.unwrap();
+        let at = begun.elapsed().as_secs_f64();
+        judge("night", Direction::Forward, &budgets, &mut pile, &mut links, at, None) == Level::Calm
     })
     .await;
 }
