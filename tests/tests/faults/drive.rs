@@ -237,6 +237,9 @@ impl Drive<'_, '_> {
             return self.help(status).await.map(|()| false);
         }
         self.see_who_recovered(asked);
+        if status.state() == "REFUSED" && self.begin_again(status).await? {
+            return Ok(false);
+        }
         if status.has_ended() {
             let wanted = if self.run.to == TO_THE_END { "FINISHED" } else { "ABORTED" };
             ensure!(status.state() == wanted, "it ended with {}: {}", status.state(), status.0);
@@ -271,6 +274,22 @@ impl Drive<'_, '_> {
                 fired.recovered = Some(fired.at.elapsed());
             }
         }
+    }
+
+    /// A preflight that can't reach a side refuses, before anything is changed: a person mends it and starts again.
+    async fn begin_again(&mut self, status: &Status) -> Result<bool> {
+        let Some(fired) = self.fired.last_mut().filter(|fired| fired.injection.stage == status.stage()) else {
+            return Ok(false);
+        };
+        let failure = &status.0["failure"];
+        let text = |field: &str| failure[field].as_str().unwrap_or_default().to_owned();
+        fired.parked.get_or_insert((text("code"), text("remedy")));
+        fired.recovered.get_or_insert(fired.at.elapsed());
+        if self.later.heal_at.is_none() {
+            self.lab.product().ok(&["start", &self.lab.scenario.spec]).await?;
+            self.said = Instant::now();
+        }
+        Ok(true)
     }
 
     fn is_open(&self, stage: &str) -> bool {

@@ -188,9 +188,9 @@ fn workers(known: &Known) -> Run {
 pub fn full(known: &Known) -> Vec<Run> {
     let mut runs: Vec<Run> =
         OF_THE_WORKER.iter().map(|(fault, side)| everywhere(known, *fault, side, nth(*fault))).collect();
+    runs.extend(refusals(known).into_iter().enumerate().map(|(index, one)| refused(known, index, one)));
     runs.extend(gone(known));
     runs.extend(OUTSIDE.map(|fault| outside(known, fault, "before")));
-    runs.extend(refusals(known).into_iter().enumerate().map(|(index, one)| refused(known, index, one)));
     runs.extend([Fault::Lost, Fault::Kill].map(|fault| within(known, fault)));
     let not_twice = |(fault, side): &&(Fault, &str)| *side == "before" || [Fault::Lost, Fault::Kill].contains(fault);
     runs.extend(OF_THE_WORKER.iter().filter(not_twice).map(|(fault, side)| to_the_end(known, *fault, side)));

@@ -5,7 +5,7 @@ use crate::{
     lab::{Lab, Rotated},
 };
 use anyhow::{Context, Result, bail};
-use changeover_tests::stack::{Cluster, Side, StopMode, connect};
+use changeover_tests::stack::{Cluster, Side, StopMode, Temporal, connect, process};
 use std::time::Duration;
 use tokio::{task::JoinHandle, time::Instant};
 
@@ -76,7 +76,7 @@ pub async fn strike(lab: &Lab<'_>, fault: Fault, later: &mut Later) -> Result<()
         Fault::Temporal => {
             let temporal = info.temporal.as_ref().context("the stack has no Temporal")?;
             temporal.kill().await?;
-            temporal.start().await
+            start_again(temporal).await
         }
         Fault::Sessions => {
             for cluster in [&info.source, &info.target] {
@@ -116,6 +116,12 @@ pub async fn strike(lab: &Lab<'_>, fault: Fault, later: &mut Later) -> Result<()
         }
         _ => bail!("{} is the worker's own", fault.word()),
     }
+}
+
+/// Connections to the one that was killed may keep its port for a moment.
+async fn start_again(temporal: &Temporal) -> Result<()> {
+    let again = async || temporal.start().await.is_ok();
+    process::wait_until("Temporal is up again", Duration::from_secs(60), again).await
 }
 
 async fn restart(lab: &Lab<'_>, side: Side) -> Result<()> {
