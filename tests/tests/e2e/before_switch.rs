@@ -27,8 +27,8 @@ async fn an_abort_in_the_middle_of_the_copy_and_at_the_approval_leaves_both_side
         let status = scenario.until_waiting("approval", LONG).await?;
         ensure!(undo(&status) > 5, "everything is set up, and yet little would be undone: {}", status.0["undo"]);
         the_guard_refuses_the_applications_ddl(info).await?;
-        drift_parks(&scenario, "approval", DRIFT_OF_THE_APPROVAL).await?;
         a_row_that_the_target_refuses_parks(&scenario).await?;
+        drift_parks(&scenario, "approval", DRIFT_OF_THE_APPROVAL).await?;
         scenario.abort().await?;
         common::is_undone(&scenario).await?;
         the_application_may_change_its_schema_again(info).await?;

@@ -4,6 +4,8 @@
 //! What can't be had on one pair of clusters has unit tests alone, in `workflows/domain/src/preflight/tests.rs`: see [`ELSEWHERE`].
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "flaws/around.rs"]
+mod around;
 #[path = "flaws/database.rs"]
 mod database;
 #[path = "flaws/flaw.rs"]
@@ -27,7 +29,7 @@ const ELSEWHERE: [(&str, &str); 2] =
     [("CO0303", "needs a server of another major version"), ("CO0319", "needs a clock of its own")];
 
 fn all() -> Vec<&'static Flaw> {
-    [restart::FLAWS, instance::ALONE, instance::FLAWS, database::FLAWS].into_iter().flatten().collect()
+    [restart::FLAWS, instance::ALONE, instance::FLAWS, around::FLAWS, database::FLAWS].into_iter().flatten().collect()
 }
 
 #[test]
@@ -55,7 +57,7 @@ async fn each_flaw_is_found_as_what_it_is_and_a_flawless_pair_has_none() {
         trial.with(flaw).await;
     }
     trial.leave_open_what_grows_old().await;
-    for flaw in instance::FLAWS.iter().chain(database::FLAWS) {
+    for flaw in [instance::FLAWS, around::FLAWS, database::FLAWS].into_iter().flatten() {
         trial.with(flaw).await;
     }
     trial.expect_what_grew_old().await;

@@ -229,7 +229,7 @@ pub(super) async fn park_on_drift(ctx: &WorkflowContext<Migration>) -> Result<()
         look.total,
         look.changes.join("; ")
     );
-    let remedy = "take the change back on the source, or abort and start again; then `changeover retry`";
+    let remedy = "take the change back on the source, or abort and start again; then `changeover retry` (a column that rows have been written with is needed on the target, too, until they have arrived: CO0521)";
     Err(Failure::needs_human("CO0817", message, remedy).into())
 }
 

@@ -5,7 +5,7 @@
 //! which nobody reads while the worker is down, can be peeked: the first transaction that the subscriber hasn't applied is the one
 //! that it fails at. Of its rows only the keys leave the server.
 
-use changeover_domain::{Direction, Failure, QualifiedName, names::HOME};
+use changeover_domain::{Direction, Failure, Ident, QualifiedName, names::HOME};
 
 use super::{set_names, status::Subscription};
 use crate::{Migration, Session, connect};
@@ -146,9 +146,17 @@ async fn reason(provider: &Session, subscriber: &Session, change: &Change) -> Re
         return Ok(Some(format!("the {} has no such table; make it as it is on the other side", subscriber.side)));
     }
     if let Some(column) = missing.first() {
-        let add = column_statement(provider, change, column).await?;
+        let table = change.sql();
+        let statement = match column_definition(provider, change, column).await? {
+            Some(definition) => format!("{PASS} alter table {table} add column {definition};"),
+            None => format!(
+                "{PASS} alter table {table} add column {} …; of the type that it had (the {} has it no more), and drop it once replication has gone on",
+                Ident::new(column),
+                provider.side
+            ),
+        };
         return Ok(Some(format!(
-            "its column {column} isn't on the {}; add it there, as the table's owner: {PASS} {add}",
+            "its column {column} isn't on the {}; add it there, as the table's owner: {statement}",
             subscriber.side
         )));
     }
@@ -162,8 +170,8 @@ async fn reason(provider: &Session, subscriber: &Session, change: &Change) -> Re
     Ok(None)
 }
 
-/// The statement that adds a column as it is on the provider.
-async fn column_statement(provider: &Session, change: &Change, column: &str) -> Result<String, Failure> {
+/// A column as it is on the provider; `None` when it isn't there any more.
+async fn column_definition(provider: &Session, change: &Change, column: &str) -> Result<Option<String>, Failure> {
     let row = provider
         .query_opt(
             "select pg_catalog.format('%I %s', a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod))
@@ -174,6 +182,5 @@ async fn column_statement(provider: &Session, change: &Change, column: &str) -> 
         )
         .await
         .map_err(provider.failed("looking at a column"))?;
-    let definition = row.map_or_else(|| format!("{} …", changeover_domain::Ident::new(column)), |row| row.get(0));
-    Ok(format!("alter table {} add column {definition};", change.sql()))
+    Ok(row.map(|row| row.get(0)))
 }

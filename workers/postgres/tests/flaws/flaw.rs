@@ -126,3 +126,6 @@ pub const fn flaw(name: &'static str, make: &'static [Step], unmake: &'static [S
 /// What keeps a side from trying its way to the other one is a finding of its own; that it wasn't tried is said besides.
 pub const TARGET_UNTRIED: Found = target("CO0370", Info, "");
 pub const SOURCE_UNTRIED: Found = source("CO0370", Info, "");
+
+/// A database of the target that isn't there, or isn't looked into, hasn't got this extension, and it isn't for everybody to make.
+pub const NOT_THERE: Found = in_target("CO0350", Blocker, "postgres_fdw");

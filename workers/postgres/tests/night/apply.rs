@@ -17,6 +17,7 @@ async fn what_stops_the_apply_is_named_and_it_goes_on_when_that_is_mended() {
     link.begin().await;
     a_row_that_a_constraint_refuses(&link).await;
     a_column_that_was_added(&link).await;
+    a_column_that_was_there_for_a_while(&link).await;
     a_truncate_of_a_table_that_others_refer_to(&link).await;
     a_login_that_finds_no_place(&link).await;
     a_worker_that_dies_again_and_again(&link).await;
@@ -45,6 +46,22 @@ async fn a_column_that_was_added(link: &Link) {
     link.follow(remedy).await;
     link.until_well().await;
     assert_eq!(link.number(Side::Target, DATABASE, "select count(*) from app.customer where \"Größe\" = 1.5").await, 1);
+}
+
+/// Taken back on the source, it is still in what was written meanwhile.
+async fn a_column_that_was_there_for_a_while(link: &Link) {
+    link.by_hand(Side::Source, "alter table app.customer add column short int").await;
+    link.write("insert into app.customer values (471300, 'x', 1, 2)").await;
+    link.by_hand(Side::Source, "alter table app.customer drop column short").await;
+    link.until_told(&["CO0521", "app.customer", "id=471300", "add column \"short\" …", "the source has it no more"])
+        .await;
+    link.follow("set application_name = 'changeover/by hand'; alter table app.customer add column short int").await;
+    link.until_well().await;
+    link.follow("set application_name = 'changeover/by hand'; alter table app.customer drop column short").await;
+    link.write("insert into app.customer values (471301, 'x', 1)").await;
+    link.until_well().await;
+    let arrived = "select count(*) from app.customer where id in (471300, 471301)";
+    assert_eq!(link.number(Side::Target, DATABASE, arrived).await, 2);
 }
 
 async fn a_truncate_of_a_table_that_others_refer_to(link: &Link) {
