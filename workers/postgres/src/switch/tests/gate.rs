@@ -139,7 +139,9 @@ async fn other_changes_do_not_stop_the_fence(#[values(15, 18)] major: u32, #[cas
     let other = ground.superuser().await;
     other.batch_execute(change).await.unwrap();
     fence.lock(Duration::from_millis(300)).await.unwrap();
-    fence.finish().await.unwrap();
+    fence.revoke().await.unwrap();
+    fence.close_logins().await.unwrap();
+    fence.commit().await.unwrap();
 }
 
 /// The servers' own replication: rows, and TRUNCATE, which is applied with statement triggers.
