@@ -80,6 +80,17 @@ fn settings(pooler: &Pooler, place: &Place, out: &mut Findings) {
             format!("server_login_retry is {retry} s: one failed login at the switch keeps clients waiting that long");
         out.warning("CO0373", place, message, "set server_login_retry = 0.05 in pgbouncer.ini");
     }
+    // The default differs from "not encrypted": it is `disable`, and older versions don't tell it.
+    let encrypted = get("client_tls_sslmode").is_some_and(|mode| !mode.is_empty() && mode != "disable");
+    if encrypted && get("client_tls_ca_file").is_none_or(str::is_empty) {
+        let message = "client_tls_ca_file isn't set: each RELOAD reads the system's list of authorities, some 25 ms within the pause";
+        out.warning(
+            "CO0373",
+            place,
+            message,
+            "set client_tls_ca_file to a file with your own authority in pgbouncer.ini",
+        );
+    }
     match version(&pooler.version) {
         None => out.warning(
             "CO0373",

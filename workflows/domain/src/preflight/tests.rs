@@ -575,6 +575,11 @@ fn pooler() -> Pooler {
 #[case::session_user(Some(("CO0372", Blocker)), |p: &mut Pooler| p.user_modes = vec![("u".into(), "session".into())])]
 #[case::statement(None, |p: &mut Pooler| { p.config.insert("pool_mode".into(), "statement".into()); })]
 #[case::retry(Some(("CO0373", Warning)), |p: &mut Pooler| { p.config.insert("server_login_retry".into(), "15".into()); })]
+#[case::slow_reload(Some(("CO0373", Warning)), |p: &mut Pooler| { p.config.insert("client_tls_sslmode".into(), "require".into()); })]
+#[case::quick_reload(None, |p: &mut Pooler| {
+    p.config.insert("client_tls_sslmode".into(), "require".into());
+    p.config.insert("client_tls_ca_file".into(), "/etc/pgbouncer/ca.pem".into());
+})]
 #[case::old(Some(("CO0373", Warning)), |p: &mut Pooler| p.version = "PgBouncer 1.17.0".into())]
 #[case::no_prepared(Some(("CO0373", Info)), |p: &mut Pooler| p.version = "PgBouncer 1.18.0".into())]
 #[case::file(Some(("CO0374", Blocker)), |p: &mut Pooler| p.file_problem = Some("can't be written".into()))]

@@ -139,7 +139,7 @@ async fn other_changes_do_not_stop_the_fence(#[values(15, 18)] major: u32, #[cas
     let other = ground.superuser().await;
     other.batch_execute(change).await.unwrap();
     fence.lock(Duration::from_millis(300)).await.unwrap();
-    fence.revoke().await.unwrap();
+    fence.check().await.unwrap();
     fence.close_logins().await.unwrap();
     fence.commit().await.unwrap();
 }
