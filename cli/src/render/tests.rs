@@ -62,7 +62,7 @@ fn preflight_as_text() {
 fn plan_as_text() {
     let spec = changeover_domain::spec::parse(&changeover_domain::spec::render::init_text()).unwrap();
     let plan = super::plan::plan_of(&spec, PreflightReport { findings: Vec::new(), ..report() });
-    assert_eq!((plan.fence, plan.fence_pause_us), ("lock", 1_360));
+    assert_eq!((plan.fence, plan.fence_pause_us), ("lock", 2_080));
     let hash = plan.plan_hash[..12].to_owned();
     insta::assert_snapshot!(super::plan::plan(&plan, &spec, Paint(false)).replace(&hash, "<hash>"));
 }
