@@ -73,7 +73,9 @@ impl Case {
     fn prelude(self) -> Option<&'static str> {
         match (self.effect.path(), self.effect) {
             (Path::Prepare | Path::Window | Path::After, _) => None,
-            (Path::Undo, Effect::ReleaseFence | Effect::RouteAtOnce | Effect::ResumeAtOnce) => None,
+            (Path::Undo, Effect::ReleaseFence | Effect::ReopenAtOnce | Effect::RouteAtOnce | Effect::ResumeAtOnce) => {
+                None
+            }
             (Path::Undo, _) => Some("switch.commit_fence.after=kill"),
             (Path::Finish, _) => Some("switch.decide.after=kill"),
         }
@@ -86,6 +88,8 @@ impl Case {
             Effect::ReleaseFence | Effect::RouteAtOnce | Effect::ResumeAtOnce => {
                 format!("switch.mark.before=error, {}", self.failpoint())
             }
+            // The same, when the logins have been closed.
+            Effect::ReopenAtOnce => format!("switch.evict.after=lost, {}", self.failpoint()),
             _ => self.failpoint(),
         }
     }

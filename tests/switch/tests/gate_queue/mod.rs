@@ -134,6 +134,11 @@ impl Queue {
         answers
     }
 
+    fn ended_applications(&self) -> usize {
+        let running = self.running.lock().unwrap();
+        running.iter().filter(|(name, task)| name.starts_with("app ") && task.is_finished()).count()
+    }
+
     async fn send(&self) {
         for writer in std::mem::take(&mut *self.writers.lock().unwrap()) {
             let Writer { name, client, behind } = writer;
@@ -148,7 +153,8 @@ impl Queue {
         loop {
             let sql = "select count(*) from pg_locks where locktype = 'advisory' and not granted";
             let waiting: i64 = root.query_one(sql, &[]).await.unwrap().get(0);
-            if usize::try_from(waiting).unwrap() == self.number {
+            // Applications' sessions are ended meanwhile: whether they were waiting already is chance.
+            if usize::try_from(waiting).unwrap() + self.ended_applications() == self.number {
                 return;
             }
             if begun.elapsed() > Duration::from_secs(4) {
