@@ -207,8 +207,9 @@ impl<'a> Attempt<'a> {
                 let reopen =
                     perform(Effect::ReopenAtOnce, |change| login::reopen(change, &mut guard, migration, epoch));
                 super::within("giving logins back at once", GUARD, reopen).await?;
-            } else {
-                release(&guard).await?;
+            } else if let Err(failure) = release(&guard).await {
+                // Its commit was never sent, so the logins are as they were.
+                tracing::debug!(%failure, "letting go of the logins that were held ready");
             }
             let _held = hold_either(route, guard, migration, epoch).await?;
             perform(Effect::RouteAtOnce, |_| traffic.move_to(direction.from_side())).await?;
