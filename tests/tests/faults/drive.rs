@@ -92,14 +92,14 @@ pub async fn drive(lab: &mut Lab<'_>, run: &Run, stages: &[String]) -> Result<Ve
         said: Instant::now(),
         armed: BTreeSet::new(),
     };
-    let ended = drive.to_the_end().await;
+    let ended = drive.end_it().await;
     let cleaned = drive.clean_up().await;
     ended.and(cleaned)?;
     drive.came()
 }
 
 impl Drive<'_, '_> {
-    async fn to_the_end(&mut self) -> Result<()> {
+    async fn end_it(&mut self) -> Result<()> {
         self.start_worker().await?;
         let spec = self.lab.scenario.spec.clone();
         self.lab.product().ok(&["start", &spec]).await?;
