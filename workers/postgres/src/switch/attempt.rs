@@ -33,6 +33,9 @@ const EVICTION: Duration = Duration::from_secs(2);
 /// Longest time that the fence's lock is held from when it was got, beyond the drain.
 const HOLD: Duration = Duration::from_secs(6);
 
+/// For so long it is taken for granted that a side which has answered still would.
+const FRESH: Duration = Duration::from_millis(2);
+
 /// Longest wait for a rollback.
 const RELEASE: Duration = Duration::from_secs(1);
 
@@ -224,7 +227,7 @@ impl<'a> Attempt<'a> {
         // Clients are held back, so their new route may be laid before it is decided that they take it: it takes some time.
         let route = done_at(perform(Effect::Route, |_| self.traffic.move_to(self.direction.to_side())));
         let fence = async {
-            self.drain_and_close(recorder).await?;
+            self.drain_and_close(recorder, Instant::now()).await?;
             self.commit_fences(recorder).await
         };
         let ((), routed) = futures::try_join!(fence, route)?;
@@ -307,11 +310,11 @@ impl<'a> Attempt<'a> {
 
     /// All locks are held: markers, and while they travel the catalog is looked at, triggers are silenced, which a rollback of the
     /// fence would undo, and the logins are closed, committed: the fence's commit must find nobody inside.
-    async fn drain_and_close(&self, recorder: &mut Recorder) -> Result<(), Failure> {
+    async fn drain_and_close(&self, recorder: &mut Recorder, locked: Instant) -> Result<(), Failure> {
         let travel = try_join_all(self.lanes.iter().map(|lane| self.send_marker(Effect::Mark, lane)));
         let check = try_join_all(self.lanes.iter().map(|lane| lane.check(self.migration)));
         let (drained, checked, closed) =
-            futures::try_join!(done_at(travel), done_at(check), done_at(self.close_logins()))?;
+            futures::try_join!(done_at(travel), done_at(check), done_at(self.close_logins(locked)))?;
         for (name, at) in [("drained", drained), ("checked", checked), ("closed", closed)] {
             recorder.step_at(name, at);
         }
@@ -319,9 +322,11 @@ impl<'a> Attempt<'a> {
     }
 
     /// Sent at once: the second one finds whom the first one has closed. A side that has fallen silent under its locks frees them by
-    /// itself, and clients can go on if its logins were left alone: so it is heard first.
-    async fn close_logins(&self) -> Result<(), Failure> {
-        say(&self.guard, "select").await.map_err(self.guard.failed("closing logins"))?;
+    /// itself, and clients can go on if its logins were left alone: so one that hasn't answered just now is heard first.
+    async fn close_logins(&self, heard: Instant) -> Result<(), Failure> {
+        if heard.elapsed() > FRESH {
+            say(&self.guard, "select").await.map_err(self.guard.failed("closing logins"))?;
+        }
         self.closing.store(true, Ordering::Relaxed);
         let close = perform(Effect::CloseLogins, |change| login::close(change, &self.guard));
         let evict = perform(Effect::Evict, |change| login::evict(change, &self.guard, Whose::Closed, EVICTION));
