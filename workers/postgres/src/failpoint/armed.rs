@@ -37,15 +37,15 @@ impl Points {
     }
 
     /// What is to be done here and now. All of this process's own count before one acts: an error mustn't keep the others from
-    /// seeing that this place was reached.
-    fn due(&self, name: &str, when: When) -> Result<Vec<Action>, String> {
+    /// seeing that this place was reached. With the time at which each was to act.
+    fn due(&self, name: &str, when: When) -> Result<Vec<(Action, u32)>, String> {
         let here = |point: &&Point| point.name == name && point.when == when;
         match self {
             Self::Own(points) => Ok(points
                 .iter()
                 .filter(here)
                 .filter(|point| point.seen.fetch_add(1, Ordering::SeqCst) + 1 == point.at)
-                .map(|point| point.action)
+                .map(|point| (point.action, point.at))
                 .collect()),
             Self::Shared(path) => {
                 let Some(text) = there(std::fs::read_to_string(path))? else { return Ok(Vec::new()) };
@@ -54,7 +54,7 @@ impl Points {
                     return Ok(Vec::new());
                 }
                 let taken = path.with_added_extension(std::process::id().to_string());
-                Ok(there(std::fs::rename(path, taken))?.map(|()| point.action).into_iter().collect())
+                Ok(there(std::fs::rename(path, taken))?.map(|()| (point.action, point.at)).into_iter().collect())
             }
         }
     }
@@ -91,7 +91,7 @@ pub fn reach(name: &str, when: When) -> Result<(), Failure> {
     let told = |why: &str| Failure::invariant("CO0750", format!("{VARIABLE}: {why}"));
     let points = POINTS.as_ref().map_err(|why| told(why))?;
     let due = points.due(name, when).map_err(|why| told(&why))?;
-    due.into_iter().try_for_each(|action| act(name, when, action))
+    due.into_iter().try_for_each(|(action, at)| act(name, when, action, at))
 }
 
 /// See `super::check`.
@@ -111,9 +111,9 @@ pub fn check(activities: &[&str]) -> Result<(), String> {
     }
 }
 
-fn act(name: &str, when: When, action: Action) -> Result<(), Failure> {
+fn act(name: &str, when: When, action: Action, at: u32) -> Result<(), Failure> {
     let name = format!("{name}.{}", word(when));
-    tracing::warn!(failpoint = name, ?action, "a failpoint acts");
+    tracing::warn!(failpoint = name, at, ?action, "a failpoint acts");
     let remedy = "unset CHANGEOVER_FAILPOINTS";
     let signal = match action {
         Action::Fail => {
@@ -196,7 +196,7 @@ mod tests {
         assert_eq!(points.due("switch.decide", When::After), Ok(vec![]));
         std::fs::write(&path, "switch.decide.after=kill\n").unwrap();
         assert_eq!(points.due("switch.decide", When::Before), Ok(vec![]));
-        assert_eq!(points.due("switch.decide", When::After), Ok(vec![Action::Kill]));
+        assert_eq!(points.due("switch.decide", When::After), Ok(vec![(Action::Kill, 1)]));
         assert_eq!(points.due("switch.decide", When::After), Ok(vec![]));
         assert!(path.with_added_extension(std::process::id().to_string()).exists());
         std::fs::write(&path, "decide=kill").unwrap();
