@@ -200,6 +200,7 @@ pub fn full(known: &Known) -> Vec<Run> {
     runs.extend(late(known));
     runs.extend(OUTSIDE.map(|fault| outside(known, fault, "after")));
     runs.push(within(known, Fault::Freeze));
+    runs.push(mixed(known));
     runs
 }
 
@@ -237,10 +238,10 @@ fn to_the_end(known: &Known, fault: Fault, side: &str) -> Run {
     Run { name: format!("{} {side} all of soak and finalize", fault.word()), injections, to: TO_THE_END.to_owned() }
 }
 
-/// What every change is tried with: each activity and each undo run twice, stages refused and undone, each kind of fault once. The
+/// What every change is tried with: each activity and each undo run twice, workers that die within, stages refused and undone. The
 /// long ones first, so that the labs end together.
 pub fn bounded(known: &Known) -> Vec<Run> {
-    let mut runs = vec![mixed(known), everywhere(known, Fault::Lost, "after", 1), workers(known)];
+    let mut runs = vec![everywhere(known, Fault::Lost, "after", 1), workers(known)];
     let all = refusals(known);
     for (index, stage) in known.stages.iter().enumerate().filter(|(index, _)| index % 4 == 3) {
         let of_stage: Vec<&Injection> = all.iter().filter(|one| one.stage == *stage).collect();
