@@ -116,7 +116,7 @@ impl Activities {
     pub async fn look_at_sync(ctx: ActivityContext, spec: Spec) -> Result<SyncLook, ActivityError> {
         let doing = Doing::default();
         beating(&ctx, CALM, &doing, async {
-            let migration = begin(&ctx, &spec).await?;
+            let migration = Migration::resolve(&spec)?;
             let look = pglogical::sync_progress(&migration).await?;
             Ok(SyncLook { progress: look.progress, ready: look.ready, problems: look.problems })
         })
@@ -143,7 +143,7 @@ impl Activities {
     pub async fn look_at_links(ctx: ActivityContext, input: Directed) -> Result<HealthLook, ActivityError> {
         let doing = Doing::default();
         let work = async {
-            let migration = begin(&ctx, &input.spec).await?;
+            let migration = Migration::resolve(&input.spec)?;
             let links = match input.watch {
                 None => {
                     pglogical::unstick(&migration, input.direction).await?;
@@ -163,7 +163,7 @@ impl Activities {
     pub async fn look_for_drift(ctx: ActivityContext, input: Directed) -> Result<DriftLook, ActivityError> {
         let doing = Doing::default();
         beating(&ctx, CALM, &doing, async {
-            let migration = begin(&ctx, &input.spec).await?;
+            let migration = Migration::resolve(&input.spec)?;
             let drift = drift::check(&migration, input.direction.from_side()).await?;
             let changes = drift.iter().take(CHANGES_TOLD).map(tell).collect();
             Ok(DriftLook { changes, total: drift.len() as u64 })
@@ -269,7 +269,8 @@ impl Switching {
     }
 }
 
-/// The migration, with no session of an earlier attempt left that might hold something, or wake up.
+/// The migration, with no session of an earlier attempt left that might hold something, or wake up. Activities that only look
+/// resolve it themselves: their sessions hold nothing, and a watch that is tried again must not end what runs beside it.
 async fn begin(ctx: &ActivityContext, spec: &Spec) -> Result<Migration, Failure> {
     let migration = Migration::resolve(spec)?;
     if ctx.info().attempt > 1 {

@@ -9,7 +9,7 @@ use changeover_traffic::PgBouncer;
 /// Undoes one thing and says what was found. Never while the target serves, or while that isn't known.
 pub(crate) async fn run(migration: &Migration, undo: Undo) -> Result<String, Failure> {
     // Whoever stood still while it was aborted must not go on with what is taken down here.
-    predecessor::evict(migration).await?;
+    predecessor::evict_all(migration).await?;
     switch::close_for_good(migration, Side::Source, &PgBouncer::new(migration)?).await?;
     match undo {
         Undo::RemoveHome { side } => home::remove(migration, migration.site(side)).await?,

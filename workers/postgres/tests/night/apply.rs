@@ -1,7 +1,7 @@
 //! What keeps the target from applying, one after the other on one link.
 
 use changeover_domain::Side;
-use changeover_postgres::pglogical;
+use changeover_postgres::{pglogical, predecessor};
 
 use super::{
     ground::DATABASE,
@@ -15,6 +15,7 @@ const CANARY: &str = "only-the-row-knows-this";
 async fn what_stops_the_apply_is_named_and_it_goes_on_when_that_is_mended() {
     let link = Link::prepare(&[]).await;
     link.begin().await;
+    another_attempt_beside_the_watch(&link).await;
     a_row_that_a_constraint_refuses(&link).await;
     a_column_that_was_added(&link).await;
     a_column_that_was_there_for_a_while(&link).await;
@@ -23,6 +24,30 @@ async fn what_stops_the_apply_is_named_and_it_goes_on_when_that_is_mended() {
     a_worker_that_dies_again_and_again(&link).await;
     a_table_whose_copy_crashes_while_all_else_replicates(&link).await;
     link.ground.stack.stop().await.unwrap();
+}
+
+/// Whoever is tried again ends what its earlier attempt left, and lets the watch of replication be; an undo ends that, too.
+async fn another_attempt_beside_the_watch(link: &Link) {
+    for side in [Side::Source, Side::Target] {
+        let site = link.migration.site(side);
+        let mut sessions = Vec::new();
+        for purpose in ["dump", "compare", "watch", "health", "preflight"] {
+            sessions.push((purpose, site.open(DATABASE, purpose).await.unwrap()));
+        }
+        let alive = async || {
+            let mut alive = Vec::new();
+            for (purpose, session) in &sessions {
+                if session.simple_query("select 1").await.is_ok() {
+                    alive.push(*purpose);
+                }
+            }
+            alive
+        };
+        predecessor::evict(&link.migration).await.unwrap();
+        assert_eq!(alive().await, ["watch", "health", "preflight"], "on the {side}");
+        predecessor::evict_all(&link.migration).await.unwrap();
+        assert_eq!(alive().await, ["preflight"], "on the {side}");
+    }
 }
 
 async fn a_row_that_a_constraint_refuses(link: &Link) {
