@@ -90,10 +90,10 @@ async fn struck(
     Ok(other(serving))
 }
 
-/// A zombie finds that somebody else has taken over; writers don't wait for it.
+/// A zombie finds that somebody else has taken over, or after the decision that nothing is left to do; writers don't wait for it.
 async fn wake(scenario: &Scenario<'_>, workers: &Workers, struck: Struck) -> Result<()> {
     let woken = SystemTime::now();
-    workers.wake_and_hear(struck, "the attempt is undone").await?;
+    workers.wake_and_hear(struck, &["the attempt is undone", r#""step":"resumed""#]).await?;
     until_writes_flow(scenario, SystemTime::now()).await.context("after the zombie woke up")?;
     let seen = scenario.workload.as_ref().context("nobody writes")?.window(woken, SystemTime::now());
     ensure!(seen.longest_gap_ms < 1_000.0, "writers waited when the zombie woke up: {seen:?}");

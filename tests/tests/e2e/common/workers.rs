@@ -97,13 +97,16 @@ impl Workers {
         process::signal(struck.pid, "CONT").await
     }
 
-    /// The same, and waits until its log says so once more.
-    pub async fn wake_and_hear(&self, struck: Struck, text: &str) -> Result<()> {
+    /// The same, and waits until its log says one of these once more.
+    pub async fn wake_and_hear(&self, struck: Struck, texts: &[&str]) -> Result<()> {
         let worker = self.running.iter().find(|worker| worker.pid() == struck.pid).context("it doesn't run")?;
-        let said = || std::fs::read_to_string(&worker.log).map_or(0, |log| log.matches(text).count());
+        let said = || {
+            std::fs::read_to_string(&worker.log)
+                .map_or(0, |log| texts.iter().map(|text| log.matches(text).count()).sum::<usize>())
+        };
         let before = said();
         self.wake(struck).await?;
-        let what = format!("the worker that was woken says `{text}`");
+        let what = format!("the worker that was woken says one of {texts:?}");
         process::wait_until(&what, Duration::from_secs(60), async || said() > before).await
     }
 
