@@ -9,6 +9,7 @@
 pub mod contract;
 #[allow(missing_docs)]
 pub mod migration;
+mod patches;
 
 pub use migration::{Migration, MigrationInput, MigrationOutcome};
 

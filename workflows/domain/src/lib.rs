@@ -7,6 +7,7 @@ pub mod direction;
 pub mod failure;
 pub mod fence;
 pub mod gate;
+pub mod history;
 pub mod ident;
 pub mod lsn;
 pub mod names;

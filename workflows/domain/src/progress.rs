@@ -57,12 +57,23 @@ pub fn with_rate(mut progress: Progress, rate: &Rate) -> Progress {
     progress
 }
 
-/// The pause until the next look: a fiftieth of the ETA, between the spec's interval and a minute, so that a sync of days
-/// doesn't fill its history.
+/// The longest pause between two looks, where the spec's own interval isn't longer.
+pub const CALMEST: Duration = Duration::from_secs(300);
+
+/// The pause until the next look at a copy: a fiftieth of the ETA, between the spec's interval and the calmest, so that a sync of
+/// days doesn't fill its history.
 pub fn next_look(interval: Duration, eta_seconds: Option<u64>) -> Duration {
-    let longest = Duration::from_secs(60).max(interval);
-    let wanted = eta_seconds.map_or(interval, |eta| Duration::from_secs(eta / 50));
-    wanted.clamp(interval, longest)
+    eta_seconds.map_or(interval, |eta| calm(interval, Duration::from_secs(eta / 50)))
+}
+
+/// The pause until the next look at what goes on until a person ends it: a hundredth of the time that it has lasted, within the
+/// same bounds. What goes wrong does so soon after a change.
+pub fn next_look_after(interval: Duration, lasted: Duration) -> Duration {
+    calm(interval, lasted / 100)
+}
+
+fn calm(interval: Duration, wanted: Duration) -> Duration {
+    wanted.clamp(interval, CALMEST.max(interval))
 }
 
 #[cfg(test)]
@@ -82,6 +93,13 @@ mod tests {
     }
 
     #[test]
+    fn what_has_lasted_for_long_is_looked_at_calmly() {
+        let after = |seconds| next_look_after(Duration::from_secs(10), Duration::from_secs(seconds)).as_secs();
+        assert_eq!([after(0), after(999), after(3_600), after(86_400 * 7)], [10, 10, 36, 300]);
+        assert_eq!(next_look_after(Duration::from_secs(900), Duration::from_secs(86_400 * 7)).as_secs(), 900);
+    }
+
+    #[test]
     fn a_copy_that_begins_anew_is_measured_anew() {
         let mut rate = Rate::default();
         rate.look(Sample { at: 0.0, bytes: 500 });
@@ -93,8 +111,9 @@ mod tests {
         #[test]
         fn the_pause_stays_within_bounds(interval in 1u64..100_000, eta in proptest::option::of(0u64..10_000_000)) {
             let interval = Duration::from_millis(interval);
-            let pause = next_look(interval, eta);
-            prop_assert!(pause >= interval && pause <= Duration::from_secs(60).max(interval));
+            for pause in [next_look(interval, eta), next_look_after(interval, Duration::from_secs(eta.unwrap_or(0)))] {
+                prop_assert!(pause >= interval && pause <= CALMEST.max(interval));
+            }
         }
         #[test]
         fn a_rate_is_never_negative(looks in proptest::collection::vec((0u32..100, 0u64..1_000), 0..40)) {

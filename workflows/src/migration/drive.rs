@@ -78,22 +78,29 @@ async fn drive_stages(ctx: &WorkflowContext<Migration>) -> WorkflowResult<Migrat
 }
 
 async fn one_stage(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
-    hold_while_paused(ctx).await?;
+    let goes_on = ctx.state_mut(|m| std::mem::take(&mut m.state.continued));
+    if !goes_on {
+        hold_while_paused(ctx).await?;
+    } else if ctx.state(|m| stop_wanted(&m.state)) {
+        return Err(stop_asked(ctx));
+    }
     let stage = ctx.state(|m| m.state.stage);
-    ctx.state_mut(|m| m.state.begin(stage));
+    if !goes_on {
+        ctx.state_mut(|m| m.state.begin(stage));
+    }
     serving::tidy(ctx).await?;
     match stage {
         StageName::Preflight => stages::preflight(ctx).await,
         StageName::Roles => stages::roles(ctx).await,
         StageName::Schema => stages::schema(ctx).await,
-        StageName::Copy => stages::copy(ctx).await,
+        StageName::Copy => stages::copy(ctx, goes_on).await,
         StageName::FinishSchema => stages::finish_schema(ctx).await,
         StageName::CatchUp => stages::catch_up(ctx, Direction::Forward).await,
         StageName::Verify => stages::verify(ctx).await,
-        StageName::Reverse => stages::reverse(ctx).await,
-        StageName::Approval => serving::approval(ctx).await,
+        StageName::Reverse => stages::reverse(ctx, goes_on).await,
+        StageName::Approval => serving::approval(ctx, goes_on).await,
         StageName::Switch => serving::switch(ctx).await,
-        StageName::Soak => serving::soak(ctx).await,
+        StageName::Soak => serving::soak(ctx, goes_on).await,
         StageName::Finalize => serving::finalize(ctx).await,
     }
 }

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_workflow::{SyncWorkflowContext, WorkflowContext, WorkflowContextView, WorkflowResult};
 
-pub use state::State;
+pub use state::{Asked, State};
 
 use controls::{Refusal, accepted};
 

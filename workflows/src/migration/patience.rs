@@ -3,6 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use changeover_domain::Failure;
+use serde::{Deserialize, Serialize};
+use temporalio_workflow::WorkflowContext;
+
+use super::Migration;
 
 /// Looks with a problem in a row: what passes by itself within these is not a person's business.
 const LOOKS: u32 = 6;
@@ -11,8 +15,8 @@ const LOOKS: u32 = 6;
 const TIME: Duration = Duration::from_secs(20);
 
 /// Trouble seen in a row.
-#[derive(Debug, Default)]
-pub(super) struct Patience {
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Patience {
     looks: u32,
     since: Option<SystemTime>,
     /// The problems with a code that a look within the trouble has last seen: at the last look itself, a worker that crash-loops
@@ -20,7 +24,25 @@ pub(super) struct Patience {
     named: Vec<String>,
 }
 
+/// Takes a look's problems in.
+///
+/// # Errors
+/// As [`Patience::bear`].
+pub(super) fn bear(
+    ctx: &WorkflowContext<Migration>,
+    code: &str,
+    what: &str,
+    problems: &[String],
+) -> Result<(), Failure> {
+    ctx.state_mut(|m| m.state.looks.patience.bear(m.state.now, code, what, problems))
+}
+
 impl Patience {
+    /// The last look saw a problem.
+    pub(super) fn is_tried(&self) -> bool {
+        self.since.is_some()
+    }
+
     /// Takes a look's problems in; `now` is the workflow's time.
     ///
     /// # Errors

@@ -14,25 +14,29 @@ use super::{
     Migration,
     call::{Limits, Stop, call, call_through, stop_asked},
     drive::{Step, park},
-    patience::Patience,
-    stages::{compare, look_at_links, now, park_on_drift, poll_interval, problems, spec},
+    patience::bear,
+    stages::{compare, look_at_links, park_on_drift, poll_interval, problems, spec},
     state::{ITSELF, State},
-    wait::{between_looks, continue_when_long, pause, stop_wanted},
+    wait::{between_looks, continue_when_long, pause, stop_or_continue, stop_wanted},
 };
-use crate::contract::{
-    Directed, FINALIZE_STEPS, Finalize, FinalizeInput, Housekeeping, HousekeepingInput, LookForDrift, Switch,
-    SwitchInput,
+use crate::{
+    contract::{
+        Directed, FINALIZE_STEPS, Finalize, FinalizeInput, Housekeeping, HousekeepingInput, LookForDrift, Switch,
+        SwitchInput,
+    },
+    patches,
 };
 
 /// Waits for an approval and the command, and watches meanwhile.
-pub(super) async fn approval(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
-    ctx.state_mut(|m| m.state.asked.cutover = None);
+pub(super) async fn approval(ctx: &WorkflowContext<Migration>, goes_on: bool) -> Result<Step, Stop> {
+    if !goes_on {
+        ctx.state_mut(|m| m.state.asked.cutover = None);
+    }
     let every = poll_interval(ctx).max(Duration::from_secs(1)) * 5;
-    let mut patience = Patience::default();
     loop {
         compare_again_when_old(ctx).await?;
         ctx.state_mut(|m| say_what_is_missing(&mut m.state));
-        pause(ctx, every, |s| stop_wanted(s) || s.asked.cutover.is_some()).await;
+        pause(ctx, ctx.state(|m| m.state.next_look(every)), |s| stop_wanted(s) || s.asked.cutover.is_some()).await;
         if ctx.state(|m| stop_wanted(&m.state)) {
             return Err(stop_asked(ctx));
         }
@@ -43,7 +47,7 @@ pub(super) async fn approval(ctx: &WorkflowContext<Migration>) -> Result<Step, S
         }
         let mut links = look_at_links(ctx, Direction::Forward).await?;
         links.extend(look_at_links(ctx, Direction::Reverse).await?);
-        patience.bear(now(ctx), "CO0816", "replication", &problems(&links))?;
+        bear(ctx, "CO0816", "replication", &problems(&links))?;
         park_on_drift(ctx).await?;
         continue_when_long(ctx)?;
     }
@@ -214,23 +218,25 @@ pub(super) fn stage_to_retry(state: &State) -> StageName {
 const LOOKS_PER_DRIFT: u32 = 5;
 
 /// Watches the target, compares every row once more, and waits for a person to end it.
-pub(super) async fn soak(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
+pub(super) async fn soak(ctx: &WorkflowContext<Migration>, goes_on: bool) -> Result<Step, Stop> {
     let wanted = ctx.state(|m| m.state.spec.soak.unwrap_or_default());
     let every = Duration::from_millis(wanted.poll_ms.max(500));
     ctx.state_mut(|m| {
         let until = m.state.now + Duration::from_millis(wanted.duration_ms);
         m.state.soak_until.get_or_insert(until);
-        m.state.asked.finalize = None;
+        if !goes_on {
+            m.state.asked.finalize = None;
+        }
     });
-    let (mut patience, mut looks) = (Patience::default(), 0_u32);
     loop {
         let links = look_at_links(ctx, Direction::Reverse).await?;
-        patience.bear(now(ctx), "CO0816", "reverse replication", &problems(&links))?;
+        bear(ctx, "CO0816", "reverse replication", &problems(&links))?;
         tidy(ctx).await?;
+        let looks = ctx.state(|m| m.state.looks.number);
         if looks.is_multiple_of(LOOKS_PER_DRIFT) && ctx.state(|m| m.state.untidied.is_none()) {
             note_drift(ctx).await?;
         }
-        looks = looks.wrapping_add(1);
+        ctx.state_mut(|m| m.state.looks.number = looks.wrapping_add(1));
         if !ctx.state(|m| m.state.soak_verified) {
             compare(ctx, Direction::Reverse).await?;
             ctx.state_mut(|m| m.state.soak_verified = true);
@@ -240,9 +246,21 @@ pub(super) async fn soak(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop>
             ctx.state_mut(|m| m.state.done(StageName::Soak, "soaked, and told to finalize"));
             return Ok(Step::To(StageName::Finalize));
         }
-        pause(ctx, every, |s| stop_wanted(s) || s.asked.finalize.is_some()).await;
-        between_looks(ctx, Duration::from_millis(1)).await?;
+        let until_next = ctx.state(|m| until_next_look(&m.state, every));
+        pause(ctx, until_next, |s| stop_wanted(s) || s.asked.finalize.is_some()).await;
+        if patches::calm_looks(ctx) {
+            stop_or_continue(ctx)?;
+        } else {
+            between_looks(ctx, Duration::from_millis(1)).await?;
+        }
     }
+}
+
+/// The end of the soak is told when it comes.
+fn until_next_look(state: &State, every: Duration) -> Duration {
+    let left = state.soak_until.and_then(|until| until.duration_since(state.now).ok()).filter(|left| !left.is_zero());
+    let calm = state.next_look(every);
+    left.map_or(calm, |left| left.max(every).min(calm))
 }
 
 fn say_how_the_soak_goes(state: &mut State) -> bool {

@@ -1,6 +1,6 @@
 //! The stages before the switch.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use changeover_domain::{
     Direction, Failure, Side,
@@ -15,7 +15,7 @@ use super::{
     Migration,
     call::{Limits, Stop, call},
     drive::Step,
-    patience::Patience,
+    patience::bear,
     unwind::{SIDES, push},
     wait::between_looks,
     watch,
@@ -27,11 +27,6 @@ use crate::contract::{
 
 /// The code of a run that preflight refused.
 pub(super) const BLOCKED: &str = "CO0813";
-
-/// The workflow's time.
-pub(super) fn now(ctx: &WorkflowContext<Migration>) -> SystemTime {
-    ctx.state(|m| m.state.now)
-}
 
 pub(super) fn spec(ctx: &WorkflowContext<Migration>) -> Spec {
     ctx.state(|m| m.state.spec.clone())
@@ -98,7 +93,7 @@ pub(super) async fn schema(ctx: &WorkflowContext<Migration>) -> Result<Step, Sto
     done(ctx, evidence.detail)
 }
 
-pub(super) async fn copy(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
+async fn begin_forward(ctx: &WorkflowContext<Migration>) -> Result<(), Stop> {
     for side in SIDES {
         push(ctx, Undo::RemoveDdlGuard { side });
     }
@@ -106,8 +101,14 @@ pub(super) async fn copy(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop>
     push(ctx, Undo::RemoveReplication { direction: Direction::Forward });
     let evidence = call(ctx, EnsureForward, spec(ctx), limits(ctx)).await?;
     note_warnings(ctx, Direction::Forward, &evidence);
+    Ok(())
+}
+
+pub(super) async fn copy(ctx: &WorkflowContext<Migration>, goes_on: bool) -> Result<Step, Stop> {
+    if !goes_on {
+        begin_forward(ctx).await?;
+    }
     let interval = poll_interval(ctx);
-    let mut patience = Patience::default();
     loop {
         let look = call(ctx, LookAtSync, spec(ctx), Limits::short()).await?;
         let told = ctx.state_mut(|m| {
@@ -123,9 +124,10 @@ pub(super) async fn copy(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop>
                 format!("{} tables, {} rows, {} bytes", told.tables_total, told.rows_total, told.bytes_total),
             );
         }
-        patience.bear(now(ctx), "CO0814", "the initial copy", &look.problems)?;
+        bear(ctx, "CO0814", "the initial copy", &look.problems)?;
         park_on_drift(ctx).await?;
-        between_looks(ctx, progress::next_look(interval, told.eta_seconds)).await?;
+        let calm = look.problems.is_empty();
+        between_looks(ctx, if calm { progress::next_look(interval, told.eta_seconds) } else { interval }).await?;
     }
 }
 
@@ -146,20 +148,31 @@ pub(super) async fn verify(ctx: &WorkflowContext<Migration>) -> Result<Step, Sto
     done(ctx, evidence)
 }
 
-pub(super) async fn reverse(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
+async fn begin_reverse(ctx: &WorkflowContext<Migration>) -> Result<(), Stop> {
     push(ctx, Undo::RestoreTriggers { side: Side::Source });
     push(ctx, Undo::RemoveReplication { direction: Direction::Reverse });
     let begun = call(ctx, EnsureReverse, spec(ctx), limits(ctx)).await?;
     note_warnings(ctx, Direction::Reverse, &begun);
-    let evidence = wait_for_links(ctx, Direction::Reverse).await?;
-    done(ctx, format!("{}; {evidence}", begun.detail))
+    Ok(())
 }
+
+pub(super) async fn reverse(ctx: &WorkflowContext<Migration>, goes_on: bool) -> Result<Step, Stop> {
+    if !goes_on {
+        begin_reverse(ctx).await?;
+    }
+    let evidence = wait_for_links(ctx, Direction::Reverse).await?;
+    let begun = ctx.state(|m| m.state.last_detail(BEGUN));
+    done(ctx, format!("{begun}; {evidence}"))
+}
+
+/// What the beginning of replication is called in the audit trail.
+const BEGUN: &str = "replication_begun";
 
 /// What the engine warns of stands in status until the end, and in the audit trail.
 fn note_warnings(ctx: &WorkflowContext<Migration>, direction: Direction, evidence: &Evidence) {
     ctx.state_mut(|m| {
         m.state.warn_about(&format!("{direction} replication"), &evidence.warnings);
-        m.state.record(super::state::ITSELF, "replication_begun", evidence.detail.clone());
+        m.state.record(super::state::ITSELF, BEGUN, evidence.detail.clone());
     });
 }
 
@@ -185,7 +198,6 @@ pub(super) async fn compare(ctx: &WorkflowContext<Migration>, direction: Directi
 
 /// Looks until every database's link is healthy and close behind.
 pub(super) async fn wait_for_links(ctx: &WorkflowContext<Migration>, direction: Direction) -> Result<String, Stop> {
-    let mut patience = Patience::default();
     loop {
         let links = look_at_links(ctx, direction).await?;
         let most = ctx.state(|m| m.state.spec.gates.as_ref().map_or(0, |g| g.max_lag_bytes));
@@ -195,8 +207,9 @@ pub(super) async fn wait_for_links(ctx: &WorkflowContext<Migration>, direction: 
             let canary = links.iter().filter_map(|l| l.canary_ms).max().unwrap_or(0);
             return Ok(format!("{direction}: lag {lag} bytes, canary {canary} ms"));
         }
-        patience.bear(now(ctx), "CO0816", &format!("{direction} replication"), &problems)?;
-        between_looks(ctx, poll_interval(ctx)).await?;
+        bear(ctx, "CO0816", &format!("{direction} replication"), &problems)?;
+        let interval = poll_interval(ctx);
+        between_looks(ctx, ctx.state(|m| m.state.next_look(interval))).await?;
     }
 }
 

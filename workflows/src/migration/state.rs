@@ -6,8 +6,8 @@ use std::{
 };
 
 use changeover_domain::{
-    Direction, Failure,
-    progress::Rate,
+    Direction, Failure, history,
+    progress::{self, Rate},
     proto::{
         Approve, AuditEvent, Control, Finding, History, Severity, Spec, StageState, StageStatus, State as Phase,
         Status, SwitchRecord,
@@ -17,6 +17,8 @@ use changeover_domain::{
     wal::Pile,
 };
 use serde::{Deserialize, Serialize};
+
+use super::patience::Patience;
 
 /// Who does what nobody told it to.
 pub const ITSELF: &str = "changeover";
@@ -71,8 +73,28 @@ pub struct State {
     /// The last looks at the WAL that slots hold back, by direction.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub piles: BTreeMap<String, Pile>,
+    /// What is remembered from look to look.
+    #[serde(default)]
+    pub looks: Looks,
+    /// Carried over from an earlier run in the midst of a stage's looks: the stage isn't begun again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub continued: bool,
+    /// The number of events after which this run ends, told by the one before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enough: Option<u32>,
     /// Where a rollback that was asked for is to begin.
     pub ended: bool,
+}
+
+/// What a stage that looks again and again remembers.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Looks {
+    /// When the stage began.
+    pub since: Option<SystemTime>,
+    /// How many there have been.
+    pub number: u32,
+    /// Trouble seen.
+    pub patience: Patience,
 }
 
 /// Controls that wait to be acted on.
@@ -133,8 +155,21 @@ impl State {
             unsettled: None,
             comparing: false,
             piles: BTreeMap::new(),
+            looks: Looks::default(),
+            continued: false,
+            enough: None,
             ended: false,
         }
+    }
+
+    /// This state for the run that goes on in its place.
+    pub fn carried(&self) -> Self {
+        let mut next = Self { continued: true, ..self.clone() };
+        let bytes = |json: serde_json::Result<Vec<u8>>| json.map_or(usize::MAX, |json| json.len());
+        let (state, spec) = (bytes(serde_json::to_vec(&next)), bytes(serde_json::to_vec(&next.spec)));
+        // Told, not measured anew by each run: what a later version measures must not change when a run of this one has ended.
+        next.enough = Some(history::enough(state, spec));
+        next
     }
 
     /// What status shows.
@@ -167,6 +202,11 @@ impl State {
         });
     }
 
+    /// The words of the last event of that name in the audit trail.
+    pub fn last_detail(&self, event: &str) -> String {
+        self.audit.iter().rfind(|e| e.event == event).map(|e| e.detail.clone()).unwrap_or_default()
+    }
+
     fn row(&mut self, stage: StageName) -> &mut StageStatus {
         let index = stage as usize;
         &mut self.status.stages[index]
@@ -176,6 +216,7 @@ impl State {
     pub fn begin(&mut self, stage: StageName) {
         let now = time(self.now);
         self.stage = stage;
+        self.looks = Looks { since: Some(self.now), ..Looks::default() };
         self.set(Phase::Running, stage.row().does, "", "");
         let row = self.row(stage);
         if row.state() != StageState::Running {
@@ -250,6 +291,15 @@ impl State {
         let limit = self.spec.gates.map_or(0, |gates| gates.max_verification_age_ms);
         let age = self.verified_at.map(|at| self.now.duration_since(at).unwrap_or_default());
         age.is_none_or(|age| limit > 0 && age >= Duration::from_millis(limit))
+    }
+
+    /// The pause until the next look at what goes on until a person ends it.
+    pub fn next_look(&self, interval: Duration) -> Duration {
+        if self.looks.patience.is_tried() {
+            return interval;
+        }
+        let lasted = self.looks.since.map(|since| self.now.duration_since(since).unwrap_or_default());
+        progress::next_look_after(interval, lasted.unwrap_or_default())
     }
 
     /// Marks the stages that an abort has undone.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use changeover_domain::history;
 use temporalio_workflow::{
     ContinueAsNewOptions, TimerOptions, WaitConditionOptions, WorkflowCancellationToken, WorkflowContext,
     workflows::select,
@@ -12,6 +13,7 @@ use super::{
     call::{Stop, stop_asked, tick},
     state::State,
 };
+use crate::patches;
 
 fn detached() -> WaitConditionOptions {
     WaitConditionOptions::builder().cancellation_token(WorkflowCancellationToken::new()).build()
@@ -49,21 +51,28 @@ pub(super) fn stop_wanted(state: &State) -> bool {
 /// Between two looks of a polling stage: sleeps, honours stops, and continues as new when the history has grown.
 pub(super) async fn between_looks(ctx: &WorkflowContext<Migration>, time: Duration) -> Result<(), Stop> {
     pause(ctx, time, stop_wanted).await;
+    stop_or_continue(ctx)
+}
+
+/// The same without the sleep.
+pub(super) fn stop_or_continue(ctx: &WorkflowContext<Migration>) -> Result<(), Stop> {
     if ctx.state(|m| stop_wanted(&m.state)) {
         return Err(stop_asked(ctx));
     }
     continue_when_long(ctx)
 }
 
-/// Carries the whole state over into a new run when Temporal suggests it.
+/// Carries the whole state over into a new run when the history has grown.
 pub(super) fn continue_when_long(ctx: &WorkflowContext<Migration>) -> Result<(), Stop> {
-    if !ctx.continue_as_new_suggested() || !ctx.all_handlers_finished() {
+    let enough = ctx.state(|m| m.state.enough.unwrap_or(history::ENOUGH));
+    let long = ctx.continue_as_new_suggested() || (patches::calm_looks(ctx) && ctx.history_length() >= enough);
+    if !long || !ctx.all_handlers_finished() {
         return Ok(());
     }
     let input = ctx.state(|m| MigrationInput {
         spec: m.state.spec.clone(),
         plan_hash: m.state.plan_hash.clone(),
-        carried: Some(Box::new(m.state.clone())),
+        carried: Some(Box::new(m.state.carried())),
     });
     match ctx.continue_as_new(input, ContinueAsNewOptions::default()) {
         Err(termination) => Err(Stop::Termination(termination)),
