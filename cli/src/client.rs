@@ -23,6 +23,8 @@ use crate::{exit::Exit, problem::Problem};
 
 /// Longest wait for an answer that needs a worker.
 const ANSWER: Duration = Duration::from_secs(20);
+/// Pause before a query is asked a second time.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// How long a worker may think about what comes next, before another one is asked. By default Temporal waits for a worker that
 /// stands still for 10 s, and may ask it twice.
@@ -113,9 +115,7 @@ impl Temporal {
         if let Some(outcome) = self.ended(&handle, name).await? {
             return Ok(outcome.status);
         }
-        self.answer(name, handle.query(Migration::status, (), Default::default()))
-            .await?
-            .map_err(|e| self.query(name, e))
+        self.asked(name, || handle.query(Migration::status, (), Default::default())).await
     }
 
     /// Who did what, also of one that has ended.
@@ -124,9 +124,7 @@ impl Temporal {
         if let Some(outcome) = self.ended(&handle, name).await? {
             return Ok(outcome.history);
         }
-        self.answer(name, handle.query(Migration::history, (), Default::default()))
-            .await?
-            .map_err(|e| self.query(name, e))
+        self.asked(name, || handle.query(Migration::history, (), Default::default())).await
     }
 
     /// Gives an approval.
@@ -215,6 +213,22 @@ impl Temporal {
                 Problem::new("CO0909", message, remedy).exit(Exit::Parked)
             }),
         }
+    }
+
+    /// A query's answer. It's asked a second time: nobody answers in the moment in which one run goes on in another one's place.
+    async fn asked<T, F>(&self, name: &str, query: impl Fn() -> F) -> Result<T, Problem>
+    where
+        F: Future<Output = Result<T, WorkflowQueryError>>,
+    {
+        let first = self.answer(name, query()).await?;
+        let answer = match first {
+            Err(WorkflowQueryError::Rpc(status)) if !is_for_want_of_a_worker(status.message()) => {
+                tokio::time::sleep(ASK_AGAIN).await;
+                self.answer(name, query()).await?
+            }
+            first => first,
+        };
+        answer.map_err(|e| self.query(name, e))
     }
 
     async fn answer<T>(&self, name: &str, asked: impl Future<Output = T>) -> Result<T, Problem> {

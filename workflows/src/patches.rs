@@ -9,3 +9,8 @@ use crate::Migration;
 pub(crate) fn calm_looks(ctx: &WorkflowContext<Migration>) -> bool {
     ctx.patched("calm-looks")
 }
+
+/// Slots are watched while no stage looks at them.
+pub(crate) fn watch_wal(ctx: &WorkflowContext<Migration>) -> bool {
+    ctx.patched("watch-wal")
+}

@@ -28,9 +28,13 @@ pub(super) async fn run(ui: &Ui) -> Result<Exit, Problem> {
     Ok(Exit::Done)
 }
 
-async fn row(temporal: &Temporal, listed: Listed) -> Row {
+async fn row(temporal: &Temporal, mut listed: Listed) -> Row {
     let status = tokio::time::timeout(PATIENCE, temporal.status(&listed.migration)).await;
     let status = status.ok().and_then(Result::ok);
+    // Temporal knows when the last run began, and a migration of days has many.
+    if let Some(status) = &status {
+        listed.started_at.clone_from(&status.started_at);
+    }
     Row {
         state: status.as_ref().map(|s| word(s.state()).to_owned()),
         stage: status.as_ref().map(|s| s.stage.clone()),

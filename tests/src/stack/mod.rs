@@ -24,6 +24,7 @@ pub use info::StackInfo;
 pub use options::{Hosts, SAMPLE_LOGINS, StackOptions, TemporalOptions, WantedPorts, sample_login};
 pub use parts::{Part, prepare};
 pub use pooler::{Pooler, PoolerLogin};
+pub use ports::Ports;
 pub use temporal::Temporal;
 
 use anyhow::{Context, Result};

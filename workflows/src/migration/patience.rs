@@ -99,7 +99,8 @@ mod tests {
 
     #[test]
     fn what_an_earlier_look_has_named_is_told_once() {
-        let (mut patience, down, named) = (Patience::default(), "shop: down".to_owned(), "shop: CO0521 a row".to_owned());
+        let (mut patience, down, named) =
+            (Patience::default(), "shop: down".to_owned(), "shop: CO0521 a row".to_owned());
         let mut told = Vec::new();
         for second in 0..30 {
             let seen = if second == 10 { vec![down.clone(), named.clone()] } else { vec![down.clone()] };

@@ -1,7 +1,7 @@
 //! What watches slots while no stage does: during a copy, a comparison, the building of indexes, and while the run is parked or
 //! paused. A slot that holds back WAL fills the disk of a side that serves, whoever sleeps meanwhile.
 //!
-//! A watch is one long look: its activity answers when a limit is passed, or after an hour. So it leaves few events behind.
+//! A watch is one long look: its activity answers when a limit is passed, or after some hours. So it leaves few events behind.
 
 use std::{
     convert::Infallible,
@@ -24,18 +24,21 @@ use super::{
     state::{ITSELF, State},
     wait::{pause, until},
 };
-use crate::contract::{Directed, LookAtLinks, Watch};
+use crate::{
+    contract::{Directed, LookAtLinks, Watch},
+    patches,
+};
 
 /// How long one watch lasts.
 const WATCH_SECONDS: u64 = 3_600;
+/// The same while a run is parked or paused, which may last for weeks within one history.
+const IDLE_WATCH_SECONDS: u64 = 6 * 3_600;
 /// The pause after one that came back early without any reason.
 const REST: Duration = Duration::from_secs(600);
-/// The patch that began it: runs from before it aren't watched this way.
-const PATCH: &str = "watch-wal";
 
 /// Watches both directions, for ever.
 pub(super) async fn watch(ctx: &WorkflowContext<Migration>) -> Infallible {
-    if !ctx.patched(PATCH) {
+    if !patches::watch_wal(ctx) {
         return std::future::pending().await;
     }
     let (forward, _) = join!(one(ctx, Direction::Forward), one(ctx, Direction::Reverse));
@@ -59,9 +62,12 @@ async fn one(ctx: &WorkflowContext<Migration>, direction: Direction) -> Infallib
 fn is_due(state: &State, direction: Direction) -> bool {
     let copying = state.stage == StageName::Copy && state.status.progress.is_some();
     let unwatched = copying || state.comparing || state.stage == StageName::FinishSchema;
-    let idle = state.paused || state.status.state() == Phase::Parked;
     let ends = state.ended || state.taken_down || state.source_lost || state.status.state() == Phase::Aborting;
-    (unwatched || idle) && !ends && replicates(state, direction)
+    (unwatched || is_idle(state)) && !ends && replicates(state, direction)
+}
+
+fn is_idle(state: &State) -> bool {
+    state.paused || state.status.state() == Phase::Parked
 }
 
 fn replicates(state: &State, direction: Direction) -> bool {
@@ -77,9 +83,10 @@ fn replicates(state: &State, direction: Direction) -> bool {
 
 /// One watch; what it saw stands in status. That it couldn't look is a warning, since nobody else would notice.
 async fn look(ctx: &WorkflowContext<Migration>, direction: Direction) {
-    let held_bytes = ctx.state(|m| next_limit(&m.state, direction));
-    let input = Directed { spec: spec(ctx), direction, watch: Some(Watch { seconds: WATCH_SECONDS, held_bytes }) };
-    let limits = Limits { attempts: 3, ..Limits::stage(WATCH_SECONDS + 300) };
+    let (held_bytes, idle) = ctx.state(|m| (next_limit(&m.state, direction), is_idle(&m.state)));
+    let seconds = if idle { IDLE_WATCH_SECONDS } else { WATCH_SECONDS };
+    let input = Directed { spec: spec(ctx), direction, watch: Some(Watch { seconds, held_bytes }) };
+    let limits = Limits { attempts: 3, ..Limits::stage(seconds + 300) };
     let result = call_until(ctx, LookAtLinks, input, limits, |state| !is_due(state, direction)).await;
     tick(ctx);
     ctx.state_mut(|m| match result {

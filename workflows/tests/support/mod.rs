@@ -2,20 +2,20 @@
 // What is forbidden to workflow code is what its tests are made of.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
+mod server;
+pub mod time;
+
 use std::{
     collections::BTreeMap,
-    net::TcpListener,
-    process::{Child, Command, Stdio},
-    str::FromStr,
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use changeover_domain::{
     Direction, Failure,
     proto::{
-        ApprovalKind, Approve, Budgets, Control, Database, Finding, Gates, LinkHealth, PreflightReport, Progress,
-        Replication, Severity, Soak, Spec, State, Status, SwitchRecord, VerifyTotals,
+        ApprovalKind, Approve, AuditEvent, Budgets, Control, Database, Finding, Gates, LinkHealth, PreflightReport,
+        Progress, Replication, Severity, Soak, Spec, State, Status, SwitchRecord, VerifyTotals,
     },
 };
 use changeover_workflows::{
@@ -25,63 +25,16 @@ use changeover_workflows::{
         SyncLook, UndoInput,
     },
 };
-use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions, WorkflowHandle, WorkflowStartOptions};
-use temporalio_common::error::ApplicationFailure;
+use temporalio_client::{Client, WorkflowHandle, WorkflowStartOptions};
+use temporalio_common::{WorkflowDefinition, error::ApplicationFailure};
 use temporalio_macros::activities;
 use temporalio_sdk::{
     Runtime, Worker, WorkerOptions,
     activities::{ActivityContext, ActivityError},
+    workflows::WorkflowImplementation,
 };
 
-/// Temporal's development server; dropping it kills it.
-pub struct Server {
-    child: Child,
-    port: u16,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _gone = self.child.kill();
-        let _reaped = self.child.wait();
-    }
-}
-
-fn temporal_binary() -> String {
-    let cache = std::env::var("CHANGEOVER_CACHE")
-        .unwrap_or_else(|_| format!("{}/.cache/changeover", std::env::var("HOME").unwrap_or_default()));
-    let cached = format!("{cache}/bin/temporal");
-    if std::path::Path::new(&cached).exists() { cached } else { "temporal".to_owned() }
-}
-
-impl Server {
-    pub async fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = Command::new(temporal_binary())
-            .args(["server", "start-dev", "--headless", "--log-level", "error", "--port", &port.to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the `temporal` command line is there (`make setup` installs it)");
-        let server = Self { child, port };
-        let begun = Instant::now();
-        while server.try_client().await.is_none() {
-            assert!(begun.elapsed() < Duration::from_secs(60), "waited 60 s for Temporal's development server");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        server
-    }
-    async fn try_client(&self) -> Option<Client> {
-        let url = url::Url::from_str(&format!("http://127.0.0.1:{}", self.port)).unwrap();
-        let connection = Connection::connect(ConnectionOptions::new(url).build()).await.ok()?;
-        let client = Client::new(connection, ClientOptions::new("default").build()).ok()?;
-        client.list_workflows("", Default::default());
-        Some(client)
-    }
-    pub async fn client(&self) -> Client {
-        self.try_client().await.expect("Temporal's server answers")
-    }
-}
+pub use server::Server;
 
 /// What the fakes answer: a queue of failures by activity name, taken before success.
 #[derive(Default)]
@@ -99,6 +52,9 @@ pub struct Script {
     pub looks_until_ready: Mutex<u32>,
     /// WAL that slots hold back.
     pub held_bytes: Mutex<u64>,
+    /// How long the copy lasts by Temporal's time, in place of a number of looks.
+    pub copy_lasts: Option<Duration>,
+    pub copy_began: Mutex<Option<SystemTime>>,
 }
 
 impl Script {
@@ -113,6 +69,15 @@ impl Script {
     /// Calls so far whose text starts with `prefix`.
     pub fn called(&self, prefix: &str) -> Vec<String> {
         self.calls.lock().unwrap().iter().filter(|c| c.starts_with(prefix)).cloned().collect()
+    }
+    /// How far a copy is that lasts so long.
+    fn copied_after(&self, now: SystemTime, lasts: Duration) -> SyncLook {
+        const BYTES: u64 = 1_000_000_000_000;
+        let began = *self.copy_began.lock().unwrap().get_or_insert(now);
+        let gone = now.duration_since(began).unwrap().as_secs_f64() / lasts.as_secs_f64();
+        let bytes_done = (BYTES as f64 * gone.min(1.0)) as u64;
+        let progress = Progress { bytes_done, bytes_total: BYTES, ..Progress::default() };
+        SyncLook { progress, ready: gone >= 1.0, problems: vec![] }
     }
     fn enter(&self, activity: &str, detail: &str) -> Result<(), ActivityError> {
         self.calls.lock().unwrap().push(if detail.is_empty() {
@@ -178,8 +143,11 @@ impl Fakes {
         Ok(Evidence { warnings: self.0.warnings.lock().unwrap().clone(), ..evidence() })
     }
     #[activity(definition = contract::LookAtSync)]
-    pub async fn look_at_sync(self: Arc<Self>, _ctx: ActivityContext, _spec: Spec) -> Result<SyncLook, ActivityError> {
+    pub async fn look_at_sync(self: Arc<Self>, ctx: ActivityContext, _spec: Spec) -> Result<SyncLook, ActivityError> {
         self.0.enter("look_at_sync", "")?;
+        if let Some(lasts) = self.0.copy_lasts {
+            return Ok(self.0.copied_after(ctx.info().scheduled_time.unwrap(), lasts));
+        }
         let mut left = self.0.looks_until_ready.lock().unwrap();
         let ready = *left == 0;
         *left = left.saturating_sub(1);
@@ -282,6 +250,15 @@ pub struct FakeWorker {
 
 impl FakeWorker {
     pub async fn start(server: &Server, script: &Arc<Script>) -> Self {
+        Self::start_as::<Migration>(server, script).await
+    }
+
+    /// With another build of the workflow.
+    pub async fn start_as<W>(server: &Server, script: &Arc<Script>) -> Self
+    where
+        W: WorkflowImplementation,
+        <W::Run as WorkflowDefinition>::Input: Send,
+    {
         let (tell, told) = tokio::sync::oneshot::channel();
         let (client, script) = (server.client().await, Arc::clone(script));
         let thread = std::thread::spawn(move || {
@@ -289,7 +266,7 @@ impl FakeWorker {
             runtime.block_on(async {
                 let core = Runtime::from_current_tokio(Default::default()).unwrap();
                 let options = WorkerOptions::new(TASK_QUEUE)
-                    .register_workflow::<Migration>()
+                    .register_workflow::<W>()
                     .unwrap()
                     .register_activities(Fakes(Arc::clone(&script)))
                     .graceful_shutdown_period(Duration::from_millis(200))
@@ -329,8 +306,8 @@ impl Drop for FakeWorker {
 pub struct Run {
     pub script: Arc<Script>,
     pub handle: WorkflowHandle<Client, Migration>,
-    _worker: FakeWorker,
-    _server: Server,
+    pub worker: Option<FakeWorker>,
+    pub server: Server,
 }
 
 pub fn spec() -> Spec {
@@ -355,18 +332,32 @@ impl Run {
     pub async fn start_with(spec: Spec, script: Script) -> Self {
         let (server, script) = (Server::start().await, Arc::new(script));
         let worker = FakeWorker::start(&server, &script).await;
+        Self::start_on(server, worker, spec, script).await
+    }
+
+    /// The same on a server and a worker that are there.
+    pub async fn start_on(server: Server, worker: FakeWorker, spec: Spec, script: Arc<Script>) -> Self {
         let input = MigrationInput { spec, plan_hash: "hash".into(), carried: None };
+        Self::start_from(server, worker, input, script).await
+    }
+
+    /// With an input as another run gave it.
+    pub async fn start_from(server: Server, worker: FakeWorker, input: MigrationInput, script: Arc<Script>) -> Self {
         let options = WorkflowStartOptions::new(TASK_QUEUE, "changeover/migration/fake").build();
         let client = server.client().await;
         client.start_workflow(Migration::run, input, options).await.unwrap();
         let handle = client.get_workflow_handle::<Migration>("changeover/migration/fake");
-        Self { script, handle, _worker: worker, _server: server }
+        Self { script, handle, worker: Some(worker), server }
     }
 
-    /// The audit trail as `actor event: detail`.
+    /// The audit trail, also of one that has ended.
+    pub async fn audit_events(&self) -> Vec<AuditEvent> {
+        self.handle.query(Migration::history, (), Default::default()).await.unwrap().events
+    }
+
+    /// The same as `actor event: detail`.
     pub async fn audit(&self) -> Vec<String> {
-        let history = self.handle.query(Migration::history, (), Default::default()).await.unwrap();
-        history.events.into_iter().map(|e| format!("{} {}: {}", e.actor, e.event, e.detail)).collect()
+        self.audit_events().await.into_iter().map(|e| format!("{} {}: {}", e.actor, e.event, e.detail)).collect()
     }
 
     pub async fn status(&self) -> Status {
@@ -452,7 +443,10 @@ impl Run {
     }
     pub async fn end(&self) -> Status {
         let outcome = tokio::time::timeout(Duration::from_secs(60), self.handle.get_result(Default::default()));
-        outcome.await.expect("it ends within 60 s").unwrap().status
+        match outcome.await {
+            Ok(ended) => ended.unwrap().status,
+            Err(_) => panic!("it doesn't end within 60 s: {:#?}", self.status().await),
+        }
     }
 }
 
