@@ -1,10 +1,10 @@
 //! What the gate asks of the target before a switch, and what may follow one without its poolers.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use changeover_domain::Direction;
+use changeover_domain::{Class, Direction};
 use changeover_postgres::switch::{self, SwitchRequest};
 use changeover_switch_tests::{Lab, LabOptions};
-use changeover_tests::stack::{Side, connect};
+use changeover_tests::stack::{Side, StopMode, connect};
 use changeover_traffic::PgBouncer;
 use std::time::{Duration, SystemTime};
 
@@ -43,4 +43,21 @@ async fn rows_compared_of_late_and_statistics_are_asked_for_and_no_pooler_at_the
     let housekeeping = switch::housekeeping(lab.migration(), Direction::Forward, opened.epoch, &traffic).await;
     assert!(housekeeping.is_err(), "the pooler is gone");
     switch::close_for_good(lab.migration(), Direction::Forward.to_side(), &traffic).await.unwrap();
+}
+
+/// An undo that comes after another one doesn't ask a target that is gone whether an attempt is left: none is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_is_gone_holds_up_no_undo_once_all_attempts_are_at_their_end() {
+    let mut lab = Lab::start(LabOptions::default()).await.unwrap();
+    refusal(&mut lab, None).await;
+    let (traffic, user) = (PgBouncer::new(lab.migration()).unwrap(), lab.stack().user());
+    let target = &lab.info().target;
+    target.stop(user, StopMode::Immediate).await.unwrap();
+    let unknown = switch::close_for_good(lab.migration(), changeover_domain::Side::Source, &traffic).await.unwrap_err();
+    assert_eq!(unknown.class, Class::Transient, "an attempt may have opened it: {unknown}");
+
+    target.start(user).await.unwrap();
+    switch::close_for_good(lab.migration(), changeover_domain::Side::Source, &traffic).await.unwrap();
+    target.stop(user, StopMode::Immediate).await.unwrap();
+    switch::close_for_good(lab.migration(), changeover_domain::Side::Source, &traffic).await.unwrap();
 }

@@ -29,13 +29,19 @@ pub async fn close_for_good(migration: &Migration, serving: Side, traffic: &dyn 
     if !home::is_ours(migration, &here).await? {
         return Ok(());
     }
-    let attempted = epoch(&here).await? > 0;
+    let claimed = epoch(&here).await?;
     let there = match migration.site(serving.other()).open(migration.control_database(), "close").await {
         Ok(there) => there,
         // No attempt has ever come as far as this side: it is as it always was.
-        Err(failure) if !attempted => {
+        Err(failure) if claimed == 0 => {
             tracing::warn!(%failure, "the {} can't be reached; no switch was ever tried", serving.other());
             return Ok(());
+        }
+        // Barred before, the target first: every attempt has come to its end then, and none has begun since.
+        Err(failure) if claimed == LAST && serving == Side::Source => {
+            tracing::warn!(%failure, "the target can't be reached; every attempt was at its end before");
+            bar_all(migration, &[Side::Source]).await?;
+            return prove_open(migration, &here).await;
         }
         Err(failure) => return Err(failure),
     };
