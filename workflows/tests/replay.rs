@@ -25,5 +25,5 @@ async fn recorded_histories_replay() {
         assert!(result.is_ok(), "{}: {result:?}", path.display());
         replayed += 1;
     }
-    assert!(replayed >= 5, "only {replayed} histories: the fixtures are missing");
+    assert!(replayed >= 6, "only {replayed} histories: the fixtures are missing");
 }

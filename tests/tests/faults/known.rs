@@ -66,6 +66,9 @@ impl Known {
     }
 }
 
+/// What runs beside the stages has failpoints of its own, and isn't there in every run.
+pub const WATCH: &str = "watch.";
+
 /// Activities that only a switch and what follows it run, or an abort.
 const AFTER: [&str; 4] = ["switch", "housekeeping", "undo", "finalize"];
 
@@ -148,8 +151,9 @@ fn pairs(status: &Status, history: &str) -> Result<Vec<Pair>> {
         let at = time(event["eventTime"].as_str().unwrap_or_default())?;
         let stage = begun.iter().rev().find(|(since, _)| *since <= at).context("an activity before all stages")?;
         let input = demo::payload(&scheduled["input"]["payloads"][0]);
-        let direction =
-            serde_json::from_slice::<Value>(&input).ok().and_then(|v| Some(v["direction"].as_str()?.to_owned()));
+        let input = serde_json::from_slice::<Value>(&input).unwrap_or_default();
+        let kind = if input["watch"].is_object() { WATCH } else { "" };
+        let direction = input["direction"].as_str().map(|direction| format!("{kind}{direction}"));
         // Only these have failpoints of their own for each direction.
         let directed = direction.filter(|_| ["look_at_links", "verify"].contains(&name));
         let activity = directed.map_or(name.to_owned(), |direction| format!("{name}.{direction}"));

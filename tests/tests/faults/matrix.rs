@@ -2,7 +2,7 @@
 
 use crate::{
     fault::{Fault, Injection},
-    known::{Known, Pair, SOAK},
+    known::{Known, Pair, SOAK, WATCH},
     run::{Run, TO_THE_END},
 };
 
@@ -47,7 +47,7 @@ fn of(known: &Known, pair: &Pair, side: &str, fault: Fault) -> Injection {
     let main = known.pairs.iter().find(|other| other.stage == pair.stage);
     Injection {
         late: alike().next().is_some_and(|first| first.stage != pair.stage),
-        sometimes: alike().count() > 1 && main != Some(pair),
+        sometimes: pair.activity.contains(WATCH) || alike().count() > 1 && main != Some(pair),
         ..injection
     }
 }

@@ -156,7 +156,8 @@ impl Activities {
             };
             Ok(HealthLook { links })
         };
-        beating(&ctx, CALM, &doing, directed(&ctx, input.direction, work)).await
+        let kind = if input.watch.is_some() { "watch." } else { "" };
+        beating(&ctx, CALM, &doing, directed(&ctx, kind, input.direction, work)).await
     }
 
     #[activity(definition = contract::LookForDrift)]
@@ -183,7 +184,7 @@ impl Activities {
             let migration = begin(&ctx, &input.spec).await?;
             verify::run(&migration, input.direction, resume, &tick).await
         };
-        let work = directed(&ctx, input.direction, work);
+        let work = directed(&ctx, "", input.direction, work);
         let _unused = &doing;
         crate::beat::beating_with(
             &ctx,

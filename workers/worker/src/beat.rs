@@ -37,13 +37,14 @@ fn point(ctx: &ActivityContext) -> String {
     format!("activity.{}", ctx.info().activity_type)
 }
 
-/// The same for one direction of an activity that has one.
+/// The same for one direction of an activity that has one, and for its kind, such as `watch.`, where it has several.
 pub(crate) async fn directed<T>(
     ctx: &ActivityContext,
+    kind: &str,
     direction: Direction,
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
-    failpoint::around(&format!("{}.{direction}", point(ctx)), Box::pin(work)).await
+    failpoint::around(&format!("{}.{kind}{direction}", point(ctx)), Box::pin(work)).await
 }
 
 /// When an attempt has last been seen alive.
