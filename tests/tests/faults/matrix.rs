@@ -96,7 +96,8 @@ fn within(known: &Known, fault: Fault) -> Run {
 /// All places at which an activity can be refused, so that a half-done stage is undone.
 fn refusals(known: &Known) -> Vec<Injection> {
     let mut all = Vec::new();
-    for pair in &known.pairs {
+    // A watch that is refused stops nothing: it is a warning.
+    for pair in known.pairs.iter().filter(|pair| !pair.activity.contains(WATCH)) {
         all.extend(["before", "after"].map(|side| of(known, pair, side, Fault::Abort)));
     }
     for step in &known.steps {

@@ -118,11 +118,7 @@ impl Run {
     /// All runs of the migration, the first one first.
     pub async fn past(&self) -> Vec<Past> {
         let mut client = self.server.client().await;
-        let request = DescribeWorkflowExecutionRequest {
-            namespace: NAMESPACE.into(),
-            execution: Some(execution("")),
-            ..DescribeWorkflowExecutionRequest::default()
-        };
+        let request = DescribeWorkflowExecutionRequest { namespace: NAMESPACE.into(), execution: Some(execution("")) };
         let last = WorkflowService::describe_workflow_execution(&mut client, request.into_request()).await.unwrap();
         let info = last.into_inner().workflow_execution_info.unwrap();
         let (mut run_id, mut past) = (info.first_run_id, Vec::new());
@@ -137,11 +133,8 @@ impl Run {
     /// One run, and the id of the one that went on in its place.
     async fn one(&self, mut past: Vec<Past>, run_id: String) -> (Vec<Past>, String) {
         let mut client = self.server.client().await;
-        let request = DescribeWorkflowExecutionRequest {
-            namespace: NAMESPACE.into(),
-            execution: Some(execution(&run_id)),
-            ..DescribeWorkflowExecutionRequest::default()
-        };
+        let request =
+            DescribeWorkflowExecutionRequest { namespace: NAMESPACE.into(), execution: Some(execution(&run_id)) };
         let answer = WorkflowService::describe_workflow_execution(&mut client, request.into_request()).await.unwrap();
         let info = answer.into_inner().workflow_execution_info.unwrap();
         let history = self.history_of(&run_id).await;
