@@ -102,6 +102,8 @@ async fn what_was_said_while_one_run_went_on_in_another_ones_place_is_done() {
     let run = Run::start_on(server, worker, usual(MINUTE), script).await;
     run.until_waiting("approval").await;
     run.approve(ApprovalKind::Cutover).await.unwrap();
+    // At once, not only at the next look.
+    assert_eq!(run.status().await.waiting_for, "a person: cutover");
     run.pass(30 * MINUTE).await;
     let approved = last_input(&run, StageName::Approval).await;
     run.cutover().await.unwrap();

@@ -41,14 +41,14 @@ async fn a_run_of_the_version_before_goes_on_as_it_began_and_the_next_one_by_the
     let script = Arc::new(Script::default());
     let before = FakeWorker::start_as::<migration::Migration>(&server, &script).await;
     let spec = spec::parse(&spec::render::init_text()).unwrap();
-    let soak = Soak { duration_ms: 24 * 3_600_000, ..spec.soak.unwrap() };
+    let soak = Soak { duration_ms: 6 * 3_600_000, ..spec.soak.unwrap() };
     let mut run = Run::start_on(server, before, Spec { soak: Some(soak), ..spec }, script).await;
     run.until_waiting("approval").await;
     run.approve(ApprovalKind::Cutover).await.unwrap();
     run.cutover().await.unwrap();
     run.until("the soak", |s| s.stage == "soak").await;
     run.approve(ApprovalKind::Finalize).await.unwrap();
-    run.pass(4 * HOUR).await;
+    run.pass(40 * MINUTE).await;
     let (taken_over, status, audit) = (run.past().await.len() - 1, run.status().await, run.audit().await);
 
     drop(run.worker.take());
@@ -56,7 +56,7 @@ async fn a_run_of_the_version_before_goes_on_as_it_began_and_the_next_one_by_the
     let now = run.status().await;
     assert_eq!((&now.stages, &now.approvals, &now.undo), (&status.stages, &status.approvals, &status.undo));
     assert_eq!(run.audit().await, audit);
-    run.pass(20 * HOUR + 10 * MINUTE).await;
+    run.pass(6 * HOUR).await;
     run.until_waiting("soak").await;
     run.finalize().await.expect("the approval that was given to the version before");
     assert_eq!(run.end().await.state(), State::Finished);

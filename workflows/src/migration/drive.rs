@@ -34,9 +34,10 @@ pub(super) async fn drive(ctx: &WorkflowContext<Migration>) -> WorkflowResult<Mi
     let mut stages = std::pin::pin!(drive_stages(ctx).fuse());
     let mut cancels = std::pin::pin!(abort_on_cancel(ctx).fuse());
     let mut watched = std::pin::pin!(watch::watch(ctx).fuse());
+    // The first one that can go on does: a cancel that comes together with the last event of a run isn't lost with it.
     select! {
-        outcome = stages => outcome,
         never = cancels => match never {},
+        outcome = stages => outcome,
         never = watched => match never {},
     }
 }

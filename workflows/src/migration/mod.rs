@@ -3,6 +3,7 @@
 mod call;
 mod controls;
 mod drive;
+mod looks;
 mod patience;
 mod serving;
 mod stages;
@@ -94,6 +95,7 @@ impl Migration {
         // Again, by the clock: a validator can't see the time.
         self.state.check_approve(&approve)?;
         self.state.approve(approve);
+        serving::say_again(&mut self.state);
         Ok(accepted("approved"))
     }
     /// The same by signal; a refusal goes into the audit trail.
@@ -101,7 +103,10 @@ impl Migration {
     pub fn approve_signal(&mut self, ctx: &mut SyncWorkflowContext<Self>, approve: Approve) {
         self.tick(ctx.workflow_time());
         match self.state.check_approve(&approve) {
-            Ok(()) => self.state.approve(approve),
+            Ok(()) => {
+                self.state.approve(approve);
+                serving::say_again(&mut self.state);
+            }
             Err(refusal) => self.state.record(&approve.approver.clone(), "refused", refusal.to_string()),
         }
     }

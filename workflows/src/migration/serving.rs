@@ -17,7 +17,7 @@ use super::{
     patience::bear,
     stages::{compare, look_at_links, park_on_drift, poll_interval, problems, spec},
     state::{ITSELF, State},
-    wait::{between_looks, continue_when_long, pause, stop_or_continue, stop_wanted},
+    wait::{between_looks, calm, continue_when_long, pause, stop_or_continue, stop_wanted},
 };
 use crate::{
     contract::{
@@ -36,12 +36,16 @@ pub(super) async fn approval(ctx: &WorkflowContext<Migration>, goes_on: bool) ->
     loop {
         compare_again_when_old(ctx).await?;
         ctx.state_mut(|m| say_what_is_missing(&mut m.state));
-        pause(ctx, ctx.state(|m| m.state.next_look(every)), |s| stop_wanted(s) || s.asked.cutover.is_some()).await;
+        pause(ctx, until_next_look_at_approval(ctx, every), |s| stop_wanted(s) || s.asked.cutover.is_some()).await;
         if ctx.state(|m| stop_wanted(&m.state)) {
             return Err(stop_asked(ctx));
         }
         tidy(ctx).await?;
         if ctx.state(|m| m.state.asked.cutover.is_some()) {
+            if patches::calm_looks(ctx) {
+                // The last look may lie minutes back.
+                park_on_drift(ctx).await?;
+            }
             ctx.state_mut(|m| m.state.done(StageName::Approval, "approved, and told to cut over"));
             return Ok(Step::To(StageName::Switch));
         }
@@ -50,6 +54,15 @@ pub(super) async fn approval(ctx: &WorkflowContext<Migration>, goes_on: bool) ->
         bear(ctx, "CO0816", "replication", &problems(&links))?;
         park_on_drift(ctx).await?;
         continue_when_long(ctx)?;
+    }
+}
+
+/// Rows are compared anew as soon as that is due: a `cutover` that comes then would be refused by the gate.
+fn until_next_look_at_approval(ctx: &WorkflowContext<Migration>, every: Duration) -> Duration {
+    let time = calm(ctx, every);
+    match ctx.state(|m| m.state.verification_lasts()) {
+        Some(left) if left < time && patches::calm_looks(ctx) => left.max(Duration::from_secs(1)),
+        _ => time,
     }
 }
 
@@ -246,7 +259,8 @@ pub(super) async fn soak(ctx: &WorkflowContext<Migration>, goes_on: bool) -> Res
             ctx.state_mut(|m| m.state.done(StageName::Soak, "soaked, and told to finalize"));
             return Ok(Step::To(StageName::Finalize));
         }
-        let until_next = ctx.state(|m| until_next_look(&m.state, every));
+        let calm = calm(ctx, every);
+        let until_next = ctx.state(|m| until_soaked(&m.state, every).map_or(calm, |left| left.min(calm)));
         pause(ctx, until_next, |s| stop_wanted(s) || s.asked.finalize.is_some()).await;
         if patches::calm_looks(ctx) {
             stop_or_continue(ctx)?;
@@ -257,10 +271,23 @@ pub(super) async fn soak(ctx: &WorkflowContext<Migration>, goes_on: bool) -> Res
 }
 
 /// The end of the soak is told when it comes.
-fn until_next_look(state: &State, every: Duration) -> Duration {
-    let left = state.soak_until.and_then(|until| until.duration_since(state.now).ok()).filter(|left| !left.is_zero());
-    let calm = state.next_look(every);
-    left.map_or(calm, |left| left.max(every).min(calm))
+fn until_soaked(state: &State, every: Duration) -> Option<Duration> {
+    let left = state.soak_until.and_then(|until| until.duration_since(state.now).ok());
+    left.filter(|left| !left.is_zero()).map(|left| left.max(every))
+}
+
+/// What is waited for changes with an approval, at once.
+pub(super) fn say_again(state: &mut State) {
+    if state.paused || state.status.state() != Phase::Waiting {
+        return;
+    }
+    match state.stage {
+        StageName::Approval => say_what_is_missing(state),
+        StageName::Soak => {
+            say_how_the_soak_goes(state);
+        }
+        _ => {}
+    }
 }
 
 fn say_how_the_soak_goes(state: &mut State) -> bool {
@@ -291,6 +318,7 @@ fn say_how_the_soak_goes(state: &mut State) -> bool {
 pub(super) async fn roll_back(ctx: &WorkflowContext<Migration>) -> Step {
     ctx.state_mut(|m| {
         m.state.asked.rollback = None;
+        m.state.looks.calm = false;
         m.state.set(Phase::Running, "rolling back to the source", "", "");
     });
     match attempts(ctx, Direction::Reverse).await {

@@ -17,7 +17,7 @@ use super::{
     drive::Step,
     patience::bear,
     unwind::{SIDES, push},
-    wait::between_looks,
+    wait::{between_looks, calm},
     watch,
 };
 use crate::contract::{
@@ -126,8 +126,13 @@ pub(super) async fn copy(ctx: &WorkflowContext<Migration>, goes_on: bool) -> Res
         }
         bear(ctx, "CO0814", "the initial copy", &look.problems)?;
         park_on_drift(ctx).await?;
-        let calm = look.problems.is_empty();
-        between_looks(ctx, if calm { progress::next_look(interval, told.eta_seconds) } else { interval }).await?;
+        let time = match told.eta_seconds {
+            _ if !look.problems.is_empty() => interval,
+            Some(eta) if eta > 0 => progress::next_look(interval, Some(eta)),
+            // Nobody knows, or more comes than was estimated.
+            _ => ctx.state(|m| m.state.next_look(interval)),
+        };
+        between_looks(ctx, time).await?;
     }
 }
 
@@ -208,8 +213,8 @@ pub(super) async fn wait_for_links(ctx: &WorkflowContext<Migration>, direction: 
             return Ok(format!("{direction}: lag {lag} bytes, canary {canary} ms"));
         }
         bear(ctx, "CO0816", &format!("{direction} replication"), &problems)?;
-        let interval = poll_interval(ctx);
-        between_looks(ctx, ctx.state(|m| m.state.next_look(interval))).await?;
+        let time = calm(ctx, poll_interval(ctx));
+        between_looks(ctx, time).await?;
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use changeover_domain::{
     Direction, Failure, history,
-    progress::{self, Rate},
+    progress::Rate,
     proto::{
         Approve, AuditEvent, Control, Finding, History, Severity, Spec, StageState, StageStatus, State as Phase,
         Status, SwitchRecord,
@@ -18,7 +18,7 @@ use changeover_domain::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::patience::Patience;
+use super::looks::Looks;
 
 /// Who does what nobody told it to.
 pub const ITSELF: &str = "changeover";
@@ -84,17 +84,6 @@ pub struct State {
     pub enough: Option<u32>,
     /// Where a rollback that was asked for is to begin.
     pub ended: bool,
-}
-
-/// What a stage that looks again and again remembers.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Looks {
-    /// When the stage began.
-    pub since: Option<SystemTime>,
-    /// How many there have been.
-    pub number: u32,
-    /// Trouble seen.
-    pub patience: Patience,
 }
 
 /// Controls that wait to be acted on.
@@ -291,15 +280,6 @@ impl State {
         let limit = self.spec.gates.map_or(0, |gates| gates.max_verification_age_ms);
         let age = self.verified_at.map(|at| self.now.duration_since(at).unwrap_or_default());
         age.is_none_or(|age| limit > 0 && age >= Duration::from_millis(limit))
-    }
-
-    /// The pause until the next look at what goes on until a person ends it.
-    pub fn next_look(&self, interval: Duration) -> Duration {
-        if self.looks.patience.is_tried() {
-            return interval;
-        }
-        let lasted = self.looks.since.map(|since| self.now.duration_since(since).unwrap_or_default());
-        progress::next_look_after(interval, lasted.unwrap_or_default())
     }
 
     /// Marks the stages that an abort has undone.

@@ -42,6 +42,22 @@ pub(super) async fn pause(ctx: &WorkflowContext<Migration>, time: Duration, wake
     tick(ctx);
 }
 
+/// Longer than this no stage goes without a look at its slots, itself or by the watch beside it.
+const UNWATCHED: Duration = Duration::from_secs(60);
+
+/// The pause until the next look at what goes on until a person ends it: calmer the longer it has lasted. Runs from before that look
+/// at every interval.
+pub(super) fn calm(ctx: &WorkflowContext<Migration>, interval: Duration) -> Duration {
+    if !patches::calm_looks(ctx) {
+        return interval;
+    }
+    ctx.state_mut(|m| {
+        let time = m.state.next_look(interval);
+        m.state.looks.calm = time > UNWATCHED.max(interval);
+        time
+    })
+}
+
 /// True when the way through the stages has to stop: a person wants it, or a disk would fill.
 pub(super) fn stop_wanted(state: &State) -> bool {
     let asked = &state.asked;

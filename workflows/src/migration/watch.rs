@@ -35,6 +35,8 @@ const WATCH_SECONDS: u64 = 3_600;
 const IDLE_WATCH_SECONDS: u64 = 6 * 3_600;
 /// The pause after one that came back early without any reason.
 const REST: Duration = Duration::from_secs(600);
+/// The longest one, where that goes on.
+const LONGEST_REST: Duration = Duration::from_secs(3_600);
 
 /// Watches both directions, for ever.
 pub(super) async fn watch(ctx: &WorkflowContext<Migration>) -> Infallible {
@@ -46,6 +48,7 @@ pub(super) async fn watch(ctx: &WorkflowContext<Migration>) -> Infallible {
 }
 
 async fn one(ctx: &WorkflowContext<Migration>, direction: Direction) -> Infallible {
+    let mut rest = REST;
     loop {
         until(ctx, |state| is_due(state, direction)).await;
         let (begun, before) = ctx.state(|m| (m.state.now, level_of(&m.state, direction)));
@@ -53,8 +56,11 @@ async fn one(ctx: &WorkflowContext<Migration>, direction: Direction) -> Infallib
         let (now, after) = ctx.state(|m| (m.state.now, level_of(&m.state, direction)));
         let early = now.duration_since(begun).unwrap_or_default() < Duration::from_secs(WATCH_SECONDS / 2);
         if early && before == after {
-            pause(ctx, REST, |state| !is_due(state, direction)).await;
+            pause(ctx, rest, |state| !is_due(state, direction)).await;
         }
+        // A side that can't be reached for weeks doesn't fill the history.
+        let again = early && before == after && ctx.state(|m| is_due(&m.state, direction));
+        rest = if again { (rest * 2).min(LONGEST_REST) } else { REST };
     }
 }
 
@@ -62,8 +68,10 @@ async fn one(ctx: &WorkflowContext<Migration>, direction: Direction) -> Infallib
 fn is_due(state: &State, direction: Direction) -> bool {
     let copying = state.stage == StageName::Copy && state.status.progress.is_some();
     let unwatched = copying || state.comparing || state.stage == StageName::FinishSchema;
-    let ends = state.ended || state.taken_down || state.source_lost || state.status.state() == Phase::Aborting;
-    (unwatched || is_idle(state)) && !ends && replicates(state, direction)
+    let switches = state.asked.cutover.is_some() || state.asked.rollback.is_some();
+    let ends =
+        switches || state.ended || state.taken_down || state.source_lost || state.status.state() == Phase::Aborting;
+    (unwatched || state.looks.calm || is_idle(state)) && !ends && replicates(state, direction)
 }
 
 fn is_idle(state: &State) -> bool {
@@ -87,7 +95,9 @@ async fn look(ctx: &WorkflowContext<Migration>, direction: Direction) {
     let seconds = if idle { IDLE_WATCH_SECONDS } else { WATCH_SECONDS };
     let input = Directed { spec: spec(ctx), direction, watch: Some(Watch { seconds, held_bytes }) };
     let limits = Limits { attempts: 3, ..Limits::stage(seconds + 300) };
-    let result = call_until(ctx, LookAtLinks, input, limits, |state| !is_due(state, direction)).await;
+    // One that was chosen for a run that stands still is too long for one that goes on.
+    let over = |state: &State| !is_due(state, direction) || is_idle(state) != idle;
+    let result = call_until(ctx, LookAtLinks, input, limits, over).await;
     tick(ctx);
     ctx.state_mut(|m| match result {
         Some(Ok(mut look)) => {
