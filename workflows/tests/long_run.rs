@@ -43,7 +43,9 @@ async fn a_week_of_sync_and_a_week_of_soak_stay_within_the_bounds_of_a_history()
 
     // A day until somebody says `cutover`; all rows are compared anew after it.
     run.approve(ApprovalKind::Cutover).await.unwrap();
-    let later = run.skip_until("a day", A_WEEK_PASSES, |_| run.script.called("verify forward").len() == 2).await;
+    let later = run
+        .skip_until("a day", A_WEEK_PASSES, |s| waits(s, "approval") && run.script.called("verify forward").len() == 2)
+        .await;
     assert_eq!(later.undo, ready.undo);
     assert!(later.undo.len() > 10, "{:?}", later.undo);
     assert_eq!(later.approvals.len(), 1);

@@ -67,7 +67,13 @@ async fn struck(
     let before = records(&scenario.product.status(NAME).await?).len();
     workers.arm(failpoint)?;
     ask_for_switch(scenario, serving).await?;
-    let struck = workers.struck(SHORT).await?;
+    let struck = match workers.struck(MINUTE).await {
+        Ok(struck) => struck,
+        Err(error) => {
+            let status = scenario.product.status(NAME).await?;
+            return Err(error.context(format!("{} at {}: {}", status.state(), status.stage(), status.0["failure"])));
+        }
+    };
     let flowing = until_writes_flow(scenario, struck.at).await?;
     let stopped = failpoint.ends_with("=stop");
     // One that is stopped after the decision sleeps on until everything has been told without it.

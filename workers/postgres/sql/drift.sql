@@ -15,7 +15,10 @@ with space as (
        and not exists (select from member where classid = 'pg_catalog.pg_class'::pg_catalog.regclass and objid = c.oid)
 ), col as (
     select a.attrelid, string_agg(concat_ws(' ', a.attnum, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull,
-               a.attidentity, a.attgenerated, a.attcollation, a.attacl, pg_catalog.pg_get_expr(d.adbin, d.adrelid)), ',' order by a.attnum) as text
+               a.attidentity, a.attgenerated, a.attcollation,
+               -- A fence that was taken back has granted them in another order.
+               (select pg_catalog.array_agg(x order by x::text) from pg_catalog.unnest(a.attacl) x),
+               pg_catalog.pg_get_expr(d.adbin, d.adrelid)), ',' order by a.attnum) as text
       from pg_catalog.pg_attribute a left join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
      where a.attnum > 0 and not a.attisdropped and a.attrelid in (select oid from rel)
      group by 1
