@@ -12,15 +12,15 @@ const END: Duration = Duration::from_secs(10);
 
 /// Whoever only looks at a migration from beside it does it no harm.
 const PREFLIGHT: &str = "preflight";
-/// The sessions of `pglogical::watch` and `pglogical::health`, which run beside every other activity and hold nothing.
-const WATCHES: [&str; 2] = ["watch", "health"];
+/// Besides, the sessions of `pglogical::watch` and `pglogical::health`, which run beside every other activity and hold nothing.
+const BESIDE: [&str; 3] = [PREFLIGHT, "watch", "health"];
 
 /// Ends the sessions that an earlier attempt of an activity may have left, but not those that watch replication beside it.
 ///
 /// # Errors
 /// As [`evict_all`].
 pub async fn evict(migration: &Migration) -> Result<(), Failure> {
-    evict_but(migration, &[PREFLIGHT, WATCHES[0], WATCHES[1]]).await
+    evict_but(migration, &BESIDE).await
 }
 
 /// Ends every other session of the migration on both sides and waits for their end: what such a session holds would be waited for,

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use changeover_domain::progress;
+use changeover_domain::{Direction, progress};
 use serde::{Deserialize, Serialize};
 
-use super::{patience::Patience, state::State};
+use super::{patience::Patience, state::State, watch};
 
 /// What a stage that looks again and again remembers.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -29,11 +29,14 @@ impl State {
         (!limit.is_zero()).then(|| limit.saturating_sub(age))
     }
 
+    /// The last comparison of all rows is older than the switch allows, or there is none.
+    pub fn verification_is_old(&self) -> bool {
+        self.verified_at.is_none() || self.verification_lasts() == Some(Duration::ZERO)
+    }
+
     /// The pause until the next look at what goes on until a person ends it.
     pub fn next_look(&self, interval: Duration) -> Duration {
-        let is_much = |held: u64, limit: u64| limit > 0 && held > limit / 2;
-        let mut links = self.status.links.iter();
-        let alarmed = links.any(|link| is_much(link.retained_wal_bytes, link.max_retained_wal_bytes));
+        let alarmed = [Direction::Forward, Direction::Reverse].iter().any(|one| watch::level_of(self, *one) > 0);
         if self.looks.patience.is_tried() || alarmed {
             return interval;
         }
@@ -66,6 +69,7 @@ mod tests {
         let mut state = state();
         assert_eq!(state.next_look(EVERY), Duration::from_secs(300));
         let link = |held, limit| LinkHealth {
+            direction: Direction::Reverse.word().to_owned(),
             retained_wal_bytes: held,
             max_retained_wal_bytes: limit,
             ..LinkHealth::default()

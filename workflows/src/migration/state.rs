@@ -1,9 +1,6 @@
 //! A migration's state: what status shows, what continue-as-new carries. Everything in here is data and pure.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, SystemTime},
-};
+use std::{collections::BTreeMap, time::SystemTime};
 
 use changeover_domain::{
     Direction, Failure, history,
@@ -273,13 +270,6 @@ impl State {
     /// A person has said that the source is gone, and nobody has acted on it yet.
     pub fn source_given_up(&self) -> bool {
         self.asked.finalize.as_ref().is_some_and(|control| control.source_is_lost)
-    }
-
-    /// The last comparison of all rows is older than the switch allows, or there is none.
-    pub fn verification_is_old(&self) -> bool {
-        let limit = self.spec.gates.map_or(0, |gates| gates.max_verification_age_ms);
-        let age = self.verified_at.map(|at| self.now.duration_since(at).unwrap_or_default());
-        age.is_none_or(|age| limit > 0 && age >= Duration::from_millis(limit))
     }
 
     /// Marks the stages that an abort has undone.

@@ -132,7 +132,7 @@ fn next_limit(state: &State, direction: Direction) -> u64 {
 }
 
 /// Which of the limits the last look had passed.
-fn level_of(state: &State, direction: Direction) -> u8 {
+pub(super) fn level_of(state: &State, direction: Direction) -> u8 {
     let links = state.status.links.iter().filter(|link| link.direction == direction.word());
     let (held, limit) =
         links.map(|link| (link.retained_wal_bytes, link.max_retained_wal_bytes)).max().unwrap_or_default();
