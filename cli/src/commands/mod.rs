@@ -78,6 +78,9 @@ enum Command {
     Worker(worker::Args),
     /// Write completions for a shell
     Completions(completions::Args),
+    /// Guard a switch's pause for the worker that calls this
+    #[command(hide = true)]
+    PauseGuard,
     /// List the failpoints of this build, as JSON
     #[cfg(debug_assertions)]
     #[command(hide = true)]
@@ -113,6 +116,7 @@ pub(crate) async fn run(cli: Cli, ui: &Ui) -> Result<Exit, Problem> {
         Command::History(args) => history::run(ui, &args).await,
         Command::Explain(args) => explain::run(ui, &args),
         Command::Worker(args) => worker::run(ui, &args).await,
+        Command::PauseGuard => worker::guard_pause().await,
         Command::Completions(args) => completions::run(&args),
         #[cfg(debug_assertions)]
         Command::Failpoints => ui.print_json(&changeover_worker::points::points()).map(|()| Exit::Done),

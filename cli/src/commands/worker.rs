@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal, time::Duration};
 
-use changeover_worker::WorkerSettings;
+use changeover_worker::{WorkerSettings, pause_guard};
 use clap::ValueEnum;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -36,6 +36,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(ui: &Ui, args: &Args) -> Result<Exit, Problem> {
     log(args)?;
+    pause_guard::guard_pauses_by_this_program();
     let temporal = connect::connect(ui, connect::Missing::Start).await?;
     ui.say(&format!(
         "worker polls {} in namespace {} at {}; Ctrl-C stops it",
@@ -56,6 +57,12 @@ pub(super) async fn run(ui: &Ui, args: &Args) -> Result<Exit, Problem> {
     };
     let settings = WorkerSettings { grace: args.grace };
     changeover_worker::run(temporal.client, settings, stop).await.map_err(|e| broken(&format!("{e:#}")))?;
+    Ok(Exit::Done)
+}
+
+/// `changeover pause-guard`, called by a worker.
+pub(super) async fn guard_pause() -> Result<Exit, Problem> {
+    pause_guard::run().await?;
     Ok(Exit::Done)
 }
 

@@ -18,6 +18,11 @@ pub trait Traffic: Send + Sync {
     /// Holds clients back and returns when no transaction runs any more. After an error some clients may be held back:
     /// [`Traffic::resume`] lets them go on.
     fn pause(&self, budget: Duration) -> Answer<'_, ()>;
+    /// From here on clients are held back even if this process dies. Before, a guard may let them go on where nothing more is heard of
+    /// it; this fails when it has. By default there is none.
+    fn keep(&self) -> Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
     /// Makes every pooler send its clients to a side, and proves it. Clients that are held back stay so.
     fn move_to(&self, to: Side) -> Answer<'_, ()>;
     /// Lets clients go on.

@@ -99,6 +99,16 @@ impl Pooler {
         }
     }
 
+    pub(crate) fn address(&self) -> &ConsoleAddress {
+        &self.address
+    }
+
+    /// Whatever lets its clients go on, whichever way they were held back.
+    pub(crate) fn resume_commands(&self) -> Result<Vec<String>, Failure> {
+        let (_, names) = self.read()?;
+        Ok(all_scopes(names).map(|scope| format!("resume{scope}")).collect())
+    }
+
     fn name(&self) -> String {
         format!("pooler {}:{}", self.address.host, self.address.port)
     }
@@ -277,8 +287,7 @@ impl Pooler {
         self.pausers.lock().await.clear();
         let (_, names) = self.read()?;
         // Whichever way a predecessor has paused; sent at once.
-        let scopes = std::iter::once(Scope::Everything).chain(names.into_iter().map(Scope::Entry));
-        let resumed = join_all(scopes.map(|scope| self.resume_one(scope))).await;
+        let resumed = join_all(all_scopes(names).map(|scope| self.resume_one(scope))).await;
         resumed.into_iter().collect::<Result<(), Failure>>()?;
         self.remove_staged();
         Ok(())
@@ -385,6 +394,10 @@ impl Pooler {
         let message = format!("{}: the answer to {command} isn't understood", self.name());
         Failure::needs_human("CO0709", message, "check the pooler's version: PgBouncer 1.18 and later are known")
     }
+}
+
+fn all_scopes(names: Vec<String>) -> impl Iterator<Item = Scope> {
+    std::iter::once(Scope::Everything).chain(names.into_iter().map(Scope::Entry))
 }
 
 #[derive(Debug)]

@@ -21,6 +21,7 @@ use temporalio_sdk::{
 };
 
 pub use activities::{Activities, Switching};
+pub use changeover_traffic::pause_guard;
 
 /// How a worker runs.
 #[derive(Clone, Debug)]

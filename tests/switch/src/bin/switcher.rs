@@ -7,7 +7,7 @@ use changeover_postgres::{
     switch::{self, SwitchRequest},
 };
 use changeover_switch_tests::Verb;
-use changeover_traffic::PgBouncer;
+use changeover_traffic::{PgBouncer, pause_guard};
 use clap::Parser;
 use std::{path::PathBuf, process::ExitCode};
 
@@ -22,6 +22,11 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
+    if std::env::args().nth(1).as_deref() == Some(pause_guard::VERB) {
+        pause_guard::run().await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    pause_guard::guard_pauses_by_this_program();
     let arguments = Arguments::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));

@@ -183,6 +183,9 @@ impl Traffic for Queue {
             self.inner.pause(budget).await
         })
     }
+    fn keep(&self) -> Answer<'_, ()> {
+        self.inner.keep()
+    }
     fn move_to(&self, to: Side) -> Answer<'_, ()> {
         Box::pin(async move {
             self.send().await;

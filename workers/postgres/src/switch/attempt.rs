@@ -283,7 +283,8 @@ impl<'a> Attempt<'a> {
             return Err(self.name_blockers(failure).await);
         }
         recorder.step("locked");
-        Ok(())
+        // What follows changes their way, and the logins of the side that they came from.
+        self.traffic.keep().await
     }
 
     async fn send_marker(&self, effect: Effect, lane: &Lane) -> Result<(), Failure> {
