@@ -51,7 +51,7 @@ demo: build ## a whole migration on a local stack: copy, switch, roll back, swit
 	@$(BIN)/changeover-demo $(if $(KEEP),--keep) $(DEMO_ARGS)
 
 test: setup-servers build ## all tests; `.ci/run` calls this
-	@RUST_BACKTRACE=0 cargo test --locked --workspace --no-fail-fast $(TEST_ARGS) 2>&1 | dev/count-tests.sh
+	@dev/test.sh $(TEST_ARGS)
 
 recovery: build ## a switch's worker killed and stopped before and after every change that it makes; the table lands in target/recovery.md
 	@mkdir -p target
