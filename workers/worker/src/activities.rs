@@ -33,6 +33,8 @@ fn evidence(ctx: &ActivityContext, detail: impl Into<String>) -> Evidence {
 
 /// How many changes of the schema travel to the workflow.
 const CHANGES_TOLD: usize = 10;
+/// Attempts, with about 15 s between first and last, after which a preflight that was kept from seeing something says so.
+const PREFLIGHT_ATTEMPTS: u32 = 5;
 
 #[activities]
 impl Activities {
@@ -41,7 +43,7 @@ impl Activities {
         let doing = Doing::default();
         beating(&ctx, CALM, &doing, async {
             let migration = begin(&ctx, &spec).await?;
-            preflight::run(&migration).await
+            preflight::attempt(&migration, ctx.info().attempt >= PREFLIGHT_ATTEMPTS).await
         })
         .await
     }

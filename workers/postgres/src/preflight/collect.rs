@@ -1,7 +1,7 @@
 //! Which statement is run where.
 
 use changeover_domain::{
-    Direction, Failure, Side,
+    Class, Direction, Failure, Side,
     preflight::{
         self,
         facts::{Database, Facts, Instance, Objects, Occupied, Owner, Reach, Sequence, Table, Unseen},
@@ -194,5 +194,6 @@ async fn replication_login(migration: &Migration, site: &Site, database: &str) -
         what: migration.replication_user.clone(),
         message: format!("the replication login {}: {}", migration.replication_user, failure.message),
         remedy: failure.remedy,
+        passing: failure.class == Class::Transient,
     })
 }

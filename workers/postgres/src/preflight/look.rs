@@ -1,6 +1,6 @@
 //! One read-only session per database, one JSON document per statement, and a note of everything that couldn't be seen.
 
-use changeover_domain::{Failure, Side, preflight::facts::Unseen};
+use changeover_domain::{Class, Failure, Side, preflight::facts::Unseen};
 use serde::de::DeserializeOwned;
 use tokio_postgres::types::ToSql;
 
@@ -69,6 +69,7 @@ fn unreachable(side: Side, database: &str, failure: &Failure) -> Unseen {
         what: failure.code.clone(),
         message: failure.message.clone(),
         remedy: failure.remedy.clone(),
+        passing: failure.class == Class::Transient,
     }
 }
 
@@ -81,5 +82,6 @@ fn couldnt_look(side: Side, database: &str, what: &str, failure: &Failure) -> Un
         what: what.to_owned(),
         message: format!("{} ({at} was not judged in this)", failure.message),
         remedy: failure.remedy.clone(),
+        passing: failure.class == Class::Transient,
     }
 }

@@ -17,6 +17,18 @@ use crate::Migration;
 /// # Errors
 /// None today; the type leaves room for a report that can't be made at all.
 pub async fn run(migration: &Migration) -> Result<PreflightReport, Failure> {
+    attempt(migration, true).await
+}
+
+/// As [`run`], but a look that failed by what may pass by itself, as a connection that was cut, fails an attempt that isn't the `last`
+/// one: it must not end a migration as if a flaw had been found.
+///
+/// # Errors
+/// CO0301 and CO0302 of such a look, transient.
+pub async fn attempt(migration: &Migration, last: bool) -> Result<PreflightReport, Failure> {
     let facts = collect::collect(migration).await;
-    Ok(preflight::report(&migration.spec, &facts))
+    match facts.worth_another_attempt() {
+        Some(failure) if !last => Err(failure),
+        _ => Ok(preflight::report(&migration.spec, &facts)),
+    }
 }

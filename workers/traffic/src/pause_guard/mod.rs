@@ -108,7 +108,8 @@ impl PauseGuard {
     pub(crate) async fn start(poolers: &[(&ConsoleAddress, Vec<String>)]) -> Result<Option<Self>, Failure> {
         match PROGRAM.get() {
             Some(program) if !poolers.is_empty() => {
-                let told: Vec<Told> = poolers.iter().map(|(address, names)| Told::new(address, names.clone())).collect();
+                let told: Vec<Told> =
+                    poolers.iter().map(|(address, names)| Told::new(address, names.clone())).collect();
                 Self::spawn(program, &told).await.map(Some)
             }
             _ => Ok(None),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::Side;
+use crate::{Failure, Side};
 
 /// Everything that the rules look at.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +43,16 @@ pub struct Reach {
     pub refused: Option<String>,
 }
 
+/// In which words a server tells that a way which is there was cut, or leads to a server that is just not up; not those of a way that
+/// is closed. libpq's (`fe-connect.c`, `fe-misc.c`) and the server's own.
+const CUT: [&str; 5] = [
+    "closed the connection unexpectedly",
+    "reset by peer",
+    "Connection refused",
+    "the database system is starting up",
+    "the database system is shutting down",
+];
+
 /// A look that failed.
 #[derive(Clone, Debug)]
 pub struct Unseen {
@@ -58,6 +68,26 @@ pub struct Unseen {
     pub message: String,
     /// What to do about it.
     pub remedy: String,
+    /// Whether it may pass by itself, as a connection that was cut.
+    pub passing: bool,
+}
+
+impl Facts {
+    /// A look that failed by what may pass by itself: another attempt may see what this one didn't.
+    pub fn worth_another_attempt(&self) -> Option<Failure> {
+        let unseen = self.unseen.iter().find(|unseen| unseen.passing);
+        let seen_cut = || {
+            let mut refused = self.reach.iter().filter_map(|reach| Some((reach.side, reach.refused.as_deref()?)));
+            refused.find(|(_, words)| CUT.iter().any(|cut| words.contains(cut)))
+        };
+        match unseen {
+            Some(unseen) => Some(Failure::transient(unseen.code, &unseen.message, &unseen.remedy)),
+            None => seen_cut().map(|(side, words)| {
+                let message = format!("the {side} was cut off when it tried to reach the other side: {words}");
+                Failure::transient("CO0382", message, "it is tried again; let each server reach the other one")
+            }),
+        }
+    }
 }
 
 /// One instance as a whole.

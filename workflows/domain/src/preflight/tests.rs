@@ -618,7 +618,16 @@ fn a_pooler_that_serves_some_of_the_databases_is_a_warning() {
 fn what_could_not_be_seen_is_a_blocker(#[case] code: &'static str, #[case] side: Side) {
     let mut facts = facts();
     let database = "shop".to_owned();
-    facts.unseen.push(Unseen { code, side, database, what: "tables".into(), message: "m".into(), remedy: "r".into() });
+    facts.unseen.push(Unseen {
+        code,
+        side,
+        database,
+        what: "tables".into(),
+        message: "m".into(),
+        remedy: "r".into(),
+        passing: false,
+    });
+    assert_eq!(facts.worth_another_attempt(), None);
     let finding = only(&spec(), &facts, code, Blocker);
     assert_eq!((finding.side.as_str(), finding.object.as_str()), (side.word(), "tables"));
 }
@@ -632,11 +641,34 @@ fn nothing_seen_at_all_does_not_pass() {
         what: String::new(),
         message: "m".into(),
         remedy: "r".into(),
+        passing: false,
     };
     let facts = Facts { unseen: vec![unseen(Source), unseen(Target)], ..Facts::default() };
     let report = super::report(&spec(), &facts);
     assert!(super::is_blocked(&report));
     assert_eq!(report.findings.iter().filter(|f| f.severity() == Blocker).count(), 2);
+}
+
+#[test]
+fn what_may_pass_by_itself_is_worth_another_attempt() {
+    let mut facts = facts();
+    assert_eq!(facts.worth_another_attempt(), None);
+    facts.reach[0].refused = Some("timeout expired".into());
+    assert_eq!(facts.worth_another_attempt(), None, "a closed way stays closed");
+    facts.reach[0].refused = Some("server closed the connection unexpectedly".into());
+    let cut = facts.worth_another_attempt().unwrap();
+    assert_eq!((cut.code.as_str(), cut.class), ("CO0382", crate::Class::Transient));
+    facts.unseen.push(Unseen {
+        code: "CO0301",
+        side: Target,
+        database: "shop".into(),
+        what: "CO0202".into(),
+        message: "connection closed".into(),
+        remedy: "r".into(),
+        passing: true,
+    });
+    let unseen = facts.worth_another_attempt().unwrap();
+    assert_eq!((unseen.code.as_str(), unseen.message.as_str()), ("CO0301", "connection closed"));
 }
 
 #[test]
