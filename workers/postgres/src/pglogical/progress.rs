@@ -97,7 +97,7 @@ async fn problems(migration: &Migration, target: &Session, found: &Subscription)
     }
     let mut problem =
         format!("database {}: the subscription on the {} is {}", target.database, target.side, found.status);
-    if found.status == "down" && unstick::kick(migration, Direction::Forward, target).await? {
+    if unstick::found_so(migration, Direction::Forward, target, found).await? {
         problem.push_str("; kicked");
     }
     Ok(vec![problem])

@@ -3,7 +3,10 @@
 use changeover_domain::{Direction, Failure};
 use futures::future::try_join_all;
 
-use super::{status, subscription};
+use super::{
+    status::{self, Subscription},
+    subscription,
+};
 use crate::{Migration, Session};
 
 /// Makes workers that are down try again at once, at most every 15 seconds each. Returns the databases where one was kicked.
@@ -21,18 +24,49 @@ pub async fn unstick(migration: &Migration, direction: Direction) -> Result<Vec<
 
 /// The same for the database of a session to the subscriber.
 pub(super) async fn one(migration: &Migration, direction: Direction, session: &Session) -> Result<bool, Failure> {
-    let found = status::subscription(migration, direction, session).await?;
-    let down = found.is_some_and(|s| s.status == "down" && !s.copy_failed());
-    Ok(down && kick(migration, direction, session).await?)
+    match status::subscription(migration, direction, session).await? {
+        Some(found) => found_so(migration, direction, session, &found).await,
+        None => Ok(false),
+    }
 }
 
-/// Disables and enables the subscription, which makes pglogical forget the crash. False when it was done a moment ago.
-pub(super) async fn kick(migration: &Migration, direction: Direction, session: &Session) -> Result<bool, Failure> {
+/// The same for a subscription that was looked at just now.
+pub(super) async fn found_so(
+    migration: &Migration,
+    direction: Direction,
+    session: &Session,
+    found: &Subscription,
+) -> Result<bool, Failure> {
+    let stuck = match found.status.as_str() {
+        "down" => !found.copy_failed(),
+        "disabled" => was_cut_short(direction, session).await?,
+        _ => false,
+    };
+    Ok(stuck && kick(migration, direction, session).await?)
+}
+
+/// Whether somebody who kicked never came to enabling it again. Whoever else disables it, as what removes it, leaves no such note.
+async fn was_cut_short(direction: Direction, session: &Session) -> Result<bool, Failure> {
+    let noted = session
+        .query_opt("select 1 from changeover.note where key = $1 and value = 'false'", &[&key(direction)])
+        .await
+        .map_err(session.failed("looking for a kick that was cut short"))?;
+    Ok(noted.is_some())
+}
+
+fn key(direction: Direction) -> String {
+    format!("pglogical.kicked.{direction}")
+}
+
+/// Disables and enables the subscription, which makes pglogical forget the crash; the two can't be in one transaction. False when it
+/// was done a moment ago.
+async fn kick(migration: &Migration, direction: Direction, session: &Session) -> Result<bool, Failure> {
     let taken = session
         .query_opt(
-            "insert into changeover.note as n (key, value) values ($1, 'true')
-             on conflict (key) do update set at = clock_timestamp() where n.at < clock_timestamp() - interval '15 s' returning 1",
-            &[&format!("pglogical.kicked.{direction}")],
+            "insert into changeover.note as n (key, value) values ($1, 'false')
+             on conflict (key) do update set at = clock_timestamp(), value = 'false'
+             where n.at < clock_timestamp() - interval '15 s' returning 1",
+            &[&key(direction)],
         )
         .await
         .map_err(session.failed("noting a kick"))?;
@@ -47,5 +81,9 @@ pub(super) async fn kick(migration: &Migration, direction: Direction, session: &
         .await
         .map_err(session.failed("disabling the subscription"))?;
     subscription::enable(migration, direction, session).await?;
+    session
+        .execute("update changeover.note set value = 'true' where key = $1", &[&key(direction)])
+        .await
+        .map_err(session.failed("noting that a kick was completed"))?;
     Ok(true)
 }

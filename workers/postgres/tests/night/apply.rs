@@ -1,6 +1,6 @@
 //! What keeps the target from applying, one after the other on one link.
 
-use changeover_domain::Side;
+use changeover_domain::{Direction, Side};
 use changeover_postgres::{pglogical, predecessor};
 
 use super::{
@@ -16,6 +16,7 @@ async fn what_stops_the_apply_is_named_and_it_goes_on_when_that_is_mended() {
     let link = Link::prepare(&[]).await;
     link.begin().await;
     another_attempt_beside_the_watch(&link).await;
+    a_kick_that_was_cut_short(&link).await;
     a_row_that_a_constraint_refuses(&link).await;
     a_column_that_was_added(&link).await;
     a_column_that_was_there_for_a_while(&link).await;
@@ -48,6 +49,26 @@ async fn another_attempt_beside_the_watch(link: &Link) {
         predecessor::evict_all(&link.migration).await.unwrap();
         assert_eq!(alive().await, ["preflight"], "on the {side}");
     }
+}
+
+/// Whoever kicked died between its two halves; a subscription that somebody else has disabled stays so.
+async fn a_kick_that_was_cut_short(link: &Link) {
+    let disable = format!(
+        "select pglogical.alter_subscription_disable('{}', true)",
+        link.migration.id.subscription(Direction::Forward).raw()
+    );
+    let noted = |completed: &str| {
+        format!(
+            "insert into changeover.note (key, value) values ('pglogical.kicked.forward', '{completed}')
+             on conflict (key) do update set value = excluded.value"
+        )
+    };
+    link.by_hand(Side::Target, &noted("true")).await;
+    link.by_hand(Side::Target, &disable).await;
+    let (told, _) = link.until_told(&["disabled"]).await;
+    assert!(!told.contains("kicked"), "{told}");
+    link.by_hand(Side::Target, &noted("false")).await;
+    link.until_well().await;
 }
 
 async fn a_row_that_a_constraint_refuses(link: &Link) {
