@@ -1,4 +1,4 @@
--- What a database holds besides tables and sequences. $1: schemas of tools; $2: the escalation function or ''.
+-- What a database holds besides tables and sequences. $1: schemas of tools; $2: the escalation function or ''; $3: the replication login.
 -- Locks: none.
 select pg_catalog.jsonb_build_object(
     'extensions', (
@@ -91,6 +91,34 @@ select pg_catalog.jsonb_build_object(
                    'readable', pg_catalog.has_schema_privilege(n.oid, 'usage') and pg_catalog.has_table_privilege(c.oid, 'select'))
           from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
          where n.nspname = 'pglogical' and c.relname = 'node'),
+    -- What the two logins need of a pglogical that is there already, and haven't got; the login can give what it has with grant option.
+    'pglogical_denied', (
+        select coalesce(pg_catalog.jsonb_agg(d.missing order by d.missing), '[]') from (
+            select 'usage on schema pglogical to ' || pg_catalog.quote_ident(l.name)
+              from pg_catalog.pg_namespace n
+             cross join lateral (values (current_user::text, false), ($3::text, pg_catalog.has_schema_privilege(n.oid, 'usage with grant option')))
+                   l (name, given)
+             where n.nspname = 'pglogical' and not l.given and exists (select from pg_catalog.pg_roles r where r.rolname::text = l.name)
+               and not pg_catalog.has_schema_privilege(l.name, n.oid, 'usage')
+            union all
+            select distinct 'select on all tables in schema pglogical to ' || pg_catalog.quote_ident(current_user::text)
+              from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+             where n.nspname = 'pglogical' and c.relkind in ('r', 'v') and not pg_catalog.has_table_privilege(c.oid, 'select')
+            union all
+            select 'select on pglogical.tables to ' || pg_catalog.quote_ident($3::text)
+              from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+             where n.nspname = 'pglogical' and c.relname = 'tables' and exists (select from pg_catalog.pg_roles r where r.rolname::text = $3)
+               and not pg_catalog.has_table_privilege(c.oid, 'select with grant option')
+               and not pg_catalog.has_table_privilege($3::text, c.oid, 'select')
+            union all
+            select distinct 'execute on all functions in schema pglogical to ' || pg_catalog.quote_ident(current_user::text)
+              from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+             where n.nspname = 'pglogical' and not pg_catalog.has_function_privilege(p.oid, 'execute')
+               -- what Changeover calls
+               and p.proname in ('create_node', 'drop_node', 'create_replication_set', 'drop_replication_set', 'replication_set_add_table',
+                                 'create_subscription', 'drop_subscription', 'alter_subscription_enable', 'alter_subscription_disable',
+                                 'show_subscription_status', 'pglogical_gen_slot_name')
+        ) d (missing)),
     'escalation', case when $2::text = '' then null else (
         select pg_catalog.jsonb_build_object(
                    'exists', pg_catalog.count(*) > 0,

@@ -133,7 +133,8 @@ async fn of_database(migration: &Migration, site: &Site, facts: &mut Database, u
     let tools = preflight::tool_schemas(&migration.spec);
     match Look::open(site, &facts.name).await {
         Ok(mut look) => {
-            let objects: Option<Objects> = look.at("objects", OBJECTS, &[&tools, &site.escalation]).await;
+            let objects: Option<Objects> =
+                look.at("objects", OBJECTS, &[&tools, &site.escalation, &migration.replication_user]).await;
             if let Some(objects) = &objects {
                 leftovers(&mut look, site.side(), objects, facts).await;
             }

@@ -141,14 +141,24 @@ pub const FLAWS: &[Flaw] = &[
         &[in_target("CO0360", Blocker, "")],
     ),
     flaw(
-        "pglogical is installed",
+        "pglogical is installed, and the replication login may not read it",
         &[Step::In(
             T,
             "create extension pglogical;\ngrant usage on schema pglogical to changeover;\ngrant select on all tables in schema pglogical to changeover",
         )],
         &[],
-        &[in_target("CO0359", Info, "")],
+        &[in_target("CO0359", Blocker, "")],
     ),
+    flaw(
+        "the login may not call its functions",
+        &[Step::In(
+            T,
+            "grant usage on schema pglogical to changeover_repl;\ngrant select on pglogical.tables to changeover_repl;\nrevoke execute on all functions in schema pglogical from public",
+        )],
+        &[Step::In(T, "grant execute on all functions in schema pglogical to changeover")],
+        &[in_target("CO0359", Blocker, ""), TARGET_UNTRIED],
+    ),
+    flaw("both may", &[], &[], &[in_target("CO0359", Info, "")]),
     flaw(
         "and has a node",
         &[Step::In(T, "select pglogical.create_node('somebodys', 'host=/nowhere dbname=shop')")],

@@ -91,6 +91,12 @@ fn leftovers(spec: &Spec, database: &Database, side: Side, out: &mut Findings) {
         let message = "pglogical is installed here, and the login can't see whether it is in use";
         let remedy = "grant usage on schema pglogical and select on pglogical.node to the login, or drop extension pglogical if nobody uses it";
         out.blocker("CO0359", &place, message, remedy);
+    } else if let Some(denied) = database.objects(side).map(|o| &o.pglogical_denied).filter(|d| !d.is_empty()) {
+        let message = format!("pglogical is installed here, and these rights on it are missing: {}", list(denied));
+        let grants: Vec<String> = denied.iter().map(|right| format!("grant {right};")).collect();
+        let remedy =
+            format!("as the extension's owner: {} or drop extension pglogical if nobody uses it", grants.join(" "));
+        out.blocker("CO0359", &place, message, remedy);
     } else if database.objects(side).is_some_and(|o| o.extensions.iter().any(|e| e.name == "pglogical")) {
         out.info(
             "CO0359",

@@ -563,6 +563,9 @@ pub struct Objects {
     pub home: Option<Readable>,
     /// There is a `pglogical.node`.
     pub pglogical_nodes: Option<Readable>,
+    /// What the login and the replication login need of a pglogical that is there and haven't got, as GRANT says it.
+    #[serde(default)]
+    pub pglogical_denied: Vec<String>,
     /// The escalation function; `None` when the spec names none.
     pub escalation: Option<Escalation>,
 }

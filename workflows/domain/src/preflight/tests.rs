@@ -481,6 +481,7 @@ fn open(seconds: f64) -> LongTransaction {
 #[case::left_origin("CO0359", Blocker, |_: &mut Spec, f: &mut Facts| f.replication(Target).origins = vec!["pgl_a_b".into()])]
 #[case::nodes("CO0359", Blocker, |_: &mut Spec, f: &mut Facts| f.shop().nodes = vec![(Target, "n".into())])]
 #[case::nodes_unseen("CO0359", Blocker, |_: &mut Spec, f: &mut Facts| f.objects_of(Source).pglogical_nodes = Some(Readable { readable: false }))]
+#[case::denied("CO0359", Blocker, |_: &mut Spec, f: &mut Facts| f.objects_of(Target).pglogical_denied = vec!["usage on schema pglogical to changeover".into()])]
 #[case::installed("CO0359", Info, |_: &mut Spec, f: &mut Facts| f.objects_of(Target).extensions.push(extension("pglogical", "2.4")))]
 #[case::own_home("CO0360", Blocker, |_: &mut Spec, f: &mut Facts| f.shop().homes = vec![(Source, Some("move".into()))])]
 #[case::other_home("CO0360", Blocker, |_: &mut Spec, f: &mut Facts| f.shop().homes = vec![(Target, Some("other".into()))])]
