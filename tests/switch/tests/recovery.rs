@@ -99,6 +99,8 @@ impl Case {
         match (self.effect, self.when) {
             // Nothing had begun: the next run is one like any other.
             (Effect::Canary, _) | (Effect::Claim, "before") => None,
+            // The epoch before is concluded under that lock, too, where it was opened; then as well nothing had begun.
+            (Effect::HoldRoute, _) => None,
             (Effect::Decide, "after") | (Effect::Resume | Effect::FinishRoute | Effect::FinishResume, _) => {
                 Some("open")
             }

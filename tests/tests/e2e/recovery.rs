@@ -18,6 +18,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// Writes are possible again within this time of the fault, and no client waits longer.
 const WITHIN: Duration = Duration::from_secs(5);
+/// The same while only the lock is held: nobody has to come, as the pause has a guard. Measured are 0.4 s (tests/switch/tests/pause_guard.rs
+/// bounds them); here two workers, Temporal and all writers share the machine.
+const WHILE_LOCKED: Duration = Duration::from_secs(2);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Where a worker is struck, and what comes of that attempt.
@@ -163,10 +166,12 @@ async fn ask_for_switch(scenario: &Scenario<'_>, serving: Side) -> Result<()> {
     }
 }
 
-/// Of each attempt so far, whether it was undone because its worker was interrupted.
+/// Of each attempt so far, whether it was undone because its worker was interrupted: by another one, or by itself when it woke up and
+/// heard that the guard of its pause had acted.
 fn interrupted(status: &Status) -> Vec<bool> {
     let switches = status.0["switches"].as_array().into_iter().flatten();
-    switches.map(|record| record["refusal"].as_str().unwrap_or_default().contains("was interrupted")).collect()
+    let undone = |refusal: &str| ["was interrupted", "CO0734"].iter().any(|word| refusal.contains(word));
+    switches.map(|record| undone(record["refusal"].as_str().unwrap_or_default())).collect()
 }
 
 /// The outcome of each attempt so far.
@@ -235,6 +240,7 @@ fn report(
         worst / 1_000.0,
         told.as_secs_f64()
     );
-    ensure!(flowing <= WITHIN, "writes were possible again after {flowing:?} only: {seen:?}");
+    let within = if fault.starts_with("switch.lock.") { WHILE_LOCKED } else { WITHIN };
+    ensure!(flowing <= within, "writes were possible again after {flowing:?} only: {seen:?}");
     Ok(())
 }
