@@ -94,9 +94,9 @@ pub async fn run(
     if let Some(record) = or_let_go(migration, traffic, known).await? {
         return Ok(record);
     }
-    if let Some(record) =
-        undo::conclude_earlier(migration, epoch, traffic).await?.filter(|record| record.is_open_to(direction))
-    {
+    let earlier = undo::conclude_earlier(migration, epoch, traffic).await;
+    let earlier = or_let_go(migration, traffic, earlier).await?;
+    if let Some(record) = earlier.filter(|record| record.is_open_to(direction)) {
         return Ok(record.0);
     }
     let mut recorder = Recorder::new(direction, epoch);

@@ -57,9 +57,13 @@ pub(crate) async fn open(
     traffic: &dyn Traffic,
 ) -> Result<(), Failure> {
     let lock = perform(Effect::HoldRoute, |change| RouteLock::take(change, session, migration, epoch)).await?;
+    // Whoever stood still since may have been overtaken, by a switch to the other side, too.
+    if !lock.is_held().await {
+        return Err(epoch::overtaken(epoch));
+    }
     perform(Effect::FinishRoute, |_| traffic.move_to(direction.to_side())).await?;
     perform(Effect::FinishResume, |_| traffic.resume()).await?;
-    lock.release().await
+    held_until_now(lock.release().await, migration, traffic).await
 }
 
 /// The epoch is decided `abort`: clients are sent where they were and go on.
@@ -75,7 +79,23 @@ pub(crate) async fn back(
     epoch::hold_to_undo(&transaction, side, migration, epoch).await?;
     perform(Effect::RouteBack, |_| traffic.move_to(to)).await?;
     perform(Effect::ResumeBack, |_| traffic.resume()).await?;
-    transaction.rollback().await.map_err(&failed)
+    held_until_now(transaction.rollback().await.map_err(&failed), migration, traffic).await
+}
+
+/// Only the end of its transaction proves that the right to touch the poolers was held as long as they were touched. Where it can't be
+/// proved somebody else may have sent clients another way meanwhile, who goes by what he has done: they are sent where it is decided.
+async fn held_until_now(
+    released: Result<(), Failure>,
+    migration: &Migration,
+    traffic: &dyn Traffic,
+) -> Result<(), Failure> {
+    match released {
+        Ok(()) => Ok(()),
+        Err(failure) => {
+            tracing::warn!(%failure, "whether this attempt still had the right to touch the poolers isn't known: looking who serves");
+            let_go(migration, traffic).await
+        }
+    }
 }
 
 /// A late attempt has found that it was overtaken, and may have touched poolers after that: sends clients to the side that serves
