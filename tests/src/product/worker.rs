@@ -48,7 +48,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Its process id.
+    /// Its process id; 0 when its end has been seen.
     pub fn pid(&self) -> u32 {
         self.child.id().unwrap_or_default()
     }

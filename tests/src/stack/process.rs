@@ -1,6 +1,6 @@
 //! Running commands, and the operating-system user that the servers run as.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -101,7 +101,12 @@ pub async fn run_silent(mut command: Command, deadline: Duration) -> Result<()> 
 }
 
 /// Sends `signal` (KILL, TERM, STOP …) to a process.
+///
+/// # Errors
+/// When there is no such process, or `kill` refuses.
 pub async fn signal(pid: u32, signal: &str) -> Result<()> {
+    // To `kill`, 0 is its own group, with the tests in it, and what doesn't fit a pid may be everybody.
+    ensure!(i32::try_from(pid).is_ok_and(|pid| pid > 0), "SIG{signal} to a process that has ended (pid {pid})");
     let mut command = Command::new("kill");
     command.arg(format!("-{signal}")).arg(pid.to_string());
     run(command, Duration::from_secs(10)).await.map(drop)

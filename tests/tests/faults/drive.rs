@@ -300,6 +300,10 @@ impl Drive<'_, '_> {
     async fn go_on(&mut self, status: &Status) -> Result<()> {
         let stage = status.stage().to_owned();
         if status.waits_at(&stage) && !self.armed.contains(&stage) {
+            // One that has just been killed is seen, and replaced, first.
+            if self.worker.as_mut().is_some_and(Worker::has_ended) {
+                return Ok(());
+            }
             self.armed.insert(stage.clone());
             if self.pending.iter().any(|injection| injection.late && injection.stage == stage) {
                 if let Some(worker) = self.worker.take() {
@@ -388,7 +392,12 @@ impl Drive<'_, '_> {
         }
         match self.worker.take() {
             Some(worker) if worker.is_stopped() => worker.kill().await,
-            Some(worker) => worker.stop().await,
+            Some(mut worker) => {
+                if worker.has_ended() {
+                    return Ok(());
+                }
+                worker.stop().await
+            }
             None => Ok(()),
         }
     }

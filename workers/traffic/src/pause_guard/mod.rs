@@ -60,8 +60,8 @@ fn this_program() -> std::io::Result<PathBuf> {
     if running.exists() { Ok(running) } else { std::env::current_exe() }
 }
 
-/// One pooler as a guard is told of it, with its password: the pipe is ours alone.
-#[derive(Debug, Serialize, Deserialize)]
+/// One pooler as a guard is told of it, with its password: the pipe is ours alone. Nothing prints it.
+#[derive(Serialize, Deserialize)]
 struct Told {
     host: String,
     port: u16,
