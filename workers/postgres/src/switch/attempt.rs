@@ -376,7 +376,7 @@ impl Draft {
     async fn prepare(migration: &Migration, direction: Direction, epoch: u64, database: &str) -> Result<Self, Failure> {
         let (closing, opening) = (migration.provider(direction), migration.subscriber(direction));
         let locker = closing.open(database, "switch-fence").await?;
-        let taker = closing.open(database, "switch-rights").await?;
+        let second = closing.open(database, "switch-proof").await?;
         let writer = closing.open(database, "switch-writer").await?;
         let mut watcher = opening.open(database, "switch-watcher").await?;
         say(&writer, "set synchronous_commit = on").await.map_err(writer.failed("preparing the fence"))?;
@@ -394,7 +394,7 @@ impl Draft {
             sequences::Watch::prepare(&closing_reader, &locker, &closing, &opening_sequences).await?;
         let turner =
             perform(Effect::HoldTriggers, |change| turn::prepare(change, migration, direction, database)).await?;
-        Ok(Self { lockers: [locker, taker], writer, watcher, turner, closing_sequences, opening_sequences })
+        Ok(Self { lockers: [locker, second], writer, watcher, turner, closing_sequences, opening_sequences })
     }
 
     /// From here on vacuum and DDL are kept out.

@@ -63,18 +63,19 @@ impl Drop for Fence {
 
 impl Fence {
     /// Prepares it; writers aren't touched. Keeps vacuum, index builds and DDL out from here on, remembers the rights
-    /// (committed, by `keeper`) and takes the catalog's fingerprint. `rights`: the session that will take them.
+    /// (committed, by `keeper`) and takes the catalog's fingerprint. `second`: the session that will take them, or with the gate
+    /// prove that every table has it.
     pub(crate) async fn prepare(
         migration: &Migration,
         means: Means,
-        [session, rights]: [Session; 2],
+        [session, second]: [Session; 2],
         keeper: &mut Session,
         epoch: u64,
     ) -> Result<Self, Failure> {
         say(&session, DEAD_MAN).await.map_err(session.failed("preparing the fence"))?;
         match means {
-            Means::Lock => Self::prepare_locks(migration, [session, rights], keeper, epoch).await,
-            Means::Gate => Self::prepare_gate(migration, session, keeper).await,
+            Means::Lock => Self::prepare_locks(migration, [session, second], keeper, epoch).await,
+            Means::Gate => Self::prepare_gate(migration, [session, second], keeper).await,
         }
     }
 
@@ -90,8 +91,11 @@ impl Fence {
     }
 
     /// No table is locked, however many there are, but those whose triggers will be turned: against vacuum.
-    async fn prepare_gate(migration: &Migration, session: Session, keeper: &Session) -> Result<Self, Failure> {
-        let prover = migration.site(session.side).open(&session.database, "switch-prover").await?;
+    async fn prepare_gate(
+        migration: &Migration,
+        [session, prover]: [Session; 2],
+        keeper: &Session,
+    ) -> Result<Self, Failure> {
         let look = flag::prepare(migration, &prover, keeper).await?;
         let mut fence = Self::begin(session, Vec::new(), Some(Proof::new(look, prover))).await?;
         let session = &*fence.session;

@@ -45,7 +45,7 @@ async fn the_holder() {
     let spec: Spec = serde_json::from_str(&std::fs::read_to_string(Path::new(&file)).unwrap()).unwrap();
     let migration = Migration::resolve(&spec).unwrap();
     let open = async |purpose| migration.source.open(DATABASE, purpose).await.unwrap();
-    let lockers = [open("switch-fence").await, open("switch-rights").await];
+    let lockers = [open("switch-fence").await, open("switch-proof").await];
     let mut writer = open("switch-writer").await;
     let fence = Fence::prepare(&migration, Means::Lock, lockers, &mut writer, EPOCH).await.unwrap();
     fence.aim(Duration::from_secs(20)).await.unwrap();

@@ -285,7 +285,7 @@ impl Ground {
     pub(super) async fn prepare_fence_by(&self, means: Means) -> Result<Held<'_>, Failure> {
         let source = &self.migration.source;
         let guard = source.open(DATABASE, "switch-guard").await?;
-        let lockers = [source.open(DATABASE, "switch-fence").await?, source.open(DATABASE, "switch-rights").await?];
+        let lockers = [source.open(DATABASE, "switch-fence").await?, source.open(DATABASE, "switch-proof").await?];
         let mut writer = source.open(DATABASE, "switch-writer").await?;
         let fence = Fence::prepare(&self.migration, means, lockers, &mut writer, EPOCH).await?;
         fence.check(&self.migration, &writer).await?;
