@@ -10,6 +10,11 @@ pub(crate) fn calm_looks(ctx: &WorkflowContext<Migration>) -> bool {
     ctx.patched("calm-looks")
 }
 
+/// A run that is parked or paused ends as well when its history is long, and the first run of a migration by its bytes too.
+pub(crate) fn every_wait_ends(ctx: &WorkflowContext<Migration>) -> bool {
+    ctx.patched("every-wait-ends")
+}
+
 /// Slots are watched while no stage looks at them.
 pub(crate) fn watch_wal(ctx: &WorkflowContext<Migration>) -> bool {
     ctx.patched("watch-wal")

@@ -56,6 +56,8 @@ struct Drive<'l, 'a> {
     number: u32,
     stages: &'l [String],
     pending: Vec<Injection>,
+    /// Of those, what its stage has not come to. A worker may still come there late.
+    given_up: Vec<Injection>,
     fired: Vec<Fired>,
     worker: Option<Worker>,
     workers: u32,
@@ -81,6 +83,7 @@ pub async fn drive(lab: &mut Lab<'_>, run: &Run, stages: &[String]) -> Result<Ve
         number,
         stages,
         pending,
+        given_up: Vec::new(),
         fired: Vec::new(),
         worker: None,
         workers: 0,
@@ -173,8 +176,7 @@ impl Drive<'_, '_> {
             let line: Value = serde_json::from_str(line).context("a line of the worker's log")?;
             let fields = &line["fields"];
             let (place, at) = (fields["failpoint"].as_str().unwrap_or_default(), fields["at"].as_u64().unwrap_or(0));
-            let found = self.pending.iter().position(|i| i.place == place && u64::from(i.at) == at);
-            let injection = self.pending.remove(found.with_context(|| format!("{place}@{at} acts and isn't pending"))?);
+            let injection = self.take(place, at).with_context(|| format!("{place}@{at} acts and isn't pending"))?;
             self.fired.push(Fired {
                 injection,
                 at: Instant::now(),
@@ -185,6 +187,13 @@ impl Drive<'_, '_> {
             });
         }
         Ok(())
+    }
+
+    /// What is due at a place; also what was given up, since the worker was told of it and may come there late.
+    fn take(&mut self, place: &str, at: u64) -> Option<Injection> {
+        let is_it = |i: &Injection| i.place == place && u64::from(i.at) == at;
+        let all = [&mut self.pending, &mut self.given_up];
+        all.into_iter().find_map(|list| list.iter().position(is_it).map(|found| list.remove(found)))
     }
 
     /// The worker stands at a place.
@@ -258,6 +267,7 @@ impl Drive<'_, '_> {
         let passed = |one: &Injection| one.sometimes && at(&one.stage).is_some() && at(&one.stage) < now;
         for one in self.pending.extract_if(.., |one| passed(one)) {
             println!("  not reached this time: {one}");
+            self.given_up.push(one);
         }
     }
 

@@ -11,15 +11,18 @@ use changeover_domain::{
     undo::Regime,
 };
 use futures::FutureExt;
-use temporalio_workflow::{WorkflowContext, WorkflowResult, workflows::select};
+use temporalio_workflow::{WorkflowContext, WorkflowResult, WorkflowTermination, workflows::select};
 
 use super::{
     Migration, MigrationOutcome,
     call::{Stop, stop_asked, tick},
-    serving, stages, unwind,
-    wait::{stop_wanted, until},
+    serving, stages,
+    state::Rest,
+    unwind,
+    wait::{stop_wanted, until_said},
     watch,
 };
+use crate::patches;
 
 /// What comes after a stage.
 pub(super) enum Step {
@@ -27,6 +30,8 @@ pub(super) enum Step {
     To(StageName),
     /// The end.
     End(Phase),
+    /// The end of this run; another one goes on.
+    Leave(WorkflowTermination),
 }
 
 /// Drives a migration to its end. Temporal's own cancel counts as a person's `abort`.
@@ -62,8 +67,9 @@ async fn abort_on_cancel(ctx: &WorkflowContext<Migration>) -> Infallible {
 
 async fn drive_stages(ctx: &WorkflowContext<Migration>) -> WorkflowResult<MigrationOutcome> {
     tick(ctx);
+    bound_the_first_run(ctx);
     loop {
-        let step = match one_stage(ctx).await {
+        let step = match next_step(ctx).await {
             Ok(step) => step,
             Err(Stop::Termination(termination)) => return Err(termination),
             Err(Stop::Abort) => unwind::unwind(ctx).await,
@@ -74,7 +80,27 @@ async fn drive_stages(ctx: &WorkflowContext<Migration>) -> WorkflowResult<Migrat
         match step {
             Step::To(stage) => ctx.state_mut(|m| m.state.stage = stage),
             Step::End(phase) => return Ok(end(ctx, phase)),
+            Step::Leave(termination) => return Err(termination),
         }
+    }
+}
+
+/// All others are told by the one before them when they are to end.
+fn bound_the_first_run(ctx: &WorkflowContext<Migration>) {
+    if patches::every_wait_ends(ctx) {
+        ctx.state_mut(|m| {
+            let first = m.state.measure();
+            m.state.enough.get_or_insert(first);
+        });
+    }
+}
+
+/// A stage; or, where the run before this one was waiting for a person, what follows that.
+async fn next_step(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
+    match ctx.state_mut(|m| m.state.rest.take()) {
+        Some(Rest::Parked) => Ok(rest(ctx).await),
+        Some(Rest::Undoing) => Ok(unwind::rest(ctx).await),
+        Some(Rest::Paused) | None => one_stage(ctx).await,
     }
 }
 
@@ -112,7 +138,7 @@ async fn hold_while_paused(ctx: &WorkflowContext<Migration>) -> Result<(), Stop>
             let next = format!("changeover resume {}", m.state.spec.name);
             m.state.set(Phase::Waiting, "paused; replication goes on", "a person: resume", &next);
         });
-        until(ctx, |s| !s.paused || stop_wanted(s)).await;
+        until_said(ctx, Rest::Paused, |s| !s.paused || stop_wanted(s)).await.map_err(Stop::Termination)?;
     }
     if ctx.state(|m| stop_wanted(&m.state)) { Err(stop_asked(ctx)) } else { Ok(()) }
 }
@@ -136,7 +162,13 @@ pub(super) async fn park(ctx: &WorkflowContext<Migration>, failure: &Failure) ->
         m.state.asked.retry = None;
         m.state.park(failure);
     });
-    until(ctx, |s| s.asked.retry.is_some() || stop_wanted(s)).await;
+    rest(ctx).await
+}
+
+async fn rest(ctx: &WorkflowContext<Migration>) -> Step {
+    if let Err(termination) = until_said(ctx, Rest::Parked, |s| s.asked.retry.is_some() || stop_wanted(s)).await {
+        return Step::Leave(termination);
+    }
     match serving::settle(ctx).await {
         Ok(None) => {}
         Ok(Some(step)) => return step,

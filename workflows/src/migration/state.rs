@@ -76,11 +76,25 @@ pub struct State {
     /// Carried over from an earlier run in the midst of a stage's looks: the stage isn't begun again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub continued: bool,
-    /// The number of events after which this run ends, told by the one before it.
+    /// The earlier run was waiting for a person to go on with what had failed, or with what was paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rest: Option<Rest>,
+    /// The number of events after which this run ends, told by the one before it, or by its own beginning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enough: Option<u32>,
     /// Where a rollback that was asked for is to begin.
     pub ended: bool,
+}
+
+/// What a run was waiting for a person in when another one went on in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Rest {
+    /// Paused before a stage.
+    Paused,
+    /// Parked in a stage.
+    Parked,
+    /// Parked within an abort.
+    Undoing,
 }
 
 /// Controls that wait to be acted on.
@@ -143,19 +157,24 @@ impl State {
             piles: BTreeMap::new(),
             looks: Looks::default(),
             continued: false,
+            rest: None,
             enough: None,
             ended: false,
         }
     }
 
-    /// This state for the run that goes on in its place.
-    pub fn carried(&self) -> Self {
-        let mut next = Self { continued: true, ..self.clone() };
-        let bytes = |json: serde_json::Result<Vec<u8>>| json.map_or(usize::MAX, |json| json.len());
-        let (state, spec) = (bytes(serde_json::to_vec(&next)), bytes(serde_json::to_vec(&next.spec)));
+    /// This state for the run that goes on in its place: in the midst of a stage's looks, or of a person's rest.
+    pub fn carried(&self, rest: Option<Rest>) -> Self {
+        let mut next = Self { continued: rest.is_none(), rest, ..self.clone() };
         // Told, not measured anew by each run: what a later version measures must not change when a run of this one has ended.
-        next.enough = Some(history::enough(state, spec));
+        next.enough = Some(next.measure());
         next
+    }
+
+    /// The number of events after which a run ends that begins with this state.
+    pub fn measure(&self) -> u32 {
+        let bytes = |json: serde_json::Result<Vec<u8>>| json.map_or(usize::MAX, |json| json.len());
+        history::enough(bytes(serde_json::to_vec(self)), bytes(serde_json::to_vec(&self.spec)))
     }
 
     /// What status shows.

@@ -5,14 +5,14 @@ use changeover_domain::{
     proto::State as Phase,
     undo::{Regime, Undo},
 };
-use temporalio_workflow::WorkflowContext;
+use temporalio_workflow::{WorkflowContext, WorkflowTermination};
 
 use super::{
     Migration,
     call::{Limits, call_through},
     drive::Step,
-    state::ITSELF,
-    wait::until,
+    state::{ITSELF, Rest},
+    wait::until_said,
 };
 use crate::contract::{UndoActivity, UndoInput};
 
@@ -39,24 +39,41 @@ pub(super) async fn unwind(ctx: &WorkflowContext<Migration>) -> Step {
                 }
                 m.state.record(ITSELF, "undone", format!("{what}: {}", evidence.detail));
             }),
-            Err(failure) => wait_for_retry(ctx, &failure.during(&what)).await,
+            Err(failure) => {
+                park(ctx, &failure.during(&what));
+                if let Err(termination) = wait_for_retry(ctx).await {
+                    return Step::Leave(termination);
+                }
+            }
         }
     }
     ctx.state_mut(|m| m.state.undone());
     Step::End(Phase::Aborted)
 }
 
-async fn wait_for_retry(ctx: &WorkflowContext<Migration>, failure: &Failure) {
+/// What follows where an earlier run had parked within an abort.
+pub(super) async fn rest(ctx: &WorkflowContext<Migration>) -> Step {
+    match wait_for_retry(ctx).await {
+        Ok(()) => unwind(ctx).await,
+        Err(termination) => Step::Leave(termination),
+    }
+}
+
+fn park(ctx: &WorkflowContext<Migration>, failure: &Failure) {
     ctx.state_mut(|m| {
         m.state.asked.retry = None;
         m.state.park(failure);
         m.state.status.next_command = format!("changeover retry {}", m.state.spec.name);
     });
-    until(ctx, |s| s.asked.retry.is_some()).await;
+}
+
+async fn wait_for_retry(ctx: &WorkflowContext<Migration>) -> Result<(), WorkflowTermination> {
+    until_said(ctx, Rest::Undoing, |s| s.asked.retry.is_some()).await?;
     ctx.state_mut(|m| {
         m.state.asked.retry = None;
         m.state.set(Phase::Aborting, "undoing what was done", "", "");
     });
+    Ok(())
 }
 
 fn next(ctx: &WorkflowContext<Migration>) -> Option<Undo> {

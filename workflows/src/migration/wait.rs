@@ -5,13 +5,13 @@ use std::time::Duration;
 use changeover_domain::history;
 use temporalio_workflow::{
     ContinueAsNewOptions, TimerOptions, WaitConditionOptions, WorkflowCancellationToken, WorkflowContext,
-    workflows::select,
+    WorkflowTermination, workflows::select,
 };
 
 use super::{
     Migration, MigrationInput,
     call::{Stop, stop_asked, tick},
-    state::State,
+    state::{Rest, State},
 };
 use crate::patches;
 
@@ -24,6 +24,20 @@ pub(super) async fn until(ctx: &WorkflowContext<Migration>, wake: impl Fn(&State
     // A detached token is never cancelled, so the wait ends only by the condition.
     let _woken = ctx.wait_condition_with_options(|m| wake(&m.state), detached()).await;
     tick(ctx);
+}
+
+/// Waits for a person, for weeks if need be, until `wake` holds. When the history has grown meanwhile, by what watches slots and by what
+/// people say, another run goes on with the waiting that `rest` names.
+pub(super) async fn until_said(
+    ctx: &WorkflowContext<Migration>,
+    rest: Rest,
+    wake: impl Fn(&State) -> bool,
+) -> Result<(), WorkflowTermination> {
+    let ends = patches::every_wait_ends(ctx);
+    let may_end = || ends && is_long(ctx) && ctx.all_handlers_finished();
+    let _woken = ctx.wait_condition_with_options(|m| wake(&m.state) || may_end(), detached()).await;
+    tick(ctx);
+    if ctx.state(|m| wake(&m.state)) { Ok(()) } else { go_on_in_another_run(ctx, Some(rest)) }
 }
 
 /// Waits for `time` or until `wake` holds; the timer is cancelled then.
@@ -80,18 +94,25 @@ pub(super) fn stop_or_continue(ctx: &WorkflowContext<Migration>) -> Result<(), S
 
 /// Carries the whole state over into a new run when the history has grown.
 pub(super) fn continue_when_long(ctx: &WorkflowContext<Migration>) -> Result<(), Stop> {
-    let enough = ctx.state(|m| m.state.enough.unwrap_or(history::ENOUGH));
-    let long = ctx.continue_as_new_suggested() || (patches::calm_looks(ctx) && ctx.history_length() >= enough);
-    if !long || !ctx.all_handlers_finished() {
+    if !is_long(ctx) || !ctx.all_handlers_finished() {
         return Ok(());
     }
+    go_on_in_another_run(ctx, None).map_err(Stop::Termination)
+}
+
+fn is_long(ctx: &WorkflowContext<Migration>) -> bool {
+    let enough = ctx.state(|m| m.state.enough.unwrap_or(history::ENOUGH));
+    ctx.continue_as_new_suggested() || (patches::calm_looks(ctx) && ctx.history_length() >= enough)
+}
+
+fn go_on_in_another_run(ctx: &WorkflowContext<Migration>, rest: Option<Rest>) -> Result<(), WorkflowTermination> {
     let input = ctx.state(|m| MigrationInput {
         spec: m.state.spec.clone(),
         plan_hash: m.state.plan_hash.clone(),
-        carried: Some(Box::new(m.state.carried())),
+        carried: Some(Box::new(m.state.carried(rest))),
     });
     match ctx.continue_as_new(input, ContinueAsNewOptions::default()) {
-        Err(termination) => Err(Stop::Termination(termination)),
+        Err(termination) => Err(termination),
         Ok(never) => match never {},
     }
 }

@@ -424,6 +424,20 @@ impl Run {
             .map(drop)
             .map_err(|e| format!("{e:?}"))
     }
+    pub async fn pause(&self) -> Result<(), String> {
+        self.handle
+            .execute_update(Migration::pause, control(), Default::default())
+            .await
+            .map(drop)
+            .map_err(|e| format!("{e:?}"))
+    }
+    pub async fn resume(&self) -> Result<(), String> {
+        self.handle
+            .execute_update(Migration::resume, control(), Default::default())
+            .await
+            .map(drop)
+            .map_err(|e| format!("{e:?}"))
+    }
     pub async fn abort(&self) -> Result<(), String> {
         self.handle
             .execute_update(Migration::abort, control(), Default::default())
