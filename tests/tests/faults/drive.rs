@@ -4,7 +4,7 @@ use crate::{
     fault::{Fault, Injection},
     lab::Lab,
     outside::{Later, strike},
-    run::{Came, Run, TO_THE_END},
+    run::{Came, Outcome, Run, TO_THE_END},
     watched::{Mark, Watched},
 };
 use anyhow::{Context, Result, bail, ensure};
@@ -58,6 +58,8 @@ struct Drive<'l, 'a> {
     pending: Vec<Injection>,
     /// Of those, what its stage has not come to. A worker may still come there late.
     given_up: Vec<Injection>,
+    /// Places of workers that were to stand still, which another one has passed.
+    passed: Vec<Injection>,
     fired: Vec<Fired>,
     worker: Option<Worker>,
     workers: u32,
@@ -74,7 +76,7 @@ struct Drive<'l, 'a> {
 }
 
 /// Drives a run to its end. The migration is aborted then, whatever was done to it.
-pub async fn drive(lab: &mut Lab<'_>, run: &Run, stages: &[String]) -> Result<Vec<Came>> {
+pub async fn drive(lab: &mut Lab<'_>, run: &Run, stages: &[String]) -> Result<Outcome> {
     let number = lab.next_run();
     let pending = run.injections.clone();
     let mut drive = Drive {
@@ -84,6 +86,7 @@ pub async fn drive(lab: &mut Lab<'_>, run: &Run, stages: &[String]) -> Result<Ve
         stages,
         pending,
         given_up: Vec::new(),
+        passed: Vec::new(),
         fired: Vec::new(),
         worker: None,
         workers: 0,
@@ -98,7 +101,7 @@ pub async fn drive(lab: &mut Lab<'_>, run: &Run, stages: &[String]) -> Result<Ve
     let ended = drive.end_it().await;
     let cleaned = drive.clean_up().await;
     ended.and(cleaned)?;
-    drive.came()
+    drive.outcome()
 }
 
 impl Drive<'_, '_> {
@@ -242,6 +245,7 @@ impl Drive<'_, '_> {
         }
         self.mark = Mark::of(status);
         self.give_up_the_passed();
+        self.let_the_next_stand_still().await?;
         if status.is_parked() {
             return self.help(status).await.map(|()| false);
         }
@@ -269,6 +273,21 @@ impl Drive<'_, '_> {
             println!("  not reached this time: {one}");
             self.given_up.push(one);
         }
+    }
+
+    /// A worker that was woken may have been first at a place at which the next one is to stand still. That one is told of another place.
+    async fn let_the_next_stand_still(&mut self) -> Result<()> {
+        let at = |stage: &str| self.stages.iter().position(|s| s == stage);
+        let now = at(&self.mark.stage);
+        let passed = |one: &Injection| one.fault.stands_still() && at(&one.stage).is_some() && at(&one.stage) < now;
+        if self.run.injections.len() == 1 || !self.pending.iter().any(passed) {
+            return Ok(());
+        }
+        self.passed.extend(self.pending.extract_if(.., |one| passed(one)));
+        if let Some(worker) = self.worker.take() {
+            worker.stop().await?;
+        }
+        self.start_worker().await
     }
 
     /// A run has gone on when its stage is over, or when it has heard of something since the fault.
@@ -412,14 +431,19 @@ impl Drive<'_, '_> {
         }
     }
 
-    fn came(self) -> Result<Vec<Came>> {
-        let missed: Vec<String> = self.pending.iter().map(ToString::to_string).collect();
+    fn outcome(self) -> Result<Outcome> {
+        let mut passed = self.passed;
+        // One worker stands still at a time, and each fault waits for the one before it.
+        let (behind, missed): (Vec<_>, Vec<_>) =
+            self.pending.into_iter().partition(|one| one.fault.stands_still() && self.run.injections.len() > 1);
+        passed.extend(behind);
+        let missed: Vec<String> = missed.iter().map(ToString::to_string).collect();
         ensure!(missed.is_empty(), "the run never came to {}", missed.join(", "));
         let came = |fired: Fired| Came {
             after: fired.recovered.unwrap_or_else(|| fired.at.elapsed()),
             injection: fired.injection,
             parked: fired.parked,
         };
-        Ok(self.fired.into_iter().map(came).collect())
+        Ok(Outcome { came: self.fired.into_iter().map(came).collect(), passed })
     }
 }

@@ -23,7 +23,7 @@ use fault::Injection;
 use futures::future::try_join_all;
 use known::Known;
 use lab::Lab;
-use run::{Came, Run, TO_THE_END};
+use run::{Outcome, Run, TO_THE_END};
 use std::{
     collections::{BTreeSet, VecDeque},
     path::{Path, PathBuf},
@@ -128,13 +128,17 @@ impl All {
             let Some(run) = self.next().await? else { break };
             let begun = Instant::now();
             match one(&mut lab, known, &run).await {
-                Ok(came) => {
+                Ok(Outcome { came, passed }) => {
                     let parked = came.iter().filter(|one| one.parked.is_some()).count();
                     let seconds = begun.elapsed().as_secs();
                     println!("{:60} {:3} faults, {parked} parked, {seconds:3} s", run.name, came.len());
                     let mut all: Vec<Kept> = came.iter().map(Line::of).map(Kept::Fault).collect();
                     all.push(Kept::Run { run: run.name.clone(), wrong: None });
                     keep(&all)?;
+                    for injection in passed {
+                        println!("  a woken worker was faster, tried in a run of its own: {injection}");
+                        self.todo.lock().await.push_back(matrix::one(injection));
+                    }
                 }
                 Err(error) => {
                     println!("{:60} WRONG: {error:#}", run.name);
@@ -190,10 +194,10 @@ impl All {
     }
 }
 
-async fn one(lab: &mut Lab<'_>, known: &Known, run: &Run) -> Result<Vec<Came>> {
-    let came = drive::drive(lab, run, &known.stages).await?;
+async fn one(lab: &mut Lab<'_>, known: &Known, run: &Run) -> Result<Outcome> {
+    let outcome = drive::drive(lab, run, &known.stages).await?;
     expect_clean(lab, run.to == TO_THE_END).await?;
-    Ok(came)
+    Ok(outcome)
 }
 
 async fn expect_clean(lab: &Lab<'_>, at_the_end: bool) -> Result<()> {

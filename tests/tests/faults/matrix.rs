@@ -261,15 +261,19 @@ pub fn alone(known: &Known, part: &str) -> Vec<Run> {
     let all = full(known).into_iter().flat_map(|run| run.injections);
     let mut runs: Vec<Run> = Vec::new();
     for injection in all.filter(|injection| injection.to_string().contains(part)) {
-        let name = injection.to_string();
-        if runs.iter().all(|run| run.name != name) {
-            let to = match &*injection.stage {
-                ABORT => "approval".to_owned(),
-                "soak" => TO_THE_END.to_owned(),
-                stage => stage.to_owned(),
-            };
-            runs.push(Run { name, injections: vec![injection], to });
+        if runs.iter().all(|run| run.name != injection.to_string()) {
+            runs.push(one(injection));
         }
     }
     runs
+}
+
+/// One fault, in a run of its own.
+pub fn one(injection: Injection) -> Run {
+    let to = match &*injection.stage {
+        ABORT => "approval".to_owned(),
+        "soak" => TO_THE_END.to_owned(),
+        stage => stage.to_owned(),
+    };
+    Run { name: injection.to_string(), injections: vec![injection], to }
 }

@@ -17,6 +17,15 @@ pub struct Run {
     pub to: String,
 }
 
+/// What a run came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What was done to it.
+    pub came: Vec<Came>,
+    /// Faults whose place a worker passed that had been woken, and wasn't told of them. Each is to be tried in a run of its own.
+    pub passed: Vec<Injection>,
+}
+
 /// What a fault came to.
 #[derive(Clone, Debug)]
 pub struct Came {
