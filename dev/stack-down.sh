@@ -53,6 +53,13 @@ for _ in $(seq 100); do
 done
 for pid in $pids; do kill -KILL "$pid"; done
 
+# A disk of its own, if a side has one.
+for side in source target; do
+    if grep -qF " $directory/$side/data tmpfs " /proc/mounts && [ "$afterwards" = remove ]; then
+        umount "$directory/$side/data" || umount -l "$directory/$side/data"
+    fi
+done
+
 if [ "$afterwards" = remove ] && [ -e "$directory/stack.json" ]; then
     rm -rf -- "$directory"
 fi

@@ -105,6 +105,9 @@ impl Cluster {
             self.stop(user, StopMode::Immediate).await?;
             std::fs::remove_dir_all(self.data()).context("removing a half-made data directory")?;
         }
+        if let Some(megabytes) = options.disk_mb {
+            self.mount_disk(user, megabytes).await?;
+        }
         let mut initdb = self.command(user, "initdb")?;
         initdb.arg("-D").arg(self.data()).args([
             "--username=rdsadmin",
@@ -122,6 +125,16 @@ impl Cluster {
         rds::apply(self, passwords).await.with_context(|| format!("{}: RDS's roles", self.side.name()))?;
         self.create_databases(options).await?;
         std::fs::write(done, "").context("noting that the cluster is made")
+    }
+
+    /// A file system that holds the data directory alone. The take-down of the stack unmounts it.
+    async fn mount_disk(&self, user: ServerUser, megabytes: u32) -> Result<()> {
+        let data = self.data();
+        files::make_directory(&data, 0o700)?;
+        let mut mount = tokio::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={megabytes}m,mode=0700"), "changeover"]).arg(&data);
+        process::run(mount, Duration::from_secs(20)).await.context("a disk of its own wants root, who may mount")?;
+        user.own(&data).await
     }
 
     async fn create_databases(&self, options: &StackOptions) -> Result<()> {

@@ -20,6 +20,9 @@ pub struct StackOptions {
     pub shared_buffers_mb: u32,
     /// Each cluster's `log_statement`: `all` for the audit, `none` where load matters more.
     pub log_statement: String,
+    /// A disk of its own for each cluster's data directory, of so many MB, which can run full: memory, mounted by root. None: where the
+    /// stack lives.
+    pub disk_mb: Option<u32>,
     /// Further settings of both clusters, appended to postgresql.conf.
     pub settings: Vec<(String, String)>,
     /// PostgreSQL's major version, of both clusters. Only 15 has pglogical.
@@ -90,6 +93,7 @@ impl Default for StackOptions {
             pooler_logins: SAMPLE_LOGINS.map(sample_login).to_vec(),
             shared_buffers_mb: 64,
             log_statement: "all".to_owned(),
+            disk_mb: None,
             settings: Vec::new(),
             major: super::cluster::MAJOR,
             hba: String::new(),

@@ -115,7 +115,7 @@ impl Drive<'_, '_> {
         loop {
             tokio::time::sleep(LOOK).await;
             self.look_at_worker().await?;
-            self.later.tend(self.lab);
+            self.later.tend(self.lab).await?;
             self.wake_overtaken().await?;
             if let Some((asked, status)) = told.news()
                 && self.look_at_status(asked, &status).await?
@@ -294,7 +294,9 @@ impl Drive<'_, '_> {
     fn see_who_recovered(&mut self, asked: Instant) {
         let (stages, mark) = (self.stages, &self.mark);
         let at = |stage: &str| stages.iter().position(|s| s == stage);
-        for fired in self.fired.iter_mut().filter(|fired| fired.recovered.is_none() && asked > fired.at) {
+        let due =
+            |fired: &&mut Fired| fired.recovered.is_none() && asked > fired.at && !fired.injection.fault.ends_it();
+        for fired in self.fired.iter_mut().filter(due) {
             let stage = at(&fired.injection.stage);
             let over = stage.is_some() && stage < at(&mark.stage);
             // The first one tells where it stands.
@@ -351,9 +353,9 @@ impl Drive<'_, '_> {
         if done && self.is_settled() { self.abort("enough").await } else { Ok(()) }
     }
 
-    /// Every fault has come to its end. Where nothing moves, time has to do.
+    /// Every fault has come to its end. Where nothing moves, time has to do; but what ends a migration has to be noticed.
     fn is_settled(&self) -> bool {
-        let calm = |fired: &Fired| fired.at.elapsed() > LATE;
+        let calm = |fired: &Fired| fired.at.elapsed() > LATE && !fired.injection.fault.ends_it();
         self.fired.iter().all(|fired| fired.recovered.is_some() || calm(fired))
     }
 
@@ -402,7 +404,7 @@ impl Drive<'_, '_> {
         self.later.bring_back(self.lab).await?;
         fired.parks += 1;
         ensure!(fired.parks <= PARKS, "{} parks again and again: {failure}", fired.injection);
-        if fired.injection.fault == Fault::Abort && !self.aborted {
+        if fired.injection.fault.ends_it() && !self.aborted {
             return self.abort("refused").await;
         }
         if let Some(rotated) = &self.later.rotated {
@@ -439,6 +441,10 @@ impl Drive<'_, '_> {
         passed.extend(behind);
         let missed: Vec<String> = missed.iter().map(ToString::to_string).collect();
         ensure!(missed.is_empty(), "the run never came to {}", missed.join(", "));
+        let unseen = self.fired.iter().find(|fired| fired.injection.fault.ends_it() && fired.parked.is_none());
+        if let Some(fired) = unseen {
+            bail!("nobody noticed {}", fired.injection);
+        }
         let came = |fired: Fired| Came {
             after: fired.recovered.unwrap_or_else(|| fired.at.elapsed()),
             injection: fired.injection,

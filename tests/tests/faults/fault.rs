@@ -36,6 +36,18 @@ pub enum Fault {
     CutTarget,
     /// The link by which the target reads the source is cut for some seconds.
     CutPeer,
+    /// All connections from the worker to the source are reset; new ones are served.
+    ResetSource,
+    /// All connections from the worker to the target are reset.
+    ResetTarget,
+    /// All connections by which the target reads the source are reset.
+    ResetPeer,
+    /// The link from the worker to the source takes long for some seconds.
+    SlowSource,
+    /// The link from the worker to the target takes long for some seconds.
+    SlowTarget,
+    /// The link by which the target reads the source takes long for some seconds.
+    SlowPeer,
     /// The link from the worker to the source is silent for some seconds, and nobody is told.
     SilentSource,
     /// The link from the worker to the target is silent for some seconds.
@@ -44,6 +56,12 @@ pub enum Fault {
     SilentPeer,
     /// A session holds a lock on a table of each side for some seconds.
     Lock,
+    /// The source's disk is full for some seconds.
+    FullSource,
+    /// The target's disk is full for some seconds.
+    FullTarget,
+    /// The source gives up the slots of a target that doesn't read for a while: their WAL is gone.
+    SlotsLost,
     /// The source is down until the run has parked for it.
     GoneSource,
     /// The target is down until the run has parked for it.
@@ -54,7 +72,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 22] = [
+    pub const ALL: [Fault; 31] = [
         Fault::Kill,
         Fault::Freeze,
         Fault::FreezeToTheEnd,
@@ -70,10 +88,19 @@ impl Fault {
         Fault::CutSource,
         Fault::CutTarget,
         Fault::CutPeer,
+        Fault::ResetSource,
+        Fault::ResetTarget,
+        Fault::ResetPeer,
+        Fault::SlowSource,
+        Fault::SlowTarget,
+        Fault::SlowPeer,
         Fault::SilentSource,
         Fault::SilentTarget,
         Fault::SilentPeer,
         Fault::Lock,
+        Fault::FullSource,
+        Fault::FullTarget,
+        Fault::SlotsLost,
         Fault::GoneSource,
         Fault::GoneTarget,
         Fault::Password,
@@ -97,10 +124,19 @@ impl Fault {
             Fault::CutSource => "cut_source",
             Fault::CutTarget => "cut_target",
             Fault::CutPeer => "cut_peer",
+            Fault::ResetSource => "reset_source",
+            Fault::ResetTarget => "reset_target",
+            Fault::ResetPeer => "reset_peer",
+            Fault::SlowSource => "slow_source",
+            Fault::SlowTarget => "slow_target",
+            Fault::SlowPeer => "slow_peer",
             Fault::SilentSource => "silent_source",
             Fault::SilentTarget => "silent_target",
             Fault::SilentPeer => "silent_peer",
             Fault::Lock => "lock",
+            Fault::FullSource => "full_source",
+            Fault::FullTarget => "full_target",
+            Fault::SlotsLost => "slots_lost",
             Fault::GoneSource => "gone_source",
             Fault::GoneTarget => "gone_target",
             Fault::Password => "password",
@@ -125,10 +161,19 @@ impl Fault {
             Fault::CutSource => "link worker to source cut",
             Fault::CutTarget => "link worker to target cut",
             Fault::CutPeer => "link target to source cut",
+            Fault::ResetSource => "link worker to source reset",
+            Fault::ResetTarget => "link worker to target reset",
+            Fault::ResetPeer => "link target to source reset",
+            Fault::SlowSource => "link worker to source slow",
+            Fault::SlowTarget => "link worker to target slow",
+            Fault::SlowPeer => "link target to source slow",
             Fault::SilentSource => "link worker to source half-open",
             Fault::SilentTarget => "link worker to target half-open",
             Fault::SilentPeer => "link target to source half-open",
             Fault::Lock => "locks held",
+            Fault::FullSource => "source's disk full",
+            Fault::FullTarget => "target's disk full",
+            Fault::SlotsLost => "slots without their WAL, `abort`",
             Fault::GoneSource => "source away until it parks",
             Fault::GoneTarget => "target away until it parks",
             Fault::Password => "password changed",
@@ -154,6 +199,16 @@ impl Fault {
     /// The worker stands still, and another one takes over.
     pub fn stands_still(self) -> bool {
         matches!(self, Fault::Freeze | Fault::FreezeToTheEnd)
+    }
+
+    /// Nothing but an abort is left.
+    pub fn ends_it(self) -> bool {
+        matches!(self, Fault::Abort | Fault::SlotsLost)
+    }
+
+    /// It takes a disk that can run full.
+    pub fn wants_a_disk(self) -> bool {
+        matches!(self, Fault::FullSource | Fault::FullTarget)
     }
 
     /// A fault of the worker alone: nothing else is broken, so nobody may have to help.

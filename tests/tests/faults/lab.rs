@@ -45,9 +45,9 @@ impl Links {
     /// The proxy that a fault is about.
     pub fn of(&self, fault: Fault) -> Option<&Proxy> {
         match fault {
-            Fault::CutSource | Fault::SilentSource => Some(&self.to_source),
-            Fault::CutTarget | Fault::SilentTarget => Some(&self.to_target),
-            Fault::CutPeer | Fault::SilentPeer => Some(&self.peer),
+            Fault::CutSource | Fault::ResetSource | Fault::SlowSource | Fault::SilentSource => Some(&self.to_source),
+            Fault::CutTarget | Fault::ResetTarget | Fault::SlowTarget | Fault::SilentTarget => Some(&self.to_target),
+            Fault::CutPeer | Fault::ResetPeer | Fault::SlowPeer | Fault::SilentPeer => Some(&self.peer),
             _ => None,
         }
     }

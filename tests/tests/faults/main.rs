@@ -57,6 +57,9 @@ fn labs() -> Result<usize> {
     }
 }
 
+/// A disk that can run full. The servers need a fifth of it.
+const DISK_MB: u32 = 600;
+
 /// After so many the rest isn't tried.
 const MOST_WRONG: usize = 25;
 
@@ -109,8 +112,10 @@ impl All {
             let number = self.stacks.fetch_add(1, Ordering::SeqCst) + 1;
             let directory = self.directory.join(format!("stack-{number}"));
             std::fs::create_dir_all(&directory)?;
-            let stack = Stack::start(StackOptions::default()).await?;
-            self.on_stack(&stack, &directory).await.with_context(|| format!("stack {number}"))?;
+            let disks = self.only_disks_are_left().await;
+            let disk_mb = disks.then_some(DISK_MB);
+            let stack = Stack::start(StackOptions { disk_mb, ..StackOptions::default() }).await?;
+            self.on_stack(&stack, disks, &directory).await.with_context(|| format!("stack {number}"))?;
             stack.stop().await?;
             if self.todo.lock().await.is_empty() || self.wrong.lock().await.len() >= MOST_WRONG {
                 return Ok(());
@@ -118,14 +123,20 @@ impl All {
         }
     }
 
+    /// What is left is about disks that run full.
+    async fn only_disks_are_left(&self) -> bool {
+        let todo = self.todo.lock().await;
+        !todo.is_empty() && todo.iter().all(Run::wants_disks)
+    }
+
     /// Runs one after the other until the stack is used up: by a run to the end, or by one that went wrong, after which it would
     /// say nothing about the next one.
-    async fn on_stack(&self, stack: &Stack, directory: &Path) -> Result<()> {
+    async fn on_stack(&self, stack: &Stack, disks: bool, directory: &Path) -> Result<()> {
         let mut lab = Lab::prepare(stack, directory).await?;
         let known = self.known.get_or_try_init(async || self.learn(&mut lab).await).await?;
         let mut serving = Side::Source;
         while serving == Side::Source {
-            let Some(run) = self.next().await? else { break };
+            let Some(run) = self.next(disks).await? else { break };
             let begun = Instant::now();
             match one(&mut lab, known, &run).await {
                 Ok(Outcome { came, passed }) => {
@@ -172,16 +183,18 @@ impl All {
         write_page(known)
     }
 
-    /// The next run, unless the time is over.
-    async fn next(&self) -> Result<Option<Run>> {
+    /// The next run for a stack with disks that run full, or without, unless the time is over.
+    async fn next(&self, disks: bool) -> Result<Option<Run>> {
         let mut todo = self.todo.lock().await;
-        let Ok(minutes) = std::env::var("CHANGEOVER_FAULTS_MINUTES") else { return Ok(todo.pop_front()) };
+        let fits = |todo: &VecDeque<Run>| todo.iter().position(|run| run.wants_disks() == disks);
+        let next = |todo: &mut VecDeque<Run>| fits(todo).and_then(|index| todo.remove(index));
+        let Ok(minutes) = std::env::var("CHANGEOVER_FAULTS_MINUTES") else { return Ok(next(&mut todo)) };
         let limit = Duration::from_secs(60) * minutes.parse().context("CHANGEOVER_FAULTS_MINUTES is no number")?;
         if self.begun.elapsed() > limit && !todo.is_empty() {
             println!("{} runs are left for another time", todo.len());
             todo.clear();
         }
-        Ok(todo.pop_front())
+        Ok(next(&mut todo))
     }
 
     async fn learn(&self, lab: &mut Lab<'_>) -> Result<Known> {

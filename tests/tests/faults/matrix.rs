@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// Faults that the harness does to servers, links and sessions.
-const OUTSIDE: [Fault; 13] = [
+const OUTSIDE: [Fault; 19] = [
     Fault::Source,
     Fault::Target,
     Fault::Pooler,
@@ -16,6 +16,12 @@ const OUTSIDE: [Fault; 13] = [
     Fault::CutSource,
     Fault::CutTarget,
     Fault::CutPeer,
+    Fault::ResetSource,
+    Fault::ResetTarget,
+    Fault::ResetPeer,
+    Fault::SlowSource,
+    Fault::SlowTarget,
+    Fault::SlowPeer,
     Fault::Lock,
     Fault::Password,
     Fault::SilentSource,
@@ -202,7 +208,16 @@ pub fn full(known: &Known) -> Vec<Run> {
     runs.extend(OUTSIDE.map(|fault| outside(known, fault, "after")));
     runs.push(within(known, Fault::Freeze));
     runs.push(mixed(known));
+    runs.extend(slots_lost(known));
+    runs.extend([Fault::FullSource, Fault::FullTarget].map(|fault| outside(known, fault, "before")));
     runs
+}
+
+/// Slots that are lost when there is something in them: nothing is left but to abort, and to begin anew.
+fn slots_lost(known: &Known) -> Vec<Run> {
+    let copy = known.stages.iter().position(|stage| stage == "copy").unwrap_or_default();
+    let after = main_pairs(known).filter(|pair| known.stages.iter().position(|s| *s == pair.stage) > Some(copy));
+    after.map(|pair| one(of(known, pair, "before", Fault::SlotsLost))).collect()
 }
 
 /// A worker that wakes up when everything has been undone.

@@ -6,12 +6,18 @@ use crate::{
 };
 use anyhow::{Context, Result, bail};
 use changeover_tests::stack::{Cluster, Side, StopMode, Temporal, connect, process};
-use std::time::Duration;
+use std::{
+    io::{ErrorKind, Write as _},
+    path::PathBuf,
+    time::Duration,
+};
 use tokio::{task::JoinHandle, time::Instant};
 
 /// How long a link is cut or silent, and locks are held. A half-open link has to outlive the time that a connection gets.
 const WHILE: Duration = Duration::from_secs(4);
 const SILENT: Duration = Duration::from_secs(14);
+/// What a slow link adds to each round trip.
+const SLOW: Duration = Duration::from_millis(150);
 
 /// What has to be done later.
 #[derive(Default)]
@@ -21,24 +27,29 @@ pub struct Later {
     locks: Vec<JoinHandle<()>>,
     /// A server that is down until somebody is needed.
     gone: Option<Side>,
+    /// What fills a disk.
+    ballast: Option<(Side, PathBuf)>,
     /// A password that was changed, until it is changed back.
     pub rotated: Option<Rotated>,
 }
 
 impl Later {
     /// Heals what is due.
-    pub fn tend(&mut self, lab: &Lab<'_>) {
-        if self.heal_at.is_some_and(|at| Instant::now() >= at) {
-            self.heal(lab);
-        }
+    pub async fn tend(&mut self, lab: &Lab<'_>) -> Result<()> {
+        if self.heal_at.is_some_and(|at| Instant::now() >= at) { self.heal(lab).await } else { Ok(()) }
     }
 
     /// Everything is whole again.
-    pub fn heal(&mut self, lab: &Lab<'_>) {
+    pub async fn heal(&mut self, lab: &Lab<'_>) -> Result<()> {
         self.heal_at = None;
         for link in [&lab.links.to_source, &lab.links.to_target, &lab.links.peer] {
+            link.add_round_trip(Duration::ZERO);
             link.heal();
         }
+        let Some((side, ballast)) = self.ballast.take() else { return Ok(()) };
+        std::fs::remove_file(&ballast).context("making room on the disk")?;
+        // A server that can't write its WAL ends itself, and somebody starts it.
+        lab.info().cluster(side).start(lab.stack.user()).await
     }
 
     /// The server that was down is there again.
@@ -52,7 +63,7 @@ impl Later {
     /// At the end of a run, however it went.
     pub async fn clean_up(&mut self, lab: &Lab<'_>) -> Result<()> {
         self.bring_back(lab).await?;
-        self.heal(lab);
+        self.heal(lab).await?;
         for lock in self.locks.drain(..) {
             lock.abort();
         }
@@ -89,6 +100,22 @@ pub async fn strike(lab: &Lab<'_>, fault: Fault, later: &mut Later) -> Result<()
             later.heal_at = Some(Instant::now() + WHILE);
             Ok(())
         }
+        Fault::ResetSource | Fault::ResetTarget | Fault::ResetPeer => {
+            lab.links.of(fault).context("a link")?.reset();
+            Ok(())
+        }
+        Fault::SlowSource | Fault::SlowTarget | Fault::SlowPeer => {
+            lab.links.of(fault).context("a link")?.add_round_trip(SLOW);
+            later.heal_at = Some(Instant::now() + SILENT);
+            Ok(())
+        }
+        Fault::FullSource | Fault::FullTarget => {
+            let side = if fault == Fault::FullSource { Side::Source } else { Side::Target };
+            later.ballast = Some((side, fill(info.cluster(side))?));
+            later.heal_at = Some(Instant::now() + WHILE);
+            Ok(())
+        }
+        Fault::SlotsLost => lose_slots(lab).await,
         Fault::SilentSource | Fault::SilentTarget | Fault::SilentPeer => {
             lab.links.of(fault).context("a link")?.half_open();
             later.heal_at = Some(Instant::now() + SILENT);
@@ -116,6 +143,48 @@ pub async fn strike(lab: &Lab<'_>, fault: Fault, later: &mut Later) -> Result<()
         }
         _ => bail!("{} is the worker's own", fault.word()),
     }
+}
+
+/// Fills a cluster's disk to its last byte.
+fn fill(cluster: &Cluster) -> Result<PathBuf> {
+    const PIECE: usize = 1 << 20;
+    let path = cluster.data().join("ballast");
+    let mut file = std::fs::File::create(&path).context("filling a disk")?;
+    let piece = vec![b'x'; PIECE];
+    let mut size = PIECE;
+    while size > 0 {
+        match file.write_all(&piece[..size]) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::StorageFull => size /= 2,
+            Err(error) => return Err(error).context("filling a disk"),
+        }
+    }
+    Ok(path)
+}
+
+/// Nobody reads the source's slots for a while, in which it writes more WAL than it is told to keep for them.
+async fn lose_slots(lab: &Lab<'_>) -> Result<()> {
+    lab.links.peer.cut();
+    let client = connect::as_superuser(&lab.info().source, "postgres").await?;
+    keep_wal(&client, "'1MB'").await?;
+    let lost = process::wait_until("the slots have lost their WAL", Duration::from_secs(60), async || {
+        let more = "select pg_catalog.pg_logical_emit_message(false, 'ballast', 'x'), pg_catalog.pg_switch_wal()";
+        let kept = "select 1 from pg_catalog.pg_replication_slots where wal_status <> 'lost'";
+        let all = "select 1 from pg_catalog.pg_replication_slots";
+        let written = client.batch_execute(more).await.is_ok() && client.batch_execute("checkpoint").await.is_ok();
+        let count = async |sql| client.query(sql, &[]).await.map_or(0, |rows| rows.len());
+        written && count(all).await > 0 && count(kept).await == 0
+    })
+    .await;
+    keep_wal(&client, "default").await?;
+    lab.links.peer.heal();
+    lost
+}
+
+async fn keep_wal(client: &tokio_postgres::Client, much: &str) -> Result<()> {
+    // Each in a transaction of its own: ALTER SYSTEM wants that.
+    client.batch_execute(&format!("alter system set max_slot_wal_keep_size = {much}")).await?;
+    client.batch_execute("select pg_catalog.pg_reload_conf()").await.context("telling how much WAL is kept")
 }
 
 /// Connections to the one that was killed may keep its port for a moment.

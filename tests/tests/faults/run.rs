@@ -17,6 +17,13 @@ pub struct Run {
     pub to: String,
 }
 
+impl Run {
+    /// It takes a stack whose disks can run full.
+    pub fn wants_disks(&self) -> bool {
+        self.injections.iter().any(|one| one.fault.wants_a_disk())
+    }
+}
+
 /// What a run came to.
 #[derive(Debug)]
 pub struct Outcome {

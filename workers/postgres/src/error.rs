@@ -77,6 +77,7 @@ fn code_of(code: &SqlState) -> &'static str {
         "28000" | "28P01" => "CO0204",
         "42501" => "CO0205",
         "53300" => "CO0206",
+        "53100" => "CO0213",
         "3D000" => "CO0207",
         "55P03" | "40P01" => "CO0208",
         text if text.starts_with("08") || text.starts_with("57P") => "CO0202",
@@ -89,6 +90,7 @@ fn remedy_of(code: &SqlState) -> &'static str {
         "28000" | "28P01" => "check the user and the password that the spec refers to",
         "42501" => "grant the right that the message names; `changeover preflight` lists what is needed",
         "53300" => "free connections or raise max_connections",
+        "53100" => "make room on the server's disk, or give it a larger one, then `changeover retry`",
         "3D000" => "create the database, or correct its name in the spec",
         "55P03" | "40P01" => "another session holds a lock; it is tried again",
         text if text.starts_with("08") || text.starts_with("57P") => {

@@ -133,6 +133,7 @@ mod tests {
     #[case("57P01", Class::Transient)]
     #[case("55P03", Class::Transient)]
     #[case("42501", Class::Refused)]
+    #[case("53100", Class::NeedsHuman)]
     #[case("23505", Class::NeedsHuman)]
     #[case("XX000", Class::NeedsHuman)]
     #[case("08P01", Class::NeedsHuman)]
