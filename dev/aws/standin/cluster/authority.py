@@ -36,6 +36,10 @@ class Authority:
         """The authority's certificate."""
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
+    def thumbprint(self) -> str:
+        """The certificate's SHA-1, by which RDS names it."""
+        return self.certificate.fingerprint(hashes.SHA1()).hex()  # noqa: S303 (a name, no proof)
+
     def issue(self, common_name: str, directory: Path) -> datetime:
         """Writes `server.crt` and `server.key` for 127.0.0.1 and localhost; returns until when they hold."""
         key = ec.generate_private_key(ec.SECP256R1())

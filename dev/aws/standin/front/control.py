@@ -4,6 +4,8 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+from ..rds import modify
+from ..wire.errors import AwsError
 from . import policy
 from .answer import Answer
 from .faults import Fault
@@ -26,7 +28,7 @@ def answer(application: "Application", environ: dict, path: str, body: bytes) ->
         if function is None:
             raise BadRequest(f"no {method} {name}; there are: " + ", ".join(f"{verb} {url}" for verb, url in _URLS))
         return _json(200, function(application, json.loads(body or b"{}"), environ.get("QUERY_STRING", "")))
-    except (BadRequest, policy.Unsupported, ValueError, KeyError, TypeError) as error:
+    except (AwsError, BadRequest, policy.Unsupported, ValueError, KeyError, TypeError) as error:
         return _json(400, {"error": f"{type(error).__name__}: {error}"})
 
 
@@ -124,6 +126,12 @@ def _pace(application: "Application", said: dict, _: str) -> dict:
     return {}
 
 
+def _window(application: "Application", said: dict, _: str) -> dict:
+    with application.world.lock:
+        region = application.world.region(said["account"], said["region"])
+        return {"applied": modify.open_window(application.world, region, said["instance"])}
+
+
 _URLS = {
     ("GET", "about"): _about,
     ("GET", "calls"): _calls,
@@ -135,5 +143,6 @@ _URLS = {
     ("POST", "policy"): _policy,
     ("POST", "expire-session"): _expire,
     ("POST", "pace"): _pace,
+    ("POST", "maintenance-window"): _window,
     ("POST", "clear"): _clear,
 }

@@ -3,6 +3,7 @@
 https://docs.getmoto.org/en/latest/docs/server_mode.html
 """
 
+import importlib
 import io
 import os
 
@@ -21,6 +22,9 @@ class Upstream:
         from moto.server import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415
 
         self._application = DomainDispatcherApplication(create_backend_app)
+        # Now, so that the first call of a service isn't the slow one.
+        for name in ("ec2", "iam", "kms", "secretsmanager"):
+            importlib.import_module(f"moto.{name}.models")
 
     def ask(self, request: Request, environ: dict, account: str | None = None) -> Answer:
         """Passes a request on; `account` is where it shall land, by default the caller's own."""

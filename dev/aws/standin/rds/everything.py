@@ -1,5 +1,5 @@
 """Imports every module that has actions, which registers them."""
 
-from . import instances, options, parameters, snapshots, subnets
+from . import instances, modify, observed, offers, options, parameters, snapshots, subnets
 
-__all__ = ["instances", "options", "parameters", "snapshots", "subnets"]
+__all__ = ["instances", "modify", "observed", "offers", "options", "parameters", "snapshots", "subnets"]
