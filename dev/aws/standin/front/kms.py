@@ -1,6 +1,7 @@
 """What moto's KMS lacks: key policies, keys of other accounts, and the difference between AWS managed and customer managed keys."""
 
 import json
+from dataclasses import replace
 
 from ..wire.errors import AwsError
 from . import keys, policy
@@ -36,7 +37,7 @@ def answer(request: Request, environ: dict, upstream: Upstream, policies: policy
     if key.region != request.region:
         raise AwsError("NotFoundException", f"Invalid arn {key.region}")
     _check(request, key, policies)
-    answered = upstream.ask(_with_arn(request, key, reference), environ, key.account)
+    answered = upstream.ask(_with_id(request, key, reference), environ, key.account)
     return _with_manager(request, key, answered)
 
 
@@ -55,12 +56,11 @@ def _denied(request: Request, arn: str) -> AwsError:
     return AwsError("AccessDenied", f"{text} because no resource-based policy allows the kms:{request.action} action", 400)
 
 
-def _with_arn(request: Request, key: keys.Key, reference: str) -> Request:
-    """moto finds a key of the account that it is told, so an alias's ARN has to be the key's."""
-    if key.account == request.principal.account:
-        return request
-    changed = {name: key.arn if value == reference else value for name, value in request.parameters.items()}
-    return Request(**{**request.__dict__, "body": json.dumps(changed).encode(), "parameters": changed})
+def _with_id(request: Request, key: keys.Key, reference: str) -> Request:
+    """Some of moto's operations know neither ARNs nor aliases, so the key is named by its ID."""
+    plain = key.arn.rsplit("/", 1)[-1]
+    changed = {name: plain if value == reference else value for name, value in request.parameters.items()}
+    return replace(request, body=json.dumps(changed).encode(), parameters=changed)
 
 
 def _with_manager(request: Request, key: keys.Key, answered: Answer) -> Answer:
