@@ -47,7 +47,7 @@ test-aws-stand-in: setup-aws ## the tests of the local AWS that the AWS path is 
 	@cd dev/aws && $(CHANGEOVER_CACHE)/aws-venv/bin/python -m pytest $(TEST_ARGS)
 
 setup-lint: # what only the checks need
-	@dev/setup.sh rust packages lint
+	@dev/setup.sh rust packages lint aws
 
 # One selection of packages for all targets: another one would give shared dependencies other features, and build them anew.
 build: setup room

@@ -41,7 +41,10 @@ def test_an_instances_changes(stand_in, rds, name):
     rds.reboot_db_instance(DBInstanceIdentifier=name, ForceFailover=True)
     assert wait_for(rds, name)["AvailabilityZone"] != zone
     events = rds.describe_events(SourceType="db-instance", SourceIdentifier=name, EventCategories=["failover"])["Events"]
-    assert [event["Message"] for event in events] == ["Multi-AZ instance failover started.", "Multi-AZ instance failover completed"]
+    assert [event["Message"] for event in events] == [
+        "Multi-AZ instance failover started.",
+        "Multi-AZ instance failover completed",
+    ]
 
     # Stopped and started.
     rds.stop_db_instance(DBInstanceIdentifier=name)
@@ -131,7 +134,9 @@ def test_subnet_groups_over_real_subnets_of_ec2(stand_in, rds, name):
     ec2 = stand_in.client("ec2")
     vpc = ec2.create_vpc(CidrBlock="10.7.0.0/16")["Vpc"]["VpcId"]
     subnets = [
-        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.7.{number}.0/24", AvailabilityZone=f"eu-central-1{zone}")["Subnet"]["SubnetId"]
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.7.{number}.0/24", AvailabilityZone=f"eu-central-1{zone}")["Subnet"][
+            "SubnetId"
+        ]
         for number, zone in enumerate("ab")
     ]
     said = {"DBSubnetGroupDescription": "x"}
@@ -157,7 +162,9 @@ def test_what_is_offered(rds, stand_in):
     version = rds.describe_db_engine_versions(Engine="postgres", EngineVersion="15")["DBEngineVersions"][0]
     assert version["DBParameterGroupFamily"] == "postgres15"
     assert rds.describe_db_engine_versions(Engine="mysql")["DBEngineVersions"] == []
-    options = rds.describe_orderable_db_instance_options(Engine="postgres", DBInstanceClass="db.r5.large")["OrderableDBInstanceOptions"]
+    options = rds.describe_orderable_db_instance_options(Engine="postgres", DBInstanceClass="db.r5.large")[
+        "OrderableDBInstanceOptions"
+    ]
     assert {row["StorageType"] for row in options} >= {"gp2", "gp3", "io1"}
     assert rds.describe_pending_maintenance_actions()["PendingMaintenanceActions"] == []
     assert rds.describe_certificates()["Certificates"][0]["CertificateType"] == "CA"
@@ -179,8 +186,14 @@ def test_the_log_of_the_real_server(stand_in, rds, shared):
 
 def test_a_managed_master_password_lies_in_secrets_manager(stand_in, rds, name):
     rds.create_db_instance(
-        DBInstanceIdentifier=name, DBInstanceClass="db.t3.micro", Engine="postgres", MasterUsername="boss", AllocatedStorage=20,
-        ManageMasterUserPassword=True, BackupRetentionPeriod=0, DBName="app",
+        DBInstanceIdentifier=name,
+        DBInstanceClass="db.t3.micro",
+        Engine="postgres",
+        MasterUsername="boss",
+        AllocatedStorage=20,
+        ManageMasterUserPassword=True,
+        BackupRetentionPeriod=0,
+        DBName="app",
     )
     found = wait_for(rds, name)
     secret = stand_in.client("secretsmanager").get_secret_value(SecretId=found["MasterUserSecret"]["SecretArn"])["SecretString"]

@@ -102,7 +102,13 @@ def test_the_default_group_is_there_and_closed(rds):
     ("parameter", "value", "method", "code", "words"),
     [
         ("nonsense", "1", "immediate", "InvalidParameterValue", "Could not find parameter with name: nonsense"),
-        ("max_connections", "50", "immediate", "InvalidParameterCombination", "cannot use immediate apply method for static parameter"),
+        (
+            "max_connections",
+            "50",
+            "immediate",
+            "InvalidParameterCombination",
+            "cannot use immediate apply method for static parameter",
+        ),
         ("rds.logical_replication", "1", "immediate", "InvalidParameterCombination", "static"),
         ("wal_level", "logical", "pending-reboot", "InvalidParameterValue", "cannot be modified"),
         ("work_mem", "lots", "immediate", "InvalidParameterValue", "allowed values are: 64-2147483647"),

@@ -27,7 +27,9 @@ def plain(stand_in, shared):
     """A snapshot of an unencrypted instance with a row in it."""
     rds = stand_in.client("rds")
     psql(stand_in, shared, "create table if not exists kept (x int); delete from kept; insert into kept values (42)")
-    assert rds.create_db_snapshot(DBSnapshotIdentifier="plain", DBInstanceIdentifier="shared")["DBSnapshot"]["Status"] == "creating"
+    assert (
+        rds.create_db_snapshot(DBSnapshotIdentifier="plain", DBInstanceIdentifier="shared")["DBSnapshot"]["Status"] == "creating"
+    )
     assert instance(rds, "shared")["DBInstanceStatus"] == "backing-up"
     with refused("InvalidDBInstanceState", words="in-progress"):
         rds.reboot_db_instance(DBInstanceIdentifier="shared")
@@ -61,7 +63,9 @@ def test_the_way_to_an_encrypted_instance_in_another_account(stand_in, rds, othe
     copied = snapshot_available(other, name)
     assert (copied["Encrypted"], copied["KmsKeyId"], copied["SourceDBSnapshotIdentifier"]) == (True, cmk, plain["DBSnapshotArn"])
 
-    other.restore_db_instance_from_db_snapshot(DBInstanceIdentifier=name, DBSnapshotIdentifier=name, DBInstanceClass="db.t3.small")
+    other.restore_db_instance_from_db_snapshot(
+        DBInstanceIdentifier=name, DBSnapshotIdentifier=name, DBInstanceClass="db.t3.small"
+    )
     restored = wait_for(other, name)
     assert (restored["StorageEncrypted"], restored["KmsKeyId"], restored["DBInstanceClass"]) == (True, cmk, "db.t3.small")
     assert restored["Endpoint"]["Port"] != instance(rds, "shared")["Endpoint"]["Port"]
@@ -98,16 +102,31 @@ def test_an_encrypted_snapshot_is_shared_only_under_a_customer_key_that_lets_the
     with refused("KMSKeyNotAccessibleFault", words="The target KMS key [None]"):
         other.copy_db_snapshot(SourceDBSnapshotIdentifier=arns["opened"], TargetDBSnapshotIdentifier=name)
     with refused("KMSKeyNotAccessibleFault", words="The target KMS key"):
-        other.copy_db_snapshot(SourceDBSnapshotIdentifier=arns["opened"], TargetDBSnapshotIdentifier=name, KmsKeyId="alias/nowhere")
+        other.copy_db_snapshot(
+            SourceDBSnapshotIdentifier=arns["opened"], TargetDBSnapshotIdentifier=name, KmsKeyId="alias/nowhere"
+        )
     with refused("InvalidDBSnapshotState", words="copy"):
         other.restore_db_instance_from_db_snapshot(DBInstanceIdentifier=name, DBSnapshotIdentifier=arns["opened"])
     far = stand_in.client("rds", account=1, region="eu-west-1")
     with refused("InvalidParameterCombination", words="across AWS Regions"):
         far.copy_db_snapshot(
-            SourceDBSnapshotIdentifier=arns["opened"], TargetDBSnapshotIdentifier=name, KmsKeyId=key(stand_in, 1, region="eu-west-1")
+            SourceDBSnapshotIdentifier=arns["opened"],
+            TargetDBSnapshotIdentifier=name,
+            KmsKeyId=key(stand_in, 1, region="eu-west-1"),
         )
     other.copy_db_snapshot(SourceDBSnapshotIdentifier=arns["opened"], TargetDBSnapshotIdentifier=name, KmsKeyId=own)
     assert snapshot_available(other, name)["KmsKeyId"] == own
+
+    # Of one's own, a copy in another region takes a key of that region.
+    there = stand_in.client("rds", region="eu-west-1")
+    said = {"SourceDBSnapshotIdentifier": arns["opened"], "TargetDBSnapshotIdentifier": name}
+    with refused("InvalidParameterValue", words="Must specify new KMS key"):
+        there.copy_db_snapshot(**said)
+    with refused("KMSKeyNotAccessibleFault", words="target KMS key"):
+        there.copy_db_snapshot(**said, KmsKeyId=opened)
+    far_key = key(stand_in, 0, region="eu-west-1")
+    there.copy_db_snapshot(**said, KmsKeyId=far_key)
+    assert snapshot_available(there, name)["SourceRegion"] == "eu-central-1"
 
     disabled = key(stand_in, 0)
     stand_in.client("kms").disable_key(KeyId=disabled)
@@ -138,7 +157,9 @@ def test_what_sharing_and_copying_refuse(clean, rds, plain, name):
 
 
 def test_the_end_of_an_instance(stand_in, rds, name):
-    create(rds, name, BackupRetentionPeriod=1, DeletionProtection=True, CopyTagsToSnapshot=True, Tags=[{"Key": "of", "Value": "me"}])
+    create(
+        rds, name, BackupRetentionPeriod=1, DeletionProtection=True, CopyTagsToSnapshot=True, Tags=[{"Key": "of", "Value": "me"}]
+    )
     found = wait_for(rds, name)
     psql(stand_in, found, "create table last (x int); insert into last values (1)")
     automated = rds.describe_db_snapshots(DBInstanceIdentifier=name, SnapshotType="automated")["DBSnapshots"][0]
@@ -168,7 +189,9 @@ def test_the_end_of_an_instance(stand_in, rds, name):
     assert (final["SnapshotType"], final["TagList"]) == ("manual", [{"Key": "of", "Value": "me"}])
     assert rds.describe_db_snapshots(DBInstanceIdentifier=name, SnapshotType="automated")["DBSnapshots"] == []
 
-    rds.restore_db_instance_from_db_snapshot(DBInstanceIdentifier=name, DBSnapshotIdentifier=f"{name}-final", BackupRetentionPeriod=0)
+    rds.restore_db_instance_from_db_snapshot(
+        DBInstanceIdentifier=name, DBSnapshotIdentifier=f"{name}-final", BackupRetentionPeriod=0
+    )
     assert psql(stand_in, wait_for(rds, name), "select x from last", password=PASSWORD) == "1"
     rds.delete_db_snapshot(DBSnapshotIdentifier=f"{name}-final")
     wait_until(lambda: "final" not in str(rds.describe_db_snapshots(DBInstanceIdentifier=name)), "the snapshot is deleted")

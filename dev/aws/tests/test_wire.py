@@ -7,8 +7,8 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from botocore.model import NoShapeFoundError
 from botocore.httpsession import URLLib3Session
+from botocore.model import NoShapeFoundError
 from conftest import REGION, refused
 
 from standin.rds import everything, service  # noqa: F401
@@ -65,7 +65,9 @@ def test_answers_outside_their_shapes_are_a_mistake_of_ours(said):
 
 
 def test_answers_come_back_from_botocore_as_they_were():
-    said = {"DBInstances": [{"DBInstanceIdentifier": "<&>", "MultiAZ": False, "InstanceCreateTime": datetime(2026, 1, 2, tzinfo=UTC)}]}
+    said = {
+        "DBInstances": [{"DBInstanceIdentifier": "<&>", "MultiAZ": False, "InstanceCreateTime": datetime(2026, 1, 2, tzinfo=UTC)}]
+    }
     assert b"&lt;&amp;&gt;" in encode(DESCRIBE, said, "id")
 
 

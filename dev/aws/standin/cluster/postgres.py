@@ -22,7 +22,8 @@ local     all         all         reject
 host      all         {SUPERUSER} all reject
 hostssl   all         all         127.0.0.1/32 scram-sha-256
 """
-# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/PostgreSQL.Concepts.General.SSL.html: rds.force_ssl is 1 from PostgreSQL 15 on.
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/PostgreSQL.Concepts.General.SSL.html: rds.force_ssl is 1 from
+# PostgreSQL 15 on.
 HBA_PLAIN = "hostnossl all         all         127.0.0.1/32 scram-sha-256\n"
 
 

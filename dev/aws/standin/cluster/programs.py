@@ -10,7 +10,7 @@ from pathlib import Path
 BIN = Path("/usr/lib/postgresql/15/bin")
 SERVER_USER = "postgres"
 
-# A child is told that its parent died when the *thread* that made it ends, so one thread that lives as long as we do makes them all.
+# A child is told that its parent died when the *thread* that made it ends: one thread, which lives as long as we do, makes them.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="starter")
 
 

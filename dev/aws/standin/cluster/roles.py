@@ -8,6 +8,8 @@ _FILES = Path(__file__).resolve().parents[3] / "rds"
 # The files' master user; an instance may have another name for it.
 _MASTER = "changeover"
 REPLICATION = "changeover_repl"
+# Statements that hold passwords stay out of the server's log.
+_UNLOGGED = "set log_statement = 'none';\nset log_min_error_statement = 'panic';\n"
 
 
 def apply(cluster: Cluster, master: str, password: str, replication_password: str) -> None:
@@ -21,8 +23,7 @@ def apply(cluster: Cluster, master: str, password: str, replication_password: st
         .replace(":replication_password", literal(replication_password))
     )
     database = (_FILES / "database.sql").read_text().replace(f" to {_MASTER};", f" to {identifier(master)};")
-    # The statements that hold passwords stay out of the server's log.
-    cluster.psql(f"set log_statement = 'none';\nset log_min_error_statement = 'panic';\n{roles}")
+    cluster.psql(f"{_UNLOGGED}{roles}")
     cluster.psql("alter database template0 allow_connections true")
     for name in ("template0", "template1", "postgres"):
         cluster.psql(database, name)
@@ -36,8 +37,7 @@ def create_database(cluster: Cluster, name: str, owner: str) -> None:
 
 def set_password(cluster: Cluster, role: str, password: str) -> None:
     """Another password for the master user."""
-    script = f"set log_statement = 'none';\nset log_min_error_statement = 'panic';\nalter role {identifier(role)} password {literal(password)};"
-    cluster.psql(script)
+    cluster.psql(f"{_UNLOGGED}alter role {identifier(role)} password {literal(password)};")
 
 
 def literal(text: str) -> str:

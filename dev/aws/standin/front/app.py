@@ -8,12 +8,13 @@ from ..rds import everything  # noqa: F401 (registers RDS's actions)
 from ..rds.world import World
 from ..wire.errors import AwsError
 from . import answer as answers
-from . import control, kms, rds, request, rights, signature, sts
+from . import control, kms, rds, request, signature, ssm, sts
 from .answer import Answer
 from .calllog import CallLog
 from .faults import Faults
 from .identity import Identities
 from .policy import Policies
+from .rights import Rights
 from .upstream import Upstream
 
 
@@ -69,13 +70,16 @@ class Application:
         signature.check(asked, credential)
         asked.principal = credential.principal
         self.faults.before(asked.service, asked.action, asked.principal.account)
-        rights.check(asked, self.policies)
+        allowed = Rights(self.policies, asked, self.world)
+        allowed.check()
         if asked.service == "rds":
-            return rds.answer(asked, self.world, self.policies)
+            return rds.answer(asked, self.world, allowed)
         if asked.service == "sts":
-            return sts.answer(asked, self.identities, self.policies)
+            return sts.answer(asked, self.identities, allowed)
         if asked.service == "kms":
-            return kms.answer(asked, environ, self._upstream, self.policies)
+            return kms.answer(asked, environ, self._upstream, allowed)
+        if asked.service == "ssm":
+            ssm.check(asked, allowed)
         return self._upstream.ask(asked, environ)
 
     def _note(self, asked: request.Request | None, said: Answer, lost: bool) -> None:

@@ -22,13 +22,9 @@ class CallLog:
         self._calls: list[dict] = []
         self._file = path.open("w", buffering=1)
 
-    def add(self, *, principal: str | None, account: str | None, region: str, service: str, action: str, parameters: dict, status: int,
-            code: str | None) -> None:  # fmt: skip
-        """One more call."""
-        entry = {
-            "at": now().isoformat(), "principal": principal, "account": account, "region": region, "service": service, "action": action,
-            "parameters": hide(service, action, parameters), "status": status, "code": code,
-        }  # fmt: skip
+    def add(self, parameters: dict, **facts) -> None:
+        """One more call: its principal, account, region, service, action, status and code."""
+        entry = {"at": now().isoformat(), **facts, "parameters": hide(facts["service"], facts["action"], parameters)}
         with self._lock:
             entry["number"] = len(self._calls)
             self._calls.append(entry)

@@ -5,10 +5,14 @@ https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Overview.Encryption.Keys.
 
 import json
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..wire.errors import Fault
 from . import policy
 from .identity import Principal
+
+if TYPE_CHECKING:
+    from .rights import Rights
 
 # What RDS needs the caller's rights for, to encrypt a resource or to read an encrypted one.
 # The page above: kms:CreateGrant and kms:DescribeKey.
@@ -41,10 +45,8 @@ def find(reference: str, account: str, region: str) -> Key:
             raise NoSuchKey(reference)
         region, account, reference = fields[3], fields[4], fields[5]
     backend = kms_backends[account][region]
-    if reference.startswith("alias/"):
-        key_id = backend.get_key_id_from_alias(reference)
-    else:
-        key_id = reference.removeprefix("key/")
+    is_alias = reference.startswith("alias/")
+    key_id = backend.get_key_id_from_alias(reference) if is_alias else reference.removeprefix("key/")
     key = backend.keys.get(key_id)
     if key is None:
         raise NoSuchKey(reference)
@@ -60,11 +62,11 @@ def find(reference: str, account: str, region: str) -> Key:
     )
 
 
-def allows(key: Key, principal: Principal, action: str, policies: policy.Policies) -> bool:
+def allows(key: Key, principal: Principal, action: str, rights: "Rights") -> bool:
     """Whether a principal may do this with the key.
 
-    https://docs.aws.amazon.com/kms/latest/developerguide/policy-evaluation.html; in another account both the key's policy and the caller's
-    own must allow it: https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-modifying-external-accounts.html
+    https://docs.aws.amazon.com/kms/latest/developerguide/policy-evaluation.html; in another account both the key's policy
+    and the caller's own must allow it: https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-modifying-external-accounts.html
     """
     if key.manager == "AWS" and principal.account != key.account:
         # Nobody can change the policy of an AWS managed key, so no other account is ever in it.
@@ -72,7 +74,7 @@ def allows(key: Key, principal: Principal, action: str, policies: policy.Policie
     said = policy.resource_policy(key.policy, principal, action, key.arn)
     if said == "denied":
         return False
-    own = policies.allows(principal, action, key.arn)
+    own = rights.allows(principal, action, key.arn)
     if said == "account":
         return own
     return said == "principal" and (own or principal.account == key.account)
@@ -81,9 +83,9 @@ def allows(key: Key, principal: Principal, action: str, policies: policy.Policie
 class Keys:
     """KMS for one caller of RDS."""
 
-    def __init__(self, principal: Principal, region: str, policies: policy.Policies):
+    def __init__(self, principal: Principal, region: str, rights: "Rights"):
         """Remembers for whom."""
-        self._principal, self._region, self._policies = principal, region, policies
+        self._principal, self._region, self._rights = principal, region, rights
 
     def look(self, reference: str) -> Key:
         """A key's facts, whoever asks."""
@@ -103,7 +105,7 @@ class Keys:
             key = self.look(reference)
         except NoSuchKey:
             raise Fault("KMSKeyNotAccessibleFault", self.refusal(what, reference)) from None
-        usable = key.state == "Enabled" and all(allows(key, self._principal, action, self._policies) for action in NEEDED)
+        usable = key.state == "Enabled" and all(allows(key, self._principal, action, self._rights) for action in NEEDED)
         if not usable or (what != "source snapshot KMS key" and key.region != self._region):
             raise Fault("KMSKeyNotAccessibleFault", self.refusal(what, reference))
         return key

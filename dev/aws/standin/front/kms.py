@@ -1,29 +1,30 @@
-"""What moto's KMS lacks: key policies, keys of other accounts, and the difference between AWS managed and customer managed keys."""
+"""What moto's KMS lacks: key rights, keys of other accounts, AWS managed keys told from customer managed ones."""
 
 import json
 from dataclasses import replace
 
 from ..wire.errors import AwsError
-from . import keys, policy
+from . import keys
 from .answer import Answer
 from .request import Request
+from .rights import Rights
 from .upstream import Upstream
 
-# https://docs.aws.amazon.com/kms/latest/developerguide/kms-api-permissions-reference.html, "Cross-account use: Yes" (for those that take a
-# key's identifier).
+# https://docs.aws.amazon.com/kms/latest/developerguide/kms-api-permissions-reference.html,
+# "Cross-account use: Yes", for those that take a key's identifier.
 ACROSS_ACCOUNTS = frozenset({
     "CreateGrant", "Decrypt", "DeriveSharedSecret", "DescribeKey", "Encrypt", "GenerateDataKey", "GenerateDataKeyPair",
-    "GenerateDataKeyPairWithoutPlaintext", "GenerateDataKeyWithoutPlaintext", "GenerateMac", "GetKeyRotationStatus", "GetPublicKey",
-    "ListGrants", "ReEncrypt", "RetireGrant", "RevokeGrant", "Sign", "Verify", "VerifyMac",
+    "GenerateDataKeyPairWithoutPlaintext", "GenerateDataKeyWithoutPlaintext", "GenerateMac", "GetKeyRotationStatus",
+    "GetPublicKey", "ListGrants", "ReEncrypt", "RetireGrant", "RevokeGrant", "Sign", "Verify", "VerifyMac",
 })  # fmt: skip
 # https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#aws-managed-cmk: nobody but AWS changes these keys.
 _NOT_ON_MANAGED = frozenset({
-    "CreateAlias", "CreateGrant", "DisableKey", "DisableKeyRotation", "EnableKeyRotation", "PutKeyPolicy", "ScheduleKeyDeletion",
-    "TagResource", "UpdateKeyDescription",
+    "CreateAlias", "CreateGrant", "DisableKey", "DisableKeyRotation", "EnableKeyRotation", "PutKeyPolicy",
+    "ScheduleKeyDeletion", "TagResource", "UpdateKeyDescription",
 })  # fmt: skip
 
 
-def answer(request: Request, environ: dict, upstream: Upstream, policies: policy.Policies) -> Answer:
+def answer(request: Request, environ: dict, upstream: Upstream, rights: Rights) -> Answer:
     """A KMS call, in the key's account if that is another one."""
     reference = request.parameters.get("KeyId") or request.parameters.get("TargetKeyId")
     if not isinstance(reference, str) or not reference:
@@ -36,18 +37,18 @@ def answer(request: Request, environ: dict, upstream: Upstream, policies: policy
         return upstream.ask(request, environ)
     if key.region != request.region:
         raise AwsError("NotFoundException", f"Invalid arn {key.region}")
-    _check(request, key, policies)
+    _check(request, key, rights)
     answered = upstream.ask(_with_id(request, key, reference), environ, key.account)
     return _with_manager(request, key, answered)
 
 
-def _check(request: Request, key: keys.Key, policies: policy.Policies) -> None:
+def _check(request: Request, key: keys.Key, rights: Rights) -> None:
     foreign = key.account != request.principal.account
     if foreign and request.action not in ACROSS_ACCOUNTS:
         raise _denied(request, key.arn)
     if key.manager == "AWS" and request.action in _NOT_ON_MANAGED:
         raise _denied(request, key.arn)
-    if not keys.allows(key, request.principal, f"kms:{request.action}", policies):
+    if not keys.allows(key, request.principal, f"kms:{request.action}", rights):
         raise _denied(request, key.arn)
 
 

@@ -59,9 +59,16 @@ class Secrets:
     def create(self, name: str, text: str, kms_key: str) -> str:
         """Makes a secret and returns its ARN."""
         self._backend().create_secret(
-            name=name, secret_string=text, secret_binary=None, description="The master user's password", tags=[], kms_key_id=kms_key,
-            client_request_token=None, replica_regions=[], force_overwrite=False,
-        )  # fmt: skip
+            name=name,
+            secret_string=text,
+            secret_binary=None,
+            description="The master user's password",
+            tags=[],
+            kms_key_id=kms_key,
+            client_request_token=None,
+            replica_regions=[],
+            force_overwrite=False,
+        )
         return self._backend().secrets[name].arn
 
     def put(self, arn: str, text: str) -> None:

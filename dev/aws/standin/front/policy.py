@@ -164,7 +164,3 @@ class Policies:
             return "allow"
         facts = {"aws:PrincipalArn": principal.policy_arn, "aws:PrincipalAccount": principal.account, **(context or {})}
         return evaluate(document, action, resource, facts)
-
-    def allows(self, principal: Principal, action: str, resource: str, context: dict[str, str] | None = None) -> bool:
-        """Whether the principal may."""
-        return self.verdict(principal, action, resource, context) == "allow"

@@ -10,11 +10,11 @@ from ..wire.errors import AwsError
 from .answer import Answer, request_id, xml
 from .keys import Keys
 from .network import Network, Secrets
-from .policy import Policies
 from .request import Request
+from .rights import Rights
 
 
-def answer(request: Request, world: World, policies: Policies) -> Answer:
+def answer(request: Request, world: World, rights: Rights) -> Answer:
     """Carries out a call of RDS's."""
     operation = model.operation("rds", request.action)
     if operation is None:
@@ -26,7 +26,7 @@ def answer(request: Request, world: World, policies: Policies) -> Answer:
         principal=principal,
         world=world,
         region=world.region(principal.account, region),
-        keys=Keys(principal, region, policies),
+        keys=Keys(principal, region, rights),
         network=Network(principal.account, region),
         secrets=Secrets(principal.account, region),
     )

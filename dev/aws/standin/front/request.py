@@ -1,5 +1,6 @@
 """What a request asks for, whatever service's protocol it speaks."""
 
+import gzip
 import json
 import re
 from dataclasses import dataclass, field
@@ -65,6 +66,11 @@ def _asked(headers: dict[str, str]) -> Asked:
     )
 
 
+def _plain(request: Request) -> bytes:
+    """The body; clients compress large ones."""
+    return gzip.decompress(request.body) if request.headers.get("content-encoding") == "gzip" else request.body
+
+
 def _read_action(request: Request) -> None:
     target = request.headers.get("x-amz-target")
     operation = re.fullmatch(r"/service/[^/]+/operation/([A-Za-z]+)", request.path)
@@ -73,12 +79,12 @@ def _read_action(request: Request) -> None:
     elif target:
         request.action = target.rsplit(".", 1)[-1]
         try:
-            request.parameters = json.loads(request.body or b"{}")
+            request.parameters = json.loads(_plain(request) or b"{}")
         except ValueError:
             raise AwsError("SerializationException", "The body is no JSON") from None
     else:
         request.protocol = "ec2" if request.service == "ec2" else "query"
-        request.parameters = dict(parse_qsl(request.body.decode() or request.query, keep_blank_values=True))
+        request.parameters = dict(parse_qsl(_plain(request).decode() or request.query, keep_blank_values=True))
         request.action = request.parameters.get("Action", "")
     if not request.action:
         raise AwsError("MissingAction", "The request must contain the parameter Action")

@@ -22,8 +22,8 @@ def check(request: Request, credential: Credential) -> None:
     for part in (asked.date[:8], asked.region, asked.service, "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
     if not hmac.compare_digest(hmac.digest(key, text.encode(), "sha256").hex(), asked.signature):
-        words = "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method."
-        raise AwsError("SignatureDoesNotMatch", words, 403)
+        text = "The request signature we calculated does not match the signature you provided."
+        raise AwsError("SignatureDoesNotMatch", f"{text} Check your AWS Secret Access Key and signing method.", 403)
 
 
 def _canonical(request: Request) -> str:

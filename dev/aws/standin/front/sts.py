@@ -13,9 +13,10 @@ from . import policy
 from .answer import STS_NAMESPACE, Answer, request_id, xml
 from .identity import Identities, Principal
 from .request import Request
+from .rights import Rights
 
 
-def answer(request: Request, identities: Identities, policies: policy.Policies) -> Answer:
+def answer(request: Request, identities: Identities, rights: Rights) -> Answer:
     """GetCallerIdentity and AssumeRole; nothing else of STS is here."""
     operation = model.operation("sts", request.action)
     if operation is None or request.action not in ("AssumeRole", "GetCallerIdentity"):
@@ -25,17 +26,17 @@ def answer(request: Request, identities: Identities, policies: policy.Policies) 
         principal = request.principal
         result = {"Account": principal.account, "Arn": principal.arn, "UserId": principal.user_id}
     else:
-        result = _assume(params, request.principal, identities, policies)
+        result = _assume(params, request.principal, identities, rights)
     identifier = request_id()
     return xml(encode(operation, result, identifier, STS_NAMESPACE), identifier)
 
 
-def _assume(params: dict, caller: Principal, identities: Identities, policies: policy.Policies) -> dict:
+def _assume(params: dict, caller: Principal, identities: Identities, rights: Rights) -> dict:
     arn = params["RoleArn"]
     if "Policy" in params or "PolicyArns" in params:
         raise AwsError("NotImplemented", "The stand-in doesn't evaluate session policies.", 501)
     role = _role(arn, identities)
-    if role is None or not _may(params, caller, role, policies):
+    if role is None or not _may(params, caller, role, rights):
         # The same words whether the role is missing or closed, so that nobody can probe for roles.
         text = f"User: {caller.arn} is not authorized to perform: sts:AssumeRole on resource: {arn}"
         raise AwsError("AccessDenied", text, 403)
@@ -65,7 +66,7 @@ def _role(arn: str, identities: Identities):
     return next((role for role in list(roles) if role.arn == arn), None)
 
 
-def _may(params: dict, caller: Principal, role, policies: policy.Policies) -> bool:
+def _may(params: dict, caller: Principal, role, rights: Rights) -> bool:
     """The role's trust policy must allow it, and across accounts the caller's own too.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_common-scenarios_third-party.html, on the external id
@@ -75,5 +76,5 @@ def _may(params: dict, caller: Principal, role, policies: policy.Policies) -> bo
     context = {"sts:ExternalId": params["ExternalId"]} if "ExternalId" in params else {}
     said = policy.resource_policy(document, caller, "sts:AssumeRole", role.arn, context)
     if said == "principal" and caller.account == role.account_id:
-        return policies.verdict(caller, "sts:AssumeRole", role.arn) != "deny"
-    return said in ("principal", "account") and policies.allows(caller, "sts:AssumeRole", role.arn)
+        return rights.verdict(caller, "sts:AssumeRole", role.arn) != "deny"
+    return said in ("principal", "account") and rights.allows(caller, "sts:AssumeRole", role.arn)

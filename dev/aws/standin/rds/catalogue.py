@@ -1,7 +1,7 @@
 """The parameters of the family postgres15: names, types, values allowed, what RDS lets a customer change.
 
-`data/postgres15.jsonl` is `pg_settings` of a real PostgreSQL 15 (a test holds it against the server). What RDS adds and withholds is
-below, after
+`data/postgres15.jsonl` is `pg_settings` of a real PostgreSQL 15 (a test holds it against the server). What RDS adds and withholds
+is below, after
 https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Appendix.PostgreSQL.CommonDBATasks.Parameters.html
 """
 
@@ -16,23 +16,24 @@ MAJOR = "15"
 
 _FILE = Path(__file__).resolve().parents[1] / "data" / "postgres15.jsonl"
 
-# RDS runs these itself: where files are, how the server is reached, what keeps data safe. Customers see them and can't change them.
+# RDS runs these itself: where files are, how the server is reached, what keeps data safe. Customers only see them.
 _WITHHELD = frozenset({
     "allow_in_place_tablespaces", "allow_system_table_mods", "archive_cleanup_command", "archive_command", "archive_library",
     "archive_mode", "bonjour", "bonjour_name", "cluster_name", "config_file", "data_directory", "data_sync_retry",
     "db_user_namespace", "debug_discard_caches", "dynamic_library_path", "dynamic_shared_memory_type", "event_source",
-    "exit_on_error", "external_pid_file", "fsync", "full_page_writes", "hba_file", "hot_standby", "huge_page_size", "ident_file",
-    "ignore_checksum_failure", "ignore_invalid_pages", "ignore_system_indexes", "jit_provider", "krb_caseins_users",
-    "krb_server_keyfile", "listen_addresses", "local_preload_libraries", "log_directory", "log_file_mode", "log_truncate_on_rotation",
-    "logging_collector", "port", "primary_conninfo", "primary_slot_name", "promote_trigger_file", "recovery_end_command",
-    "recovery_init_sync_method", "recovery_min_apply_delay", "recovery_target", "recovery_target_action",
-    "recovery_target_inclusive", "recovery_target_lsn", "recovery_target_name", "recovery_target_time", "recovery_target_timeline",
-    "recovery_target_xid", "remove_temp_files_after_crash", "restore_command", "shared_memory_type", "ssl", "ssl_ca_file",
-    "ssl_cert_file", "ssl_crl_dir", "ssl_crl_file", "ssl_dh_params_file", "ssl_ecdh_curve", "ssl_key_file", "ssl_passphrase_command",
-    "ssl_passphrase_command_supports_reload", "ssl_prefer_server_ciphers", "superuser_reserved_connections", "syslog_facility",
-    "syslog_ident", "syslog_sequence_numbers", "syslog_split_messages", "trace_recovery_messages", "unix_socket_directories",
-    "unix_socket_group", "unix_socket_permissions", "update_process_title", "wal_consistency_checking", "wal_level", "wal_log_hints",
-    "wal_sync_method", "zero_damaged_pages",
+    "exit_on_error", "external_pid_file", "fsync", "full_page_writes", "hba_file", "hot_standby", "huge_page_size",
+    "ident_file", "ignore_checksum_failure", "ignore_invalid_pages", "ignore_system_indexes", "jit_provider",
+    "krb_caseins_users", "krb_server_keyfile", "listen_addresses", "local_preload_libraries", "log_directory",
+    "log_file_mode", "log_truncate_on_rotation", "logging_collector", "port", "primary_conninfo", "primary_slot_name",
+    "promote_trigger_file", "recovery_end_command", "recovery_init_sync_method", "recovery_min_apply_delay",
+    "recovery_target", "recovery_target_action", "recovery_target_inclusive", "recovery_target_lsn", "recovery_target_name",
+    "recovery_target_time", "recovery_target_timeline", "recovery_target_xid", "remove_temp_files_after_crash",
+    "restore_command", "shared_memory_type", "ssl", "ssl_ca_file", "ssl_cert_file", "ssl_crl_dir", "ssl_crl_file",
+    "ssl_dh_params_file", "ssl_ecdh_curve", "ssl_key_file", "ssl_passphrase_command",
+    "ssl_passphrase_command_supports_reload", "ssl_prefer_server_ciphers", "superuser_reserved_connections",
+    "syslog_facility", "syslog_ident", "syslog_sequence_numbers", "syslog_split_messages", "trace_recovery_messages",
+    "unix_socket_directories", "unix_socket_group", "unix_socket_permissions", "update_process_title",
+    "wal_consistency_checking", "wal_level", "wal_log_hints", "wal_sync_method", "zero_damaged_pages",
 })  # fmt: skip
 
 # Defaults that RDS sets itself (Source `system`); formulas are evaluated over the instance class.
@@ -79,7 +80,9 @@ class Parameter:
         return self.apply_type == "static"
 
 
-def _own(name: str, data_type: str, apply_type: str, allowed: str | None, default: str | None, description: str) -> Parameter:
+def _own(  # noqa: PLR0917 (a row of the table below)
+    name: str, data_type: str, apply_type: str, allowed: str | None, default: str | None, description: str
+) -> Parameter:
     return Parameter(name, data_type, apply_type, True, description, allowed, default)
 
 

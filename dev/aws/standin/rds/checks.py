@@ -75,8 +75,8 @@ def check_password(password: str) -> None:
             "The parameter MasterUserPassword is not a valid password because it is shorter than 8 or longer than 128."
         )
     if any(character in '/"@ ' or not character.isprintable() or not character.isascii() for character in password):
-        text = "The parameter MasterUserPassword is not a valid password. Only printable ASCII characters besides '/', '@', '\"', ' '"
-        raise invalid_value(f"{text} may be used.")
+        text = "The parameter MasterUserPassword is not a valid password."
+        raise invalid_value(f"{text} Only printable ASCII characters besides '/', '@', '\"', ' ' may be used.")
 
 
 def key(call: Call) -> str:

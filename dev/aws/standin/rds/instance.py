@@ -85,8 +85,8 @@ class Instance:
     def take_immediate(self, world: "World", changes: dict[str, str | None]) -> None:
         """Dynamic parameters, at once, by a reload.
 
-        https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_WorkingWithParamGroups.Modifying.html; a group that was attached since
-        the server started gives nothing before the next start.
+        https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_WorkingWithParamGroups.Modifying.html; a group that was
+        attached since the server started gives nothing before the next start.
         """
         if self.applied_group != self.parameter_group or not self.cluster.is_running():
             return

@@ -102,8 +102,8 @@ def bring_up(world: World, region: Region, instance: Instance, fill: Callable[[]
             instance.settle("available")
 
     def failed(error: Exception) -> None:
-        # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/accessing-monitoring.html: `failed`, the instance has failed and RDS
-        # can't recover it.
+        # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/accessing-monitoring.html: `failed`, the instance has
+        # failed and RDS can't recover it.
         instance.settle("failed")
         region.record("db-instance", instance.name, f"The DB instance could not be created: {error}", "failure")
 

@@ -162,7 +162,9 @@ def _checked_password(call: Call, instance: Instance) -> str | None:
     password = call.get("MasterUserPassword")
     if password is not None:
         if instance.secret is not None:
-            raise invalid_combination("You can't specify MasterUserPassword for an instance with ManageMasterUserPassword enabled.")
+            raise invalid_combination(
+                "You can't specify MasterUserPassword for an instance with ManageMasterUserPassword enabled."
+            )
         checks.check_password(password)
         return password
     if call.get("ManageMasterUserPassword") and instance.secret is None:

@@ -7,7 +7,7 @@ from . import instances, names, options, parameters, snapshots, subnets
 from .service import Call, action
 from .world import now
 
-# https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DownloadDBLogFilePortion.html: at most 1 MB or 10,000 lines at once.
+# https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DownloadDBLogFilePortion.html: 1 MB or 10,000 lines at most.
 PORTION = 1024 * 1024
 _LOG = "error/postgresql.log"
 
@@ -59,7 +59,10 @@ def list_tags(call: Call) -> dict:
 
 @action("DescribeEvents")
 def events(call: Call) -> dict:
-    """The last hour's events unless asked otherwise. https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DescribeEvents.html."""
+    """The last hour's events unless asked otherwise.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DescribeEvents.html
+    """
     names.filters(call, set())
     if call.get("SourceIdentifier") and not call.get("SourceType"):
         raise invalid_combination("SourceType must be specified when SourceIdentifier is.")
@@ -115,7 +118,9 @@ def download_log(call: Call) -> dict:
     """A part of the log: from a marker on, or by default its end."""
     instance = instances.find(call.region, call["DBInstanceIdentifier"])
     if call["LogFileName"] != _LOG or not instance.cluster.log.exists():
-        raise Fault("DBLogFileNotFoundFault", f"DBLog File: {call['LogFileName']}, is not found on the DB instance {instance.name}")
+        raise Fault(
+            "DBLogFileNotFoundFault", f"DBLog File: {call['LogFileName']}, is not found on the DB instance {instance.name}"
+        )
     text = instance.cluster.log.read_bytes()
     marker, lines = call.get("Marker"), call.get("NumberOfLines")
     if marker is None:

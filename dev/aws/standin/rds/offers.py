@@ -114,6 +114,7 @@ def account_attributes(call: Call) -> dict:
         "AllocatedStorage": (sum(instance.storage for instance in region.instances.values()), "storage"),
     }
     rows = [
-        {"AccountQuotaName": name, "Used": count, "Max": quotas.of(region.account, quota)} for name, (count, quota) in used.items()
+        {"AccountQuotaName": name, "Used": count, "Max": quotas.of(region.account, quota)}
+        for name, (count, quota) in used.items()
     ]
     return {"AccountQuotas": rows}

@@ -165,7 +165,7 @@ def delete(call: Call) -> None:
     """Deletes a group that no instance uses."""
     name = call["DBParameterGroupName"].lower()
     if name.startswith("default."):
-        # https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DeleteDBParameterGroup.html: you can't delete any default group.
+        # https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DeleteDBParameterGroup.html: never a default group.
         raise Fault("InvalidDBParameterGroupStateFault", f"Default DBParameterGroup can't be deleted: {name}")
     group = find(call.region, name)
     if members(call.region, group):
@@ -201,7 +201,7 @@ def _method(parameter: Parameter, item: dict) -> str:
     method = item.get("ApplyMethod")
     if not method:
         raise invalid_value("The parameter ApplyMethod must be provided and must not be blank.")
-    # https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ModifyDBParameterGroup.html: immediate is for dynamic ones only.
+    # https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ModifyDBParameterGroup.html: only for dynamic ones.
     if parameter.is_static and method == "immediate":
         raise invalid_combination("cannot use immediate apply method for static parameter")
     return method

@@ -46,8 +46,8 @@ def _evaluated(name: str, value: str, instance_class: str, storage: int) -> str:
     if formula.is_formula(value):
         processors, memory = CLASSES[instance_class]
         names = {
-            "DBInstanceClassMemory": memory, "DBInstanceVCPU": processors, "AllocatedStorage": storage * 1024**3, "EndPointPort": 5432,
-            "DBInstanceClassHugePagesDefault": 0,
+            "DBInstanceClassMemory": memory, "DBInstanceVCPU": processors, "AllocatedStorage": storage * 1024**3,
+            "EndPointPort": 5432, "DBInstanceClassHugePagesDefault": 0,
         }  # fmt: skip
         value = str(formula.evaluate(value, names))
     if name in _AT_MOST:

@@ -112,24 +112,51 @@ def check_new(region: Region, world: World, name: str) -> None:
 
 def _of(world: World, region: Region, instance: Instance, name: str, kind: str) -> Snapshot:
     return Snapshot(
-        name=name, arn=region.arn("snapshot", name), account=region.account, region=region.name,
-        directory=world.snapshot_directory / secrets.token_hex(6), instance=instance.name, resource_id=instance.resource_id, kind=kind,
-        created=now(), instance_created=instance.created, storage=instance.storage, storage_type=instance.storage_type,
-        iops=instance.iops, throughput=instance.throughput, engine_version=instance.engine_version, master=instance.master,
-        db_name=instance.db_name, option_group=instance.option_group,
+        name=name,
+        arn=region.arn("snapshot", name),
+        account=region.account,
+        region=region.name,
+        directory=world.snapshot_directory / secrets.token_hex(6),
+        instance=instance.name,
+        resource_id=instance.resource_id,
+        kind=kind,
+        created=now(),
+        instance_created=instance.created,
+        storage=instance.storage,
+        storage_type=instance.storage_type,
+        iops=instance.iops,
+        throughput=instance.throughput,
+        engine_version=instance.engine_version,
+        master=instance.master,
+        db_name=instance.db_name,
+        option_group=instance.option_group,
         vpc=region.subnet_groups[instance.subnet_group].vpc if instance.subnet_group else None,
-        availability_zone=instance.availability_zone, kms_key=instance.kms_key, replication_password=instance.replication_password,
-    )  # fmt: skip
+        availability_zone=instance.availability_zone,
+        kms_key=instance.kms_key,
+        replication_password=instance.replication_password,
+    )
 
 
 def copied(source: Snapshot, region: Region, world: World, name: str, kms_key: str | None) -> Snapshot:
     """A snapshot's copy in this account and region, under this key."""
     return replace(
-        source, name=name, arn=region.arn("snapshot", name), account=region.account, region=region.name, kind="manual", created=now(),
-        directory=world.snapshot_directory / secrets.token_hex(6), kms_key=kms_key, status="copying", progress=0,
-        original_created=source.original_created or source.created, source_arn=source.arn, source_region=source.region,
-        shared_with=set(), tags={},
-    )  # fmt: skip
+        source,
+        name=name,
+        arn=region.arn("snapshot", name),
+        account=region.account,
+        region=region.name,
+        kind="manual",
+        created=now(),
+        directory=world.snapshot_directory / secrets.token_hex(6),
+        kms_key=kms_key,
+        status="copying",
+        progress=0,
+        original_created=source.original_created or source.created,
+        source_arn=source.arn,
+        source_region=source.region,
+        shared_with=set(),
+        tags={},
+    )
 
 
 def copy_data(world: World, instance: Instance, kept: Snapshot) -> None:
@@ -145,7 +172,10 @@ def copy_data(world: World, instance: Instance, kept: Snapshot) -> None:
 
 
 def automated(world: World, region: Region, instance: Instance) -> None:
-    """The automated backup after creation. https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_WorkingWithAutomatedBackups.html."""
+    """The automated backup after creation.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_WorkingWithAutomatedBackups.html
+    """
     began = time.monotonic()
     name = f"rds:{instance.name}-{now():%Y-%m-%d-%H-%M}"
     with world.lock:

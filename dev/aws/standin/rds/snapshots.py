@@ -186,7 +186,8 @@ def _accounts(values: list[str]) -> set[str]:
 
 
 def _check_encrypted_sharing(call: Call, kept: Snapshot, adding: set[str]) -> None:
-    # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/share-encrypted-snapshot.html: not as public, and not under the default key.
+    # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/share-encrypted-snapshot.html: neither as public nor under the
+    # default key.
     if "all" in adding:
         raise Fault("InvalidDBSnapshotStateFault", "Encrypted snapshots cannot be shared as public.")
     if call.keys.look(kept.kms_key).manager == "AWS":
@@ -238,8 +239,6 @@ def _key_of_copy(call: Call, source: Snapshot) -> str | None:
         raise invalid_combination("You can't copy an encrypted snapshot that another account shares across AWS Regions.")
     if elsewhere and not asked:
         raise invalid_value("Must specify new KMS key for cross region encrypted snapshot copy.")
-    if elsewhere and not call.get("PreSignedUrl"):
-        raise invalid_value("PreSignedUrl must be specified for cross region encrypted snapshot copy.")
     if foreign and not asked:
         # The same page: a key must be given for the copy of an encrypted snapshot that another account shares.
         raise Fault("KMSKeyNotAccessibleFault", call.keys.refusal("target KMS key", None))
@@ -297,8 +296,8 @@ def restore(call: Call) -> dict:
 
 def _check_encrypted_restore(call: Call, source: Snapshot) -> None:
     if source.account != call.region.account:
-        # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_RestoreFromSnapshot.html: an instance can't be restored from a
-        # snapshot that is shared and encrypted; make a copy of it, and restore from the copy.
+        # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_RestoreFromSnapshot.html: not from a snapshot that is shared
+        # and encrypted; make a copy of it, and restore from the copy.
         text = "You can't restore a DB instance from a shared encrypted snapshot; copy the snapshot and restore from the copy."
         raise Fault("InvalidDBSnapshotStateFault", text)
     call.keys.for_use(source.kms_key, "KMS key")
