@@ -4,6 +4,7 @@
 pub mod calls;
 pub mod errors;
 pub mod key;
+pub mod metrics;
 pub mod names;
 pub mod options;
 pub mod parameters;
