@@ -1,6 +1,6 @@
 //! How a side's account is reached: what the spec says about it.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 use changeover_domain::Side;
 
@@ -14,8 +14,11 @@ pub struct Access {
     pub region: String,
     /// The account that it has to be, twelve digits.
     pub account: String,
-    /// A profile of the shared files, instead of the default one.
+    /// A profile of the shared files. With one, credentials come from there, whatever the environment says: the two sides have
+    /// different ones.
     pub profile: Option<String>,
+    /// A file of credentials that the profile is looked for in, instead of the shared files.
+    pub credentials_file: Option<PathBuf>,
     /// The role to assume from there.
     pub role_arn: Option<String>,
     /// The external id that the role asks for
@@ -33,6 +36,7 @@ impl fmt::Debug for Access {
             .field("region", &self.region)
             .field("account", &self.account)
             .field("profile", &self.profile)
+            .field("credentials_file", &self.credentials_file)
             .field("role_arn", &self.role_arn)
             .field("external_id", &self.external_id.as_ref().map(|_| "…"))
             .field("endpoint", &self.endpoint)
@@ -51,6 +55,7 @@ mod tests {
             region: "eu-central-1".into(),
             account: "111111111111".into(),
             profile: None,
+            credentials_file: None,
             role_arn: Some("arn:aws:iam::111111111111:role/changeover".into()),
             external_id: Some("confidential".into()),
             endpoint: None,

@@ -5,7 +5,10 @@ use std::time::Duration;
 use aws_config::{
     BehaviorVersion, Region, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig,
 };
+use aws_config::{profile::ProfileFileCredentialsProvider, provider_config::ProviderConfig};
+use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_smithy_http_client::{Builder, tls};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use changeover_domain::{Failure, MigrationId, Side, aws::AwsNames};
 
 use crate::{access::Access, error::Told, guard::Guard};
@@ -131,18 +134,29 @@ async fn config(access: &Access, migration: &MigrationId) -> SdkConfig {
 }
 
 async fn base(access: &Access) -> SdkConfig {
-    let client =
-        Builder::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https();
+    let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
+    let client = Builder::new().tls_provider(tls).build_https();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(client)
+        .http_client(client.clone())
         .region(Region::new(access.region.clone()))
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
         .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build());
     if let Some(profile) = &access.profile {
-        loader = loader.profile_name(profile);
+        loader = loader.credentials_provider(of_profile(access, profile, client));
     }
     if let Some(endpoint) = &access.endpoint {
         loader = loader.endpoint_url(endpoint);
     }
     loader.load().await
+}
+
+fn of_profile(access: &Access, profile: &str, client: SharedHttpClient) -> ProfileFileCredentialsProvider {
+    let region = Some(Region::new(access.region.clone()));
+    let provider = ProviderConfig::without_region().with_region(region).with_http_client(client);
+    let mut builder = ProfileFileCredentialsProvider::builder().configure(&provider).profile_name(profile);
+    if let Some(file) = &access.credentials_file {
+        let files = EnvConfigFiles::builder().with_file(EnvConfigFileKind::Credentials, file).build();
+        builder = builder.profile_files(files);
+    }
+    builder.build()
 }

@@ -234,7 +234,7 @@ pub struct Difference {
     pub can_be_set: bool,
 }
 
-/// Compares the target with what it is to be.
+/// Compares the target with what it is to be. The port isn't compared: whoever needs it takes it from the endpoint.
 pub fn differences(wanted: &Wanted, seen: &InstanceSeen) -> Vec<Difference> {
     let (a, b) = (&wanted.shape, &seen.shape);
     let mut found = Vec::new();
@@ -246,7 +246,6 @@ pub fn differences(wanted: &Wanted, seen: &InstanceSeen) -> Vec<Difference> {
     compare("key", wanted.kms_key.clone(), seen.kms_key.clone().unwrap_or_default(), false);
     compare("engine", a.engine.clone(), b.engine.clone(), false);
     compare("subnet group", a.subnet_group.clone(), b.subnet_group.clone(), false);
-    compare("port", a.port.to_string(), b.port.to_string(), true);
     compare("version", a.engine_version.clone(), b.engine_version.clone(), false);
     compare("parameter group", wanted.parameter_group.clone(), seen.parameter_group.clone(), true);
     if !a.option_group.is_empty() {
