@@ -7,6 +7,7 @@ use aws_smithy_runtime_api::{
     client::{
         interceptors::{Intercept, context::BeforeSerializationInterceptorContextRef, dyn_dispatch_hint},
         orchestrator::Metadata,
+        runtime_components::RuntimeComponents,
     },
 };
 use aws_smithy_types::config_bag::ConfigBag;
@@ -36,9 +37,11 @@ impl Intercept for Guard {
     fn name(&self) -> &'static str {
         "Guard"
     }
-    fn read_before_execution(
+    // The first hook at which a client's interceptor knows the operation.
+    fn read_before_serialization(
         &self,
         _: &BeforeSerializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
         cfg: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         match cfg.load::<Metadata>() {

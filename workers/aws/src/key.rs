@@ -1,6 +1,6 @@
 //! The key of the target: given, or made with its alias, policy and rotation.
 
-use aws_sdk_kms::types::{KeyMetadata, Tag};
+use aws_sdk_kms::types::{KeyMetadata, KeySpec, KeyUsageType, Tag};
 use changeover_domain::{
     Failure,
     aws::{
@@ -110,8 +110,13 @@ async fn owner(target: &Session, arn: &str) -> Result<Owner, Failure> {
 
 async fn create(target: &Session, policy: &serde_json::Value) -> Result<String, Failure> {
     let id = target.names().migration();
-    let mut request =
-        target.kms.create_key().description(format!("Changeover: migration {id}")).policy(policy.to_string());
+    let mut request = target
+        .kms
+        .create_key()
+        .description(format!("Changeover: migration {id}"))
+        .policy(policy.to_string())
+        .key_usage(KeyUsageType::EncryptDecrypt)
+        .key_spec(KeySpec::SymmetricDefault);
     for (key, value) in target.names().tags(target.side()) {
         let tag = Tag::builder().tag_key(key).tag_value(value).build();
         request = request.tags(tag.map_err(|error| Failure::invariant("CO1025", format!("a tag: {error}")))?);

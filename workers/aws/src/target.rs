@@ -110,6 +110,7 @@ fn all_tags(target: &Session, wanted: &Wanted) -> Vec<Tag> {
     all
 }
 
+/// Without protection against deletion, which comes when the instance is ready: a creation that fails has to be deleted.
 async fn make(target: &Session, wanted: &Wanted, begin: &Begin, secret_version: &str) -> Result<(), Failure> {
     match begin {
         Begin::Empty => create(target, wanted, secret_version).await,
@@ -152,7 +153,6 @@ async fn create(target: &Session, wanted: &Wanted, secret_version: &str) -> Resu
         .monitoring_interval(shape.monitoring_seconds)
         .set_monitoring_role_arn(shape.monitoring_role.clone())
         .enable_performance_insights(shape.insights)
-        .deletion_protection(shape.deletion_protection)
         .copy_tags_to_snapshot(shape.copy_tags)
         .enable_iam_database_authentication(shape.iam_login)
         .set_enable_cloudwatch_logs_exports(list(&shape.log_exports))
@@ -181,7 +181,6 @@ async fn restore(target: &Session, wanted: &Wanted, snapshot: &str) -> Result<()
         .multi_az(shape.multi_az)
         .publicly_accessible(shape.public)
         .auto_minor_version_upgrade(shape.minor_upgrades)
-        .deletion_protection(shape.deletion_protection)
         .copy_tags_to_snapshot(shape.copy_tags)
         .enable_iam_database_authentication(shape.iam_login)
         .set_enable_cloudwatch_logs_exports(list(&shape.log_exports))

@@ -242,7 +242,8 @@ pub const CALLS: &[Call] = &[
     // The seed.
     Call::changes(Step::Seed, Source, S::Rds, "CreateDBSnapshot", SNAPSHOT_OF_SOURCE, "what the target begins with")
         .when(When::BySnapshot),
-    Call::changes(Step::Seed, Source, S::Rds, "AddTagsToResource", SNAPSHOT, "tag it as it is made")
+    // IAM's pages don't say whether a snapshot's tags are asked for on it or on its instance: on both.
+    Call::changes(Step::Seed, Source, S::Rds, "AddTagsToResource", SNAPSHOT_OF_SOURCE, "tag it as it is made")
         .when(When::BySnapshot)
         .implied(),
     Call::reads(Step::Seed, Source, S::Rds, "DescribeDBSnapshotAttributes", ANY, "see whom it is shared with"),
