@@ -1,5 +1,6 @@
 //! The key of the target: given, or made with its alias, policy and rotation.
 
+use aws_sdk_kms::config::retry::RetryConfig;
 use aws_sdk_kms::types::{KeyMetadata, KeySpec, KeyUsageType, Tag};
 use changeover_domain::{
     Failure,
@@ -121,7 +122,10 @@ async fn create(target: &Session, policy: &serde_json::Value) -> Result<String, 
         let tag = Tag::builder().tag_key(key).tag_value(value).build();
         request = request.tags(tag.map_err(|error| Failure::invariant("CO1025", format!("a tag: {error}")))?);
     }
-    let answer = request.send().await.told(target.side(), "making the key")?;
+    // KMS has no token by which a second request is known: the SDK mustn't send one after an answer that was lost. The activity's next
+    // attempt looks first, by the tag.
+    let once = aws_sdk_kms::config::Builder::new().retry_config(RetryConfig::disabled());
+    let answer = request.customize().config_override(once).send().await.told(target.side(), "making the key")?;
     let arn = answer.key_metadata().and_then(KeyMetadata::arn).unwrap_or_default();
     Ok(arn.to_owned())
 }

@@ -1,5 +1,6 @@
 //! The endpoint in Parameter Store: a new version, encrypted under the target's key, under a label; compare-and-set.
 
+use aws_sdk_ssm::config::retry::RetryConfig;
 use aws_sdk_ssm::types::{ParameterHistory, ParameterType};
 use changeover_domain::{
     Failure,
@@ -137,7 +138,9 @@ async fn put(target: &Session, endpoint: &Endpoint, key_arn: &str, after: i64) -
             request = request.tags(tag(&key, &value)?);
         }
     }
-    let answer = request.send().await.told(target.side(), &what)?;
+    // A second request of the SDK's own would be a second version; ours looks first.
+    let once = aws_sdk_ssm::config::Builder::new().retry_config(RetryConfig::disabled());
+    let answer = request.customize().config_override(once).send().await.told(target.side(), &what)?;
     check_written(&endpoint.name, after, answer.version())?;
     Ok(answer.version())
 }
