@@ -52,6 +52,10 @@ def test_static_waits_for_a_reboot_and_dynamic_does_not(stand_in, rds, name):
     assert apply_status(rds, name) == "in-sync"
     assert psql(stand_in, found, "show wal_level") == "logical"
     assert psql(stand_in, found, "show max_replication_slots") == "33"
+    slot = "select slot_name from pg_create_logical_replication_slot('s', 'pgoutput')"
+    assert psql(stand_in, found, slot) == "s"
+    node = "select rds_tools.escalate('create_extension_pglogical', null); select pglogical.create_node('n', 'dbname=app') > 0"
+    assert psql(stand_in, found, node).split() == ["t"]
     assert psql(stand_in, found, "show work_mem") == "8MB"
     # pgaudit isn't installed here, and with it the server would not start.
     assert psql(stand_in, found, "show shared_preload_libraries") == "pg_stat_statements,pglogical"
@@ -61,7 +65,8 @@ def test_static_waits_for_a_reboot_and_dynamic_does_not(stand_in, rds, name):
     )
     wait_until(lambda: psql(stand_in, found, "show work_mem") == "4MB", "work_mem is the default again")
     rds.reset_db_parameter_group(DBParameterGroupName=name, ResetAllParameters=True)
-    assert apply_status(rds, name) == "pending-reboot"
+    assert apply_status(rds, name) == "applying"
+    wait_until(lambda: apply_status(rds, name) == "pending-reboot", "the static ones wait")
     assert psql(stand_in, found, "show wal_level") == "logical"
 
 

@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_WorkingWithDBInstanceParamGroups.html
 """
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -256,4 +257,22 @@ def _spread(call: Call, group: ParameterGroup, immediate: dict[str, str | None])
     call.region.record("db-parameter-group", group.name, f"Updated parameter group {group.name}", "configuration change")
     if immediate:
         for instance in members(call.region, group):
-            instance.take_immediate(call.world, immediate)
+            _bring(call, instance, immediate)
+
+
+def _bring(call: Call, instance, immediate: dict[str, str | None]) -> None:
+    """Behind the answered call, and after whatever is being done to the server now."""
+    instance.reloads += 1
+
+    def work() -> None:
+        began = time.monotonic()
+        with instance.work:
+            instance.take_immediate(immediate)
+        call.world.linger(began)
+        with call.world.lock:
+            instance.reloads -= 1
+
+    def failed(_: Exception) -> None:
+        instance.reloads -= 1
+
+    call.world.background(work, failed)
