@@ -176,6 +176,21 @@ def test_groups_are_unique_and_limited(clean, rds, name):
         rds.create_db_parameter_group(DBParameterGroupName=name, DBParameterGroupFamily="mysql8.0", Description="x")
 
 
+def test_a_group_is_copied_with_its_values(rds, other, name):
+    group(rds, name)
+    change(rds, name, "work_mem", "8192", "immediate")
+    said = {"TargetDBParameterGroupIdentifier": f"{name}-copy", "TargetDBParameterGroupDescription": "x"}
+    rds.copy_db_parameter_group(SourceDBParameterGroupIdentifier=name, **said)
+    assert described(rds, f"{name}-copy")["work_mem"]["ParameterValue"] == "8192"
+    with refused("DBParameterGroupAlreadyExists"):
+        rds.copy_db_parameter_group(SourceDBParameterGroupIdentifier=name, **said)
+    arn = rds.describe_db_parameter_groups(DBParameterGroupName=name)["DBParameterGroups"][0]["DBParameterGroupArn"]
+    with refused("DBParameterGroupNotFound", 404):
+        other.copy_db_parameter_group(SourceDBParameterGroupIdentifier=arn, **said)
+    with refused("InvalidParameterValue", words="default"):
+        rds.copy_db_parameter_group(SourceDBParameterGroupIdentifier="default.postgres15", **said)
+
+
 def test_the_catalogue_says_what_the_real_server_says(stand_in, rds, shared):
     """The shipped list can't grow old unseen: contexts, ranges and words are held against a running server."""
     socket = next(row["socket"] for row in stand_in.control("instances") if row["name"] == "shared")

@@ -65,17 +65,40 @@ def members(region: "Region", group: ParameterGroup) -> list:
 @action("CreateDBParameterGroup")
 def create(call: Call) -> dict:
     """Makes an empty group: every parameter has its default."""
-    name = names.identifier("DBParameterGroupName", call["DBParameterGroupName"], 255)
     if call["DBParameterGroupFamily"] != FAMILY:
         raise invalid_value(f"ParameterGroupFamily {call['DBParameterGroupFamily']} is not a valid parameter group family")
+    return {"DBParameterGroup": _new(call, call["DBParameterGroupName"], call["Description"]).describe()}
+
+
+@action("CopyDBParameterGroup")
+def copy(call: Call) -> dict:
+    """Makes a group with another one's values.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_WorkingWithParamGroups.Copying.html: not of a default group, and
+    not across accounts or regions.
+    """
+    source = call["SourceDBParameterGroupIdentifier"]
+    short = source.rsplit(":", 1)[-1]
+    if short.lower().startswith("default."):
+        raise invalid_value("Cannot copy a default parameter group.")
+    found = find(call.region, short)
+    if source.startswith("arn:") and source != found.arn:
+        raise Fault("DBParameterGroupNotFoundFault", f"DBParameterGroup not found: {source}")
+    group = _new(call, call["TargetDBParameterGroupIdentifier"], call["TargetDBParameterGroupDescription"])
+    group.values = dict(found.values)
+    return {"DBParameterGroup": group.describe()}
+
+
+def _new(call: Call, name: str, description: str) -> ParameterGroup:
+    name = names.identifier("DBParameterGroupName", name, 255)
     groups = call.region.parameter_groups
     if name in groups:
         raise Fault("DBParameterGroupAlreadyExistsFault", f"Parameter group {name} already exists")
     if len([group for group in groups if group != DEFAULT]) >= call.world.quotas.of(call.region.account, "parameter-groups"):
         raise Fault("DBParameterGroupQuotaExceededFault", "You have reached the maximum number of parameter groups.")
-    groups[name] = ParameterGroup(name, call["Description"], call.region.arn("pg", name), tags=names.tags(call))
+    groups[name] = ParameterGroup(name, description, call.region.arn("pg", name), tags=names.tags(call))
     call.region.record("db-parameter-group", name, f"Created parameter group {name}", "configuration change")
-    return {"DBParameterGroup": groups[name].describe()}
+    return groups[name]
 
 
 @action("DescribeDBParameterGroups")
