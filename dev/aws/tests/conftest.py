@@ -30,7 +30,19 @@ class StandIn:
         self.directory = Path(tempfile.mkdtemp(prefix="standin-"))
         self.directory.chmod(0o755)
         ready = self.directory / "ready.json"
-        words = ["--port", "0", "--ready-file", str(ready), "--state", str(self.directory / "state"), "--pace", "0.3", *more]
+        words = [
+            "--port",
+            "0",
+            "--ready-file",
+            str(ready),
+            "--state",
+            str(self.directory / "state"),
+            "--pace",
+            "0.3",
+            "--metrics",
+            "1",
+            *more,
+        ]
         self.output = (self.directory / "output").open("wb")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "standin", *words], cwd=HERE, stdout=self.output, stderr=self.output

@@ -8,7 +8,7 @@ from conftest import create, instance, refused
 
 from standin.front import answer, policy
 from standin.front.identity import Asked, Principal
-from standin.front.request import Request
+from standin.front.request import Request, parse
 from standin.wire import model
 from standin.wire.errors import AwsError
 
@@ -194,6 +194,16 @@ def test_errors_in_cbor_are_read_by_botocore():
     response = {"status_code": said.status, "headers": said.headers, "body": said.body}
     parsed = RpcV2CBORParser().parse(response, model.service("cloudwatch").operation_model("PutMetricData").output_shape)
     assert (parsed["Error"]["Code"], parsed["Error"]["Message"], said.status) == ("ThrottlingException", "Rate exceeded", 400)
+
+
+def test_requests_in_cbor_are_read():
+    # {"Namespace": "n"}
+    body = bytes([0xA1, 0x69]) + b"Namespace" + bytes([0x61]) + b"n"
+    signed = "AWS4-HMAC-SHA256 Credential=k/20260101/r/monitoring/aws4_request, SignedHeaders=host, Signature=00"
+    path = "/service/GraniteServiceVersion20100801/operation/ListMetrics"
+    asked = parse("POST", path, "", {"authorization": signed}, body)
+    assert (asked.service, asked.protocol, asked.action) == ("cloudwatch", "cbor", "ListMetrics")
+    assert asked.parameters == {"Namespace": "n"}
 
 
 def test_sessions_of_roles_have_limits(stand_in, name):
