@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -81,6 +82,11 @@ class StandIn:
         if self.process.poll() is None:
             self.process.send_signal(how)
         return self.process.wait(60)
+
+    def remove(self):
+        """Deletes everything; what failed keeps its directory, to be looked into."""
+        self.output.close()
+        shutil.rmtree(self.directory)
 
 
 def wait_until(condition, what: str, seconds: float = 60, alive=None):
@@ -181,6 +187,7 @@ def stand_in():
     yield running
     assert running.stop() == 0
     assert "Traceback" not in running.text(), running.text()
+    running.remove()
 
 
 @pytest.fixture

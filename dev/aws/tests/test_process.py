@@ -38,6 +38,7 @@ def test_sigterm_ends_every_server_also_in_the_midst_of_a_creation():
     assert "another running stand-in's: choose another --state" in again.stderr
     assert running.stop(signal.SIGTERM) == 0
     wait_until(lambda: not servers(running.directory), "every server has ended", 20)
+    running.remove()
 
 
 def test_no_server_outlives_a_killed_stand_in():
@@ -49,6 +50,7 @@ def test_no_server_outlives_a_killed_stand_in():
     assert servers(running.directory)
     running.stop(signal.SIGKILL)
     wait_until(lambda: not servers(running.directory), "every server has ended", 20)
+    running.remove()
 
 
 def test_a_directory_that_the_servers_cannot_use_is_refused_at_the_start(tmp_path):
