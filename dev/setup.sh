@@ -216,7 +216,7 @@ ensure_aws() {
 
     command -v python3 >/dev/null && python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || fail \
         "the local AWS needs Python 3.11 or later with venv. Run:  apt-get install --no-install-recommends python3-venv"
-    say "making the Python environment of the local AWS (some 40 MB, once)"
+    say "making the Python environment of the local AWS (180 MB, once)"
     # Built in its final place, since its programs hold their path; without the mark it counts as not there.
     rm -rf "$home"
     mkdir -p "$CACHE"

@@ -40,6 +40,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--pace", type=float, default=0.5, help="seconds that a status like `modifying` shows at least (default: 0.5)"
     )
+    parser.add_argument(
+        "--metrics", type=float, default=10.0, help="seconds between RDS's metrics in CloudWatch; 0 for none (default: 10)"
+    )
     return parser.parse_args()
 
 
@@ -57,6 +60,8 @@ def main() -> int:
         signal.signal(number, lambda *_: stop.set())
     application = Application(directory, options.account or ACCOUNTS, options.pace)
     application.world.bundle.write_bytes(application.world.authority.pem())
+    if options.metrics > 0:
+        application.publish_metrics(options.metrics)
     server = make_server("127.0.0.1", options.port, application, threaded=True, request_handler=Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:

@@ -8,10 +8,13 @@ import signal
 import time
 from pathlib import Path
 
+from .cluster import programs
 from .cluster.programs import ProgramFailed
 
 _MARK = "stand-in.lock"
 _OURS = ("i", "s", "calls.jsonl", "rds-ca-bundle.pem", _MARK)
+# sun_path holds 107 bytes; the rest is /i/01234567/run/.s.PGSQL.65535
+_LONGEST = 107 - 34
 _locks = []
 
 
@@ -22,6 +25,8 @@ def claim(directory: Path) -> Path:
     """
     directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
+    if len(os.fsencode(directory)) > _LONGEST:
+        raise ProgramFailed(f"{directory} is too long for the servers' unix sockets: choose a shorter --state")
     strange = [entry.name for entry in directory.iterdir() if entry.name not in _OURS]
     if any(directory.iterdir()) and not (directory / _MARK).exists():
         raise ProgramFailed(
@@ -33,6 +38,10 @@ def claim(directory: Path) -> Path:
     except OSError:
         raise ProgramFailed(f"{directory} is another running stand-in's: choose another --state, or stop that one") from None
     _locks.append(lock)
+    if not programs.can_reach(directory):
+        raise ProgramFailed(
+            f"the user {programs.SERVER_USER} can't reach {directory}: choose a --state whose parents are open to it"
+        )
     for data in (directory / "i").glob("*/data"):
         end_server(data)
     for name in ("i", "s"):

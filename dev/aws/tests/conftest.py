@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,7 +31,19 @@ class StandIn:
         self.directory = Path(tempfile.mkdtemp(prefix="standin-"))
         self.directory.chmod(0o755)
         ready = self.directory / "ready.json"
-        words = ["--port", "0", "--ready-file", str(ready), "--state", str(self.directory / "state"), "--pace", "0.3", *more]
+        words = [
+            "--port",
+            "0",
+            "--ready-file",
+            str(ready),
+            "--state",
+            str(self.directory / "state"),
+            "--pace",
+            "0.3",
+            "--metrics",
+            "1",
+            *more,
+        ]
         self.output = (self.directory / "output").open("wb")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "standin", *words], cwd=HERE, stdout=self.output, stderr=self.output
@@ -69,6 +82,11 @@ class StandIn:
         if self.process.poll() is None:
             self.process.send_signal(how)
         return self.process.wait(60)
+
+    def remove(self):
+        """Deletes everything; what failed keeps its directory, to be looked into."""
+        self.output.close()
+        shutil.rmtree(self.directory)
 
 
 def wait_until(condition, what: str, seconds: float = 60, alive=None):
@@ -169,6 +187,7 @@ def stand_in():
     yield running
     assert running.stop() == 0
     assert "Traceback" not in running.text(), running.text()
+    running.remove()
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """Modifying, failing over, stopping and starting; groups, tags, events and logs beside it."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from conftest import create, instance, psql, refused, wait_for, wait_until
@@ -201,3 +203,24 @@ def test_a_managed_master_password_lies_in_secrets_manager(stand_in, rds, name):
     assert psql(stand_in, found, "select current_user", user=said["username"], password=said["password"]) == "boss"
     with refused("InvalidParameterCombination"):
         rds.modify_db_instance(DBInstanceIdentifier=name, MasterUserPassword="another-horse-2")
+
+
+def test_cloudwatch_gets_what_is_measured_on_the_real_server(stand_in, shared):
+    cloudwatch = stand_in.client("cloudwatch")
+    asked = {
+        "Namespace": "AWS/RDS", "MetricName": "DatabaseConnections", "Period": 60, "Statistics": ["Maximum"],
+        "Dimensions": [{"Name": "DBInstanceIdentifier", "Value": "shared"}],
+    }  # fmt: skip
+    since = datetime.now(UTC) - timedelta(minutes=2)
+
+    def most() -> float:
+        points = cloudwatch.get_metric_statistics(**asked, StartTime=since, EndTime=datetime.now(UTC) + timedelta(minutes=1))
+        return max((point["Maximum"] for point in points["Datapoints"]), default=-1)
+
+    wait_until(lambda: most() >= 0, "a measurement is there", 20)
+    with ThreadPoolExecutor() as beside:
+        held = [beside.submit(psql, stand_in, shared, "select pg_sleep(4)") for _ in range(3)]
+        wait_until(lambda: most() >= 3, "the three connections are seen", 20)
+        assert [answer.result() for answer in held] == ["", "", ""]
+    names = {row["MetricName"] for row in cloudwatch.list_metrics(Namespace="AWS/RDS")["Metrics"]}
+    assert names >= {"FreeStorageSpace", "TransactionLogsDiskUsage", "OldestReplicationSlotLag", "MaximumUsedTransactionIDs"}

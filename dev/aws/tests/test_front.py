@@ -160,6 +160,15 @@ def test_rds_needs_the_callers_right_to_the_key(clean, shared, name):
         "policy", {"principal": arn, "policy": policy(allow("rds:*"), allow(["kms:DescribeKey", "kms:CreateGrant"], key))}
     )
     assert create(rds, name, **said)["KmsKeyId"] == key
+    # Through RDS alone.
+    via = {"StringEquals": {"kms:ViaService": "rds.eu-central-1.amazonaws.com"}, "Bool": {"kms:GrantIsForAWSResource": "true"}}
+    rights = policy(allow("rds:*"), allow(["kms:DescribeKey", "kms:CreateGrant"], key, Condition=via))
+    clean.control("policy", {"principal": arn, "policy": rights})
+    with refused("AccessDeniedException"):
+        clean.client("kms", **assume(clean, arn)).describe_key(KeyId=key)
+    assert create(rds, f"{name}-via", **said)["KmsKeyId"] == key
+    clean.control("policy", {"principal": arn, "policy": policy(allow("rds:*"))})
+    rds.delete_db_instance(DBInstanceIdentifier=f"{name}-via", SkipFinalSnapshot=True)
     rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
 
 

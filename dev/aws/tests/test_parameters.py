@@ -52,6 +52,10 @@ def test_static_waits_for_a_reboot_and_dynamic_does_not(stand_in, rds, name):
     assert apply_status(rds, name) == "in-sync"
     assert psql(stand_in, found, "show wal_level") == "logical"
     assert psql(stand_in, found, "show max_replication_slots") == "33"
+    slot = "select slot_name from pg_create_logical_replication_slot('s', 'pgoutput')"
+    assert psql(stand_in, found, slot) == "s"
+    node = "select rds_tools.escalate('create_extension_pglogical', null); select pglogical.create_node('n', 'dbname=app') > 0"
+    assert psql(stand_in, found, node).split() == ["t"]
     assert psql(stand_in, found, "show work_mem") == "8MB"
     # pgaudit isn't installed here, and with it the server would not start.
     assert psql(stand_in, found, "show shared_preload_libraries") == "pg_stat_statements,pglogical"
@@ -61,7 +65,8 @@ def test_static_waits_for_a_reboot_and_dynamic_does_not(stand_in, rds, name):
     )
     wait_until(lambda: psql(stand_in, found, "show work_mem") == "4MB", "work_mem is the default again")
     rds.reset_db_parameter_group(DBParameterGroupName=name, ResetAllParameters=True)
-    assert apply_status(rds, name) == "pending-reboot"
+    assert apply_status(rds, name) == "applying"
+    wait_until(lambda: apply_status(rds, name) == "pending-reboot", "the static ones wait")
     assert psql(stand_in, found, "show wal_level") == "logical"
 
 
@@ -169,6 +174,21 @@ def test_groups_are_unique_and_limited(clean, rds, name):
         rds.describe_db_parameters(DBParameterGroupName=name)
     with refused("InvalidParameterValue", words="family"):
         rds.create_db_parameter_group(DBParameterGroupName=name, DBParameterGroupFamily="mysql8.0", Description="x")
+
+
+def test_a_group_is_copied_with_its_values(rds, other, name):
+    group(rds, name)
+    change(rds, name, "work_mem", "8192", "immediate")
+    said = {"TargetDBParameterGroupIdentifier": f"{name}-copy", "TargetDBParameterGroupDescription": "x"}
+    rds.copy_db_parameter_group(SourceDBParameterGroupIdentifier=name, **said)
+    assert described(rds, f"{name}-copy")["work_mem"]["ParameterValue"] == "8192"
+    with refused("DBParameterGroupAlreadyExists"):
+        rds.copy_db_parameter_group(SourceDBParameterGroupIdentifier=name, **said)
+    arn = rds.describe_db_parameter_groups(DBParameterGroupName=name)["DBParameterGroups"][0]["DBParameterGroupArn"]
+    with refused("DBParameterGroupNotFound", 404):
+        other.copy_db_parameter_group(SourceDBParameterGroupIdentifier=arn, **said)
+    with refused("InvalidParameterValue", words="default"):
+        rds.copy_db_parameter_group(SourceDBParameterGroupIdentifier="default.postgres15", **said)
 
 
 def test_the_catalogue_says_what_the_real_server_says(stand_in, rds, shared):

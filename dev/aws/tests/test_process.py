@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from conftest import HERE, StandIn, create, wait_for, wait_until
@@ -37,6 +38,7 @@ def test_sigterm_ends_every_server_also_in_the_midst_of_a_creation():
     assert "another running stand-in's: choose another --state" in again.stderr
     assert running.stop(signal.SIGTERM) == 0
     wait_until(lambda: not servers(running.directory), "every server has ended", 20)
+    running.remove()
 
 
 def test_no_server_outlives_a_killed_stand_in():
@@ -48,6 +50,19 @@ def test_no_server_outlives_a_killed_stand_in():
     assert servers(running.directory)
     running.stop(signal.SIGKILL)
     wait_until(lambda: not servers(running.directory), "every server has ended", 20)
+    running.remove()
+
+
+def test_a_directory_that_the_servers_cannot_use_is_refused_at_the_start(tmp_path):
+    refused = start(tmp_path / ("long" * 20))
+    assert (refused.returncode, "choose a shorter --state" in refused.stderr) == (1, True)
+    closed = tmp_path / "c"
+    closed.mkdir(mode=0o700)
+    if closed.owner() == "root":
+        # Short enough, and the servers' user may not enter it.
+        with tempfile.TemporaryDirectory() as place:
+            refused = start(Path(place) / "state")
+        assert "can't reach" in refused.stderr, refused
 
 
 def test_a_directory_of_something_else_is_left_alone(tmp_path):

@@ -158,7 +158,14 @@ def test_what_sharing_and_copying_refuse(clean, rds, plain, name):
 
 def test_the_end_of_an_instance(stand_in, rds, name):
     create(
-        rds, name, BackupRetentionPeriod=1, DeletionProtection=True, CopyTagsToSnapshot=True, Tags=[{"Key": "of", "Value": "me"}]
+        rds,
+        name,
+        BackupRetentionPeriod=1,
+        DBInstanceClass="db.t3.small",
+        AllocatedStorage=30,
+        DeletionProtection=True,
+        CopyTagsToSnapshot=True,
+        Tags=[{"Key": "of", "Value": "me"}],
     )
     found = wait_for(rds, name)
     psql(stand_in, found, "create table last (x int); insert into last values (1)")
@@ -189,9 +196,12 @@ def test_the_end_of_an_instance(stand_in, rds, name):
     assert (final["SnapshotType"], final["TagList"]) == ("manual", [{"Key": "of", "Value": "me"}])
     assert rds.describe_db_snapshots(DBInstanceIdentifier=name, SnapshotType="automated")["DBSnapshots"] == []
 
-    rds.restore_db_instance_from_db_snapshot(
-        DBInstanceIdentifier=name, DBSnapshotIdentifier=f"{name}-final", BackupRetentionPeriod=0
-    )
-    assert psql(stand_in, wait_for(rds, name), "select x from last", password=PASSWORD) == "1"
+    said = {"DBInstanceIdentifier": name, "DBSnapshotIdentifier": f"{name}-final"}
+    with refused("InvalidParameterValue", words="smaller"):
+        rds.restore_db_instance_from_db_snapshot(**said, AllocatedStorage=20)
+    rds.restore_db_instance_from_db_snapshot(**said, BackupRetentionPeriod=0)
+    restored = wait_for(rds, name)
+    assert (restored["DBInstanceClass"], restored["AllocatedStorage"]) == ("db.t3.small", 30)
+    assert psql(stand_in, restored, "select x from last", password=PASSWORD) == "1"
     rds.delete_db_snapshot(DBSnapshotIdentifier=f"{name}-final")
     wait_until(lambda: "final" not in str(rds.describe_db_snapshots(DBInstanceIdentifier=name)), "the snapshot is deleted")

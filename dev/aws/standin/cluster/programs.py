@@ -35,10 +35,19 @@ def check() -> None:
 
 def command(program: str, *arguments: str | Path) -> list[str]:
     """How a program is called: it dies with us, and gives root's rights away first. setpriv does both without another process."""
+    return [*_as_server_user(), str(BIN / program), *map(str, arguments)]
+
+
+def _as_server_user() -> list[str]:
     words = ["setpriv", "--pdeathsig", "INT"]
     if os.geteuid() == 0:
         words += ["--reuid", SERVER_USER, "--regid", SERVER_USER, "--init-groups"]
-    return [*words, str(BIN / program), *map(str, arguments)]
+    return words
+
+
+def can_reach(directory: Path) -> bool:
+    """Whether the servers' user may enter a directory."""
+    return subprocess.run([*_as_server_user(), "test", "-x", str(directory)], check=False).returncode == 0
 
 
 def own(path: Path) -> None:

@@ -1,10 +1,12 @@
 """The one door for all services: a WSGI application."""
 
 import socket
+import threading
 import traceback
+from functools import partial
 from pathlib import Path
 
-from ..rds import everything  # noqa: F401 (registers RDS's actions)
+from ..rds import everything, metrics  # noqa: F401 (the first registers RDS's actions)
 from ..rds.world import World
 from ..wire.errors import AwsError
 from . import answer as answers
@@ -91,6 +93,11 @@ class Application:
             principal=principal.arn if principal else None, account=principal.account if principal else None, region=asked.region,
             service=asked.service, action=asked.action, parameters=asked.parameters, status=0 if lost else said.status, code=code,
         )  # fmt: skip
+
+    def publish_metrics(self, seconds: float) -> None:
+        """Lets CloudWatch know of the instances, from now on."""
+        work = partial(metrics.publish, self.world, seconds, self._upstream.put_metrics)
+        threading.Thread(target=work, name="metrics", daemon=True).start()
 
     def close(self) -> None:
         """Ends all servers."""

@@ -62,8 +62,8 @@ def find(reference: str, account: str, region: str) -> Key:
     )
 
 
-def allows(key: Key, principal: Principal, action: str, rights: "Rights") -> bool:
-    """Whether a principal may do this with the key.
+def allows(key: Key, principal: Principal, action: str, rights: "Rights", via: str | None = None) -> bool:
+    """Whether a principal may do this with the key, itself or through a service.
 
     https://docs.aws.amazon.com/kms/latest/developerguide/policy-evaluation.html; in another account both the key's policy
     and the caller's own must allow it: https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-modifying-external-accounts.html
@@ -71,10 +71,14 @@ def allows(key: Key, principal: Principal, action: str, rights: "Rights") -> boo
     if key.manager == "AWS" and principal.account != key.account:
         # Nobody can change the policy of an AWS managed key, so no other account is ever in it.
         return False
-    said = policy.resource_policy(key.policy, principal, action, key.arn)
+    # https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html
+    facts = {"kms:CallerAccount": principal.account}
+    if via is not None:
+        facts |= {"kms:ViaService": f"{via}.{key.region}.amazonaws.com", "kms:GrantIsForAWSResource": "true"}
+    said = policy.resource_policy(key.policy, principal, action, key.arn, facts)
     if said == "denied":
         return False
-    own = rights.allows(principal, action, key.arn)
+    own = rights.allows(principal, action, key.arn, facts)
     if said == "account":
         return own
     return said == "principal" and (own or principal.account == key.account)
@@ -105,7 +109,7 @@ class Keys:
             key = self.look(reference)
         except NoSuchKey:
             raise Fault("KMSKeyNotAccessibleFault", self.refusal(what, reference)) from None
-        usable = key.state == "Enabled" and all(allows(key, self._principal, action, self._rights) for action in NEEDED)
+        usable = key.state == "Enabled" and all(allows(key, self._principal, action, self._rights, "rds") for action in NEEDED)
         if not usable or (what != "source snapshot KMS key" and key.region != self._region):
             raise Fault("KMSKeyNotAccessibleFault", self.refusal(what, reference))
         return key

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
+from botocore.parsers import RpcV2CBORParser
+
 from ..wire.errors import AwsError
 from .identity import Asked
 
@@ -76,6 +78,10 @@ def _read_action(request: Request) -> None:
     operation = re.fullmatch(r"/service/[^/]+/operation/([A-Za-z]+)", request.path)
     if operation:
         request.protocol, request.action = "cbor", operation[1]
+        parser = RpcV2CBORParser()
+        request.parameters = (
+            parser.parse_data_item(parser.get_peekable_stream_from_bytes(_plain(request))) if request.body else {}
+        )
     elif target:
         request.action = target.rsplit(".", 1)[-1]
         try:

@@ -13,6 +13,8 @@ _RDS = {
     "TargetDBSnapshotIdentifier": "snapshot",
     "SourceDBSnapshotIdentifier": "snapshot",
     "DBParameterGroupName": "pg",
+    "SourceDBParameterGroupIdentifier": "pg",
+    "TargetDBParameterGroupIdentifier": "pg",
     "OptionGroupName": "og",
     "DBSubnetGroupName": "subgrp",
 }

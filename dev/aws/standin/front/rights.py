@@ -19,15 +19,15 @@ class Rights:
         """Remembers the request."""
         self._policies, self._request, self._world = policies, request, world
 
-    def verdict(self, principal: Principal, action: str, resource: str) -> str:
+    def verdict(self, principal: Principal, action: str, resource: str, more: dict[str, str] | None = None) -> str:
         """`allow`, `deny` (by name) or `nothing` (not allowed by anything)."""
         tags = tagged.tags(resource, self._world)
-        facts = {**_context(self._request), **{f"aws:ResourceTag/{key}": value for key, value in tags.items()}}
+        facts = {**_context(self._request), **{f"aws:ResourceTag/{key}": value for key, value in tags.items()}, **(more or {})}
         return self._policies.verdict(principal, action, resource, facts)
 
-    def allows(self, principal: Principal, action: str, resource: str) -> bool:
-        """Whether the principal may."""
-        return self.verdict(principal, action, resource) == "allow"
+    def allows(self, principal: Principal, action: str, resource: str, more: dict[str, str] | None = None) -> bool:
+        """Whether the principal may; `more` are facts that this question alone has."""
+        return self.verdict(principal, action, resource, more) == "allow"
 
     def check(self) -> None:
         """Refuses with IAM's words what the caller's policy doesn't allow."""

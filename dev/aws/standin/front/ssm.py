@@ -19,6 +19,6 @@ def check(request: Request, rights: Rights) -> None:
         key = keys.find(fields["KeyId"], request.principal.account, request.region)
     except keys.NoSuchKey:
         raise AwsError("InvalidKeyId", f"Key {fields['KeyId']} is not found or not accessible.") from None
-    if key.state != "Enabled" or not keys.allows(key, request.principal, "kms:Encrypt", rights):
+    if key.state != "Enabled" or not keys.allows(key, request.principal, "kms:Encrypt", rights, "ssm"):
         text = "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are"
         raise AwsError("InvalidKeyId", f"{text} not allowed to access. (key {key.arn}, state {key.state})")

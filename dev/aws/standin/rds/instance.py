@@ -10,10 +10,11 @@ from ..cluster.authority import IDENTIFIER
 from ..cluster.postgres import Cluster
 from . import names, settings
 from .catalogue import ENGINE
+from .world import now
 
 if TYPE_CHECKING:
     from .parameters import ParameterGroup
-    from .world import Region, World
+    from .world import Region
 
 
 @dataclass
@@ -65,6 +66,8 @@ class Instance:
     applied: dict[str, str] = field(default_factory=dict)
     applied_group: str | None = None
     applying_until: float = 0.0
+    # Reloads that are on their way.
+    reloads: int = 0
     rebooted: list[datetime] = field(default_factory=list)
     # Held by the one who does something to the cluster.
     work: threading.Lock = field(default_factory=threading.Lock)
@@ -82,7 +85,7 @@ class Instance:
         self.cluster.start()
         self.applied, self.applied_group = dict(values), group.name
 
-    def take_immediate(self, world: "World", changes: dict[str, str | None]) -> None:
+    def take_immediate(self, changes: dict[str, str | None]) -> None:
         """Dynamic parameters, at once, by a reload.
 
         https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_WorkingWithParamGroups.Modifying.html; a group that was
@@ -95,7 +98,6 @@ class Instance:
                 self.applied.pop(name, None)
             else:
                 self.applied[name] = value
-        self.applying_until = time.monotonic() + world.pace
         wanted = settings.of_server(self.applied, self.instance_class, self.storage)
         self.cluster.configure(wanted, settings.plain_allowed(self.applied))
         self.cluster.reload()
@@ -107,9 +109,11 @@ class Instance:
         """
         if self.applied_group is None:
             return "in-sync"
+        if self.reloads or time.monotonic() < self.applying_until:
+            return "applying"
         if self.applied_group != self.parameter_group or self.applied != region.parameter_groups[self.parameter_group].plain():
             return "pending-reboot"
-        return "applying" if time.monotonic() < self.applying_until else "in-sync"
+        return "in-sync"
 
     def describe(self, region: "Region") -> dict:
         """As DescribeDBInstances says it."""
@@ -189,4 +193,4 @@ class Instance:
     def _restorable(self) -> datetime | None:
         if not self.retention or self.applied_group is None:
             return None
-        return self.created + timedelta(minutes=5)
+        return max(self.created, now() - timedelta(minutes=5))

@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_WorkingWithDBInstanceParamGroups.html
 """
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -64,17 +65,40 @@ def members(region: "Region", group: ParameterGroup) -> list:
 @action("CreateDBParameterGroup")
 def create(call: Call) -> dict:
     """Makes an empty group: every parameter has its default."""
-    name = names.identifier("DBParameterGroupName", call["DBParameterGroupName"], 255)
     if call["DBParameterGroupFamily"] != FAMILY:
         raise invalid_value(f"ParameterGroupFamily {call['DBParameterGroupFamily']} is not a valid parameter group family")
+    return {"DBParameterGroup": _new(call, call["DBParameterGroupName"], call["Description"]).describe()}
+
+
+@action("CopyDBParameterGroup")
+def copy(call: Call) -> dict:
+    """Makes a group with another one's values.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_WorkingWithParamGroups.Copying.html: not of a default group, and
+    not across accounts or regions.
+    """
+    source = call["SourceDBParameterGroupIdentifier"]
+    short = source.rsplit(":", 1)[-1]
+    if short.lower().startswith("default."):
+        raise invalid_value("Cannot copy a default parameter group.")
+    found = find(call.region, short)
+    if source.startswith("arn:") and source != found.arn:
+        raise Fault("DBParameterGroupNotFoundFault", f"DBParameterGroup not found: {source}")
+    group = _new(call, call["TargetDBParameterGroupIdentifier"], call["TargetDBParameterGroupDescription"])
+    group.values = dict(found.values)
+    return {"DBParameterGroup": group.describe()}
+
+
+def _new(call: Call, name: str, description: str) -> ParameterGroup:
+    name = names.identifier("DBParameterGroupName", name, 255)
     groups = call.region.parameter_groups
     if name in groups:
         raise Fault("DBParameterGroupAlreadyExistsFault", f"Parameter group {name} already exists")
     if len([group for group in groups if group != DEFAULT]) >= call.world.quotas.of(call.region.account, "parameter-groups"):
         raise Fault("DBParameterGroupQuotaExceededFault", "You have reached the maximum number of parameter groups.")
-    groups[name] = ParameterGroup(name, call["Description"], call.region.arn("pg", name), tags=names.tags(call))
+    groups[name] = ParameterGroup(name, description, call.region.arn("pg", name), tags=names.tags(call))
     call.region.record("db-parameter-group", name, f"Created parameter group {name}", "configuration change")
-    return {"DBParameterGroup": groups[name].describe()}
+    return groups[name]
 
 
 @action("DescribeDBParameterGroups")
@@ -256,4 +280,22 @@ def _spread(call: Call, group: ParameterGroup, immediate: dict[str, str | None])
     call.region.record("db-parameter-group", group.name, f"Updated parameter group {group.name}", "configuration change")
     if immediate:
         for instance in members(call.region, group):
-            instance.take_immediate(call.world, immediate)
+            _bring(call, instance, immediate)
+
+
+def _bring(call: Call, instance, immediate: dict[str, str | None]) -> None:
+    """Behind the answered call, and after whatever is being done to the server now."""
+    instance.reloads += 1
+
+    def work() -> None:
+        began = time.monotonic()
+        with instance.work:
+            instance.take_immediate(immediate)
+        call.world.linger(began)
+        with call.world.lock:
+            instance.reloads -= 1
+
+    def failed(_: Exception) -> None:
+        instance.reloads -= 1
+
+    call.world.background(work, failed)

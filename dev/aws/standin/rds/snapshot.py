@@ -42,6 +42,9 @@ class Snapshot:
     vpc: str | None
     availability_zone: str
     kms_key: str | None
+    # What no answer shows, and a restored instance inherits.
+    instance_class: str
+    retention: int
     replication_password: str | None
     status: str = "creating"
     progress: int = 0
@@ -133,6 +136,8 @@ def _of(world: World, region: Region, instance: Instance, name: str, kind: str) 
         vpc=region.subnet_groups[instance.subnet_group].vpc if instance.subnet_group else None,
         availability_zone=instance.availability_zone,
         kms_key=instance.kms_key,
+        instance_class=instance.instance_class,
+        retention=instance.retention,
         replication_password=instance.replication_password,
     )
 

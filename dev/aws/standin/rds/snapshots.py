@@ -279,9 +279,11 @@ def restore(call: Call) -> dict:
         raise Fault("DBSnapshotNotFoundFault", f"DBSnapshot not found: {name}")
     if source.kms_key is not None:
         _check_encrypted_restore(call, source)
-    # The same page, on AllocatedStorage: at least as large as the snapshot's; the class is the original's unless given.
+    # The same page: at least as large as the snapshot's; class, backup retention and storage are the original's unless given.
     if call.get("AllocatedStorage", source.storage) < source.storage:
         raise invalid_value("AllocatedStorage must not be smaller than that of the snapshot.")
+    call.params.setdefault("DBInstanceClass", source.instance_class)
+    call.params.setdefault("BackupRetentionPeriod", source.retention)
     call.params.setdefault("AllocatedStorage", source.storage)
     call.params.setdefault("StorageType", source.storage_type)
     if source.iops and source.storage_type in ("io1", "io2"):
