@@ -224,9 +224,6 @@ async fn modify(target: &Session, wanted: &Wanted, seen: &InstanceSeen) -> Resul
             .set_iops(shape.iops)
             .set_storage_throughput(shape.throughput);
     }
-    if shape.port != now.port {
-        request = request.db_port_number(shape.port);
-    }
     if let Some(logs) = logs(&shape.log_exports, &now.log_exports) {
         request = request.cloudwatch_logs_export_configuration(logs);
     }
