@@ -34,8 +34,8 @@ help: ## this list
 setup: ## install or check what the runs need (fast when it is there)
 	@dev/setup.sh
 
-setup-servers: # PostgreSQL's later majors, which only the tests of the fence need
-	@dev/setup.sh rust packages servers
+setup-servers: # what only tests need: PostgreSQL's later majors for the fence, the local AWS
+	@dev/setup.sh rust packages servers aws
 
 room: # a build that runs out of disk fails with errors that don't say so at once
 	@dev/make-room.sh

@@ -193,28 +193,29 @@ async fn from_an_unencrypted_instance_to_an_encrypted_one_in_another_account_and
         undone(session, &what).await;
         undone(session, &what).await;
     }
-    assert!(instance::look(&target, &names.instance()).await.unwrap().is_none());
-    for (session, name) in [(&source, names.seed_snapshot()), (&target, names.seed_copy())] {
-        assert_eq!(snapshot::observe_snapshot(session, &name).await.unwrap(), Progress::Absent);
-    }
-    for (session, side) in [(&source, Side::Source), (&target, Side::Target)] {
-        assert_eq!(groups::family(session, &names.parameter_group(side)).await.unwrap(), None);
-    }
-    let after = instance::look_at_existing(&source, SOURCE).await.unwrap();
-    assert_eq!(after.parameter_group, seen_group(&plan));
-    assert_eq!(claim::holder(&source, SOURCE).await.unwrap(), None);
-    assert_eq!(publish::latest_version(&target, "/shop/db/endpoint").await.unwrap(), 0);
-    // The key waits for its deletion, and its name is free.
-    let alias = key::check_given_key(&target, &names.alias()).await.unwrap_err();
-    assert_eq!(alias.code, "CO1006");
-    assert_eq!(key::check_given_key(&target, &cmk.arn).await.unwrap_err().code, "CO1012");
+    check_nothing_left(&source, &target, &plan.before, &cmk.arn).await;
     let denied: Vec<_> =
         stand_in.calls().into_iter().filter(|call| call["code"].to_string().contains("Denied")).collect();
     assert!(denied.is_empty(), "{denied:?}");
 }
 
-fn seen_group(plan: &source_parameters::ParameterPlan) -> String {
-    plan.before.clone()
+async fn check_nothing_left(source: &Session, target: &Session, group_before: &str, key_arn: &str) {
+    let names = source.names();
+    assert!(instance::look(target, &names.instance()).await.unwrap().is_none());
+    for (session, name) in [(source, names.seed_snapshot()), (target, names.seed_copy())] {
+        assert_eq!(snapshot::observe_snapshot(session, &name).await.unwrap(), Progress::Absent);
+    }
+    for (session, side) in [(source, Side::Source), (target, Side::Target)] {
+        assert_eq!(groups::family(session, &names.parameter_group(side)).await.unwrap(), None);
+    }
+    let after = instance::look_at_existing(source, SOURCE).await.unwrap();
+    assert_eq!(after.parameter_group, group_before);
+    assert_eq!(claim::holder(source, SOURCE).await.unwrap(), None);
+    assert_eq!(publish::latest_version(target, "/shop/db/endpoint").await.unwrap(), 0);
+    // The key waits for its deletion, and its name is free.
+    let alias = key::check_given_key(target, &names.alias()).await.unwrap_err();
+    assert_eq!(alias.code, "CO1006");
+    assert_eq!(key::check_given_key(target, key_arn).await.unwrap_err().code, "CO1012");
 }
 
 #[tokio::test]
