@@ -8,7 +8,7 @@ mod stand_in;
 use std::{collections::BTreeMap, time::Duration};
 
 use changeover_aws::{
-    Session, claim, groups, instance, key, publish, reboot, secret, snapshot, source_parameters, target,
+    Session, claim, groups, instance, key, publish, reboot, retire, secret, snapshot, source_parameters, target,
     target_parameters, undo,
 };
 use changeover_domain::{
@@ -304,4 +304,39 @@ async fn faults_leave_a_clear_state_and_nothing_twice() {
     let foreign =
         undo::undo(&source, &made(Side::Source, Kind::ParameterGroup, "default.postgres15")).await.unwrap_err();
     assert_eq!((foreign.code.as_str(), foreign.class), ("CO1019", Class::NeedsHuman));
+}
+
+#[tokio::test]
+async fn the_old_instance_ends_only_by_its_name_and_a_label_is_taken_back() {
+    let stand_in = StandIn::start();
+    let source = stand_in.session(Side::Source, "shop").await.unwrap();
+    let target = stand_in.session(Side::Target, "shop").await.unwrap();
+    let other = stand_in.session(Side::Target, "other").await.unwrap();
+    let cmk = key::ensure_key(&target, &[]).await.unwrap();
+
+    // A parameter of somebody else's, whose readers go by a label.
+    let name = "/shop/db/endpoint";
+    let theirs = publish::Endpoint { name: name.into(), value: "old:5432".into(), expected: 0 };
+    publish::ensure_published(&other, &theirs, &cmk.arn).await.unwrap();
+    let ours = publish::Endpoint { name: name.into(), value: "new:5432".into(), expected: 1 };
+    assert_eq!(publish::ensure_published(&target, &ours, &cmk.arn).await.unwrap().version, 2);
+    let raced = publish::Endpoint { value: "third:5432".into(), ..ours.clone() };
+    assert_eq!(publish::ensure_published(&target, &raced, &cmk.arn).await.unwrap_err().code, "CO1016");
+    undone(&target, &ours.undo()).await;
+    undone(&target, &ours.undo()).await;
+    assert_eq!(publish::latest_version(&target, name).await.unwrap(), 3);
+
+    ready(&source, SOURCE).await;
+    claim::ensure_claim(&source, SOURCE).await.unwrap();
+    assert_eq!(retire::ensure_deleted(&source, SOURCE, "order").await.unwrap_err().code, "CO1019");
+    assert_eq!(retire::ensure_deleted(&source, SOURCE, SOURCE).await.unwrap_err().code, "CO1019");
+    until("the last snapshot", async || {
+        Ok((retire::ensure_final_snapshot(&source, SOURCE).await?.progress == Progress::Ready).then_some(()))
+    })
+    .await;
+    ready(&source, SOURCE).await;
+    until("the end of the old instance", async || {
+        Ok((retire::ensure_deleted(&source, SOURCE, SOURCE).await? == Progress::Absent).then_some(()))
+    })
+    .await;
 }
