@@ -26,7 +26,7 @@ TEST_ARGS ?=
 FAULTS ?=
 DEV_ARGS ?=
 
-.PHONY: help setup setup-servers setup-lint room build demo test recovery faults soak-test bench bench-copy lint dev down clean
+.PHONY: help setup setup-servers setup-aws test-aws-stand-in setup-lint room build demo test recovery faults soak-test bench bench-copy lint dev down clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,14 +34,20 @@ help: ## this list
 setup: ## install or check what the runs need (fast when it is there)
 	@dev/setup.sh
 
-setup-servers: # PostgreSQL's later majors, which only the tests of the fence need
-	@dev/setup.sh rust packages servers
+setup-servers: # what only tests need: PostgreSQL's later majors for the fence, the local AWS
+	@dev/setup.sh rust packages servers aws
 
 room: # a build that runs out of disk fails with errors that don't say so at once
 	@dev/make-room.sh
 
+setup-aws: # the Python environment of the local AWS
+	@dev/setup.sh packages aws
+
+test-aws-stand-in: setup-aws ## the tests of the local AWS that the AWS path is tried on (docs/aws-stand-in.md)
+	@cd dev/aws && $(CHANGEOVER_CACHE)/aws-venv/bin/python -m pytest $(TEST_ARGS)
+
 setup-lint: # what only the checks need
-	@dev/setup.sh rust packages lint
+	@dev/setup.sh rust packages lint aws
 
 # One selection of packages for all targets: another one would give shared dependencies other features, and build them anew.
 build: setup room

@@ -10,6 +10,10 @@ cargo clippy --locked --workspace --all-targets -- -D warnings
 echo '== shell syntax'
 git ls-files -z '*.sh' .ci/run | xargs -0 -n1 bash -n
 
+echo '== ruff'
+ruff="${CHANGEOVER_CACHE:-$HOME/.cache/changeover}/aws-venv/bin/ruff"
+(cd dev/aws && "$ruff" format --quiet --check . && "$ruff" check --quiet .)
+
 echo '== who speaks to a database'
 # The same rule stands in deny.toml; this needs no further tool.
 tree=$(cargo tree --locked --workspace --invert tokio-postgres --depth 1 --prefix none --edges normal,build,dev)

@@ -3,9 +3,10 @@
 # Python. Run it as often as you like: when everything is there it takes a fraction of a second and changes nothing.
 # What is missing and can't be installed is named with the command that mends it.
 #
-#   dev/setup.sh [rust] [packages] [temporal] [servers] [lint]    (default: the first three)
+#   dev/setup.sh [rust] [packages] [temporal] [servers] [lint] [aws]    (default: the first three)
 #
 #   servers   PostgreSQL 16, 17 and 18, for the tests of the fence; lint   cargo-deny and docker-compose, for `make lint`
+#   aws       the Python environment of the local AWS (dev/aws)
 #
 #   CHANGEOVER_CACHE   where downloaded tools live (default: ~/.cache/changeover)
 set -euo pipefail
@@ -206,10 +207,30 @@ ensure_lint() {
     rm -rf "$CACHE/cargo-deny"
 }
 
+# The environment holds what dev/aws/requirements.txt says; a mark in it names the file that it was made of.
+ensure_aws() {
+    local home=$CACHE/aws-venv pins mark
+    pins="$(dirname "${BASH_SOURCE[0]}")/aws/requirements.txt"
+    mark=$(sha256sum <"$pins")
+    [[ $(cat "$home/made-of" 2>/dev/null) = "$mark" ]] && return 0
+
+    command -v python3 >/dev/null && python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || fail \
+        "the local AWS needs Python 3.11 or later with venv. Run:  apt-get install --no-install-recommends python3-venv"
+    say "making the Python environment of the local AWS (180 MB, once)"
+    # Built in its final place, since its programs hold their path; without the mark it counts as not there.
+    rm -rf "$home"
+    mkdir -p "$CACHE"
+    python3 -m venv "$home"
+    "$home/bin/python" -m pip --disable-pip-version-check --no-input --quiet install --require-hashes --only-binary :all: \
+        --requirement "$pins" >&2 || fail "pip could not install $pins with the pinned hashes." \
+            "Check the network, then run this again:  dev/setup.sh aws"
+    echo "$mark" >"$home/made-of"
+}
+
 readonly parts="${*:-rust packages temporal}"
 for part in $parts; do
     case $part in
-        rust | packages | temporal | servers | lint) "ensure_$part" ;;
-        *) fail "unknown part '$part': rust, packages, temporal, servers, lint" ;;
+        rust | packages | temporal | servers | lint | aws) "ensure_$part" ;;
+        *) fail "unknown part '$part': rust, packages, temporal, servers, lint, aws" ;;
     esac
 done

@@ -31,7 +31,7 @@ fn codes(text: &str) -> BTreeSet<String> {
     let code_only = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     let mut found = BTreeSet::new();
     for line in code_only.lines().filter(|l| !l.trim_start().starts_with("//") && !l.trim_start().starts_with("--")) {
-        for (at, _) in line.match_indices("CO0") {
+        for (at, _) in line.match_indices("CO") {
             let code: String = line[at..].chars().take(6).collect();
             let stands_alone = !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
             if stands_alone && code.len() == 6 && code[2..].bytes().all(|b| b.is_ascii_digit()) {

@@ -2,7 +2,7 @@
 //!
 //! Each code is a page in `docs/errors/`, which `changeover explain CODE` prints. Ranges: CO01 spec, CO02 connection,
 //! CO03 preflight, CO04 roles and schema, CO05 replication, CO06 verification, CO07 switch and traffic, CO08 control of the
-//! workflow, CO09 command line.
+//! workflow, CO09 command line, CO10 AWS.
 
 use std::fmt;
 

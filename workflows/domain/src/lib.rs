@@ -3,6 +3,7 @@
 //! *Architecture Invariant:* nothing in here awaits, reads a clock, or touches a file, a socket or the environment.
 
 pub mod approval;
+pub mod aws;
 pub mod direction;
 pub mod failure;
 pub mod fence;

@@ -1,0 +1,76 @@
+"""Whether the caller may make the call, where somebody has limited the caller to a policy."""
+
+from ..rds.world import World
+from ..wire.errors import AwsError
+from . import resources, tagged
+from .identity import Principal
+from .policy import Policies
+from .request import Request
+
+# https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html: no permissions are required.
+# A role's trust policy may be enough for AssumeRole; sts.py asks both.
+_NOT_HERE = {("sts", "GetCallerIdentity"), ("sts", "AssumeRole")}
+
+
+class Rights:
+    """Policies, with the facts of one request for their conditions."""
+
+    def __init__(self, policies: Policies, request: Request, world: World):
+        """Remembers the request."""
+        self._policies, self._request, self._world = policies, request, world
+
+    def verdict(self, principal: Principal, action: str, resource: str, more: dict[str, str] | None = None) -> str:
+        """`allow`, `deny` (by name) or `nothing` (not allowed by anything)."""
+        tags = tagged.tags(resource, self._world)
+        facts = {**_context(self._request), **{f"aws:ResourceTag/{key}": value for key, value in tags.items()}, **(more or {})}
+        return self._policies.verdict(principal, action, resource, facts)
+
+    def allows(self, principal: Principal, action: str, resource: str, more: dict[str, str] | None = None) -> bool:
+        """Whether the principal may; `more` are facts that this question alone has."""
+        return self.verdict(principal, action, resource, more) == "allow"
+
+    def check(self) -> None:
+        """Refuses with IAM's words what the caller's policy doesn't allow."""
+        request = self._request
+        if (request.service, request.action) in _NOT_HERE:
+            return
+        for action, resource in _needed(request):
+            said = self.verdict(request.principal, action, resource)
+            if said != "allow":
+                raise _denied(request, action, resource, said)
+
+
+def _denied(request: Request, action: str, resource: str, said: str) -> AwsError:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html."""
+    why = f"because no identity-based policy allows the {action} action"
+    if said == "deny":
+        why = "with an explicit deny in an identity-based policy"
+    text = f"User: {request.principal.arn} is not authorized to perform: {action} on resource: {resource} {why}"
+    if request.service == "ec2":
+        text = f"You are not authorized to perform this operation. {text}."
+    return AwsError("AccessDenied", text, 403)
+
+
+def _needed(request: Request) -> list[tuple[str, str]]:
+    prefix = request.service
+    needed = [(f"{prefix}:{request.action}", resource) for resource in resources.of(request)]
+    fields = request.parameters
+    if prefix == "rds" and request.action != "AddTagsToResource" and any(name.startswith("Tags.") for name in fields):
+        # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Tagging.html: tags at creation need the right to add tags.
+        needed += [("rds:AddTagsToResource", resource) for resource in resources.of(request)[:1]]
+    if prefix == "rds" and fields.get("MonitoringRoleArn"):
+        # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Monitoring.OS.Enabling.html
+        needed.append(("iam:PassRole", fields["MonitoringRoleArn"]))
+    return needed
+
+
+def _context(request: Request) -> dict[str, str]:
+    """The facts that conditions test."""
+    facts = {"aws:RequestedRegion": request.region}
+    fields = request.parameters
+    for name, value in fields.items():
+        if isinstance(value, str) and name.startswith(("Tags.", "Tag.", "TagSpecification")) and name.endswith(".Key"):
+            facts[f"aws:RequestTag/{value}"] = fields.get(name[: -len("Key")] + "Value", "")
+    for tag in fields.get("Tags", []) if isinstance(fields.get("Tags"), list) else []:
+        facts[f"aws:RequestTag/{tag.get('Key') or tag.get('TagKey')}"] = tag.get("Value") or tag.get("TagValue") or ""
+    return facts

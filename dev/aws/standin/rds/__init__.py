@@ -1,0 +1,1 @@
+"""RDS's operations on real clusters."""

@@ -1,0 +1,1 @@
+"""RDS's wire protocol by the service model that botocore ships."""

@@ -1,0 +1,84 @@
+//! From the SDK's errors to failures.
+
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use changeover_domain::{Failure, Side, aws::errors};
+
+use crate::guard::OutsideOfTable;
+
+/// A call's error, as a failure.
+pub(crate) trait Told<T> {
+    /// `what` says what was being done.
+    fn told(self, side: Side, what: &str) -> Result<T, Failure>;
+    /// `None` for an error by one of these codes of AWS.
+    fn unless(self, codes: &[&str], side: Side, what: &str) -> Result<Option<T>, Failure>;
+}
+
+impl<T, E> Told<T> for Result<T, SdkError<E, HttpResponse>>
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    fn told(self, side: Side, what: &str) -> Result<T, Failure> {
+        self.map_err(|error| failure(side, what, &error))
+    }
+    fn unless(self, codes: &[&str], side: Side, what: &str) -> Result<Option<T>, Failure> {
+        match self {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if has_code(&error, codes) => Ok(None),
+            Err(error) => Err(failure(side, what, &error)),
+        }
+    }
+}
+
+/// Whether AWS has answered with one of these codes. RDS leaves `Fault` off most of its own.
+pub(crate) fn has_code<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>, codes: &[&str]) -> bool {
+    let code = error.as_service_error().and_then(ProvideErrorMetadata::code).unwrap_or_default();
+    codes.contains(&code.strip_suffix("Fault").unwrap_or(code))
+}
+
+fn failure<E>(side: Side, what: &str, error: &SdkError<E, HttpResponse>) -> Failure
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    if let Some(outside) = outside_of_table(error) {
+        return Failure::invariant("CO1025", format!("{what}: {outside}"));
+    }
+    match error {
+        SdkError::ServiceError(answer) => {
+            let (code, message) = (answer.err().code(), answer.err().message());
+            match code {
+                Some(code) => errors::answered(side, what, code, message.unwrap_or_default()),
+                // A 5xx without a body, as a load balancer gives.
+                None if answer.raw().status().is_server_error() => {
+                    errors::unanswered(side, what, &format!("HTTP status {}", answer.raw().status().as_u16()))
+                }
+                None => errors::answered(side, what, "", message.unwrap_or_default()),
+            }
+        }
+        SdkError::ConstructionFailure(_) => errors::answered(side, what, "ValidationError", &causes(error)),
+        // Credentials that can't be had come here as well: they are fetched on the way.
+        _ => errors::unanswered(side, what, &causes(error)),
+    }
+}
+
+fn outside_of_table(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let mut cause = Some(error);
+    while let Some(now) = cause {
+        if let Some(outside) = now.downcast_ref::<OutsideOfTable>() {
+            return Some(outside.to_string());
+        }
+        cause = now.source();
+    }
+    None
+}
+
+/// The causes, without the debug output of the request that the SDK's own text has.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(now) = cause {
+        text = format!("{text}: {now}");
+        cause = now.source();
+    }
+    text
+}

@@ -1,0 +1,92 @@
+//! Nothing is sent to AWS that isn't in the table of calls, whatever the policy of the role would allow.
+
+use std::fmt;
+
+use aws_smithy_runtime_api::{
+    box_error::BoxError,
+    client::{
+        interceptors::{Intercept, context::BeforeSerializationInterceptorContextRef, dyn_dispatch_hint},
+        orchestrator::Metadata,
+        runtime_components::RuntimeComponents,
+    },
+};
+use aws_smithy_types::config_bag::ConfigBag;
+use changeover_domain::{
+    Side,
+    aws::{Service, table},
+};
+
+/// Refuses calls outside of the table before they are made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Guard {
+    side: Side,
+}
+
+impl Guard {
+    pub(crate) fn new(side: Side) -> Self {
+        Self { side }
+    }
+    fn check(self, service: &str, operation: &str) -> Result<(), OutsideOfTable> {
+        let known = service_of(service).is_some_and(|service| table::allows(self.side, service, operation));
+        if known { Ok(()) } else { Err(OutsideOfTable(format!("{service} {operation} on the {}", self.side))) }
+    }
+}
+
+#[dyn_dispatch_hint]
+impl Intercept for Guard {
+    fn name(&self) -> &'static str {
+        "Guard"
+    }
+    // The first hook at which a client's interceptor knows the operation.
+    fn read_before_serialization(
+        &self,
+        _: &BeforeSerializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        cfg: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        match cfg.load::<Metadata>() {
+            Some(call) => Ok(self.check(call.service(), call.name())?),
+            None => Err(OutsideOfTable("a call without a name".to_owned()).into()),
+        }
+    }
+}
+
+/// A call that isn't in the table: a mistake of ours.
+#[derive(Debug)]
+pub(crate) struct OutsideOfTable(String);
+
+impl fmt::Display for OutsideOfTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a call that isn't in the table of calls: {}", self.0)
+    }
+}
+
+impl std::error::Error for OutsideOfTable {}
+
+/// The SDK's names of the services.
+fn service_of(name: &str) -> Option<Service> {
+    Some(match name {
+        "STS" => Service::Sts,
+        "RDS" => Service::Rds,
+        "KMS" => Service::Kms,
+        "SSM" => Service::Ssm,
+        "Secrets Manager" => Service::SecretsManager,
+        "CloudWatch" => Service::CloudWatch,
+        "EC2" => Service::Ec2,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_in_the_table_goes_out() {
+        let guard = Guard::new(Side::Source);
+        assert!(guard.check("RDS", "RebootDBInstance").is_ok());
+        assert!(guard.check("RDS", "CreateDBInstance").is_err());
+        assert!(Guard::new(Side::Target).check("RDS", "CreateDBInstance").is_ok());
+        assert!(guard.check("DynamoDB", "GetItem").is_err());
+    }
+}

@@ -1,0 +1,267 @@
+//! The target: made like the source, of a snapshot or empty; looked at until it is ready; set right where it differs.
+
+use aws_sdk_rds::types::{CloudwatchLogsExportConfiguration, Tag};
+use changeover_domain::{
+    Failure,
+    aws::{
+        errors,
+        names::Owner,
+        status::{Progress, reboot_pending},
+        target::{Difference, InstanceSeen, Wanted, check_differences, differences},
+    },
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{error::Told, instance, reboot, secret, session::Session, tags};
+
+/// The tag that says which version of the secret the target's master has: a password can't be read back.
+const TAG_PASSWORD: &str = "changeover:password-version";
+
+/// What the target begins with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "begin")]
+pub enum Begin {
+    /// Nothing; the engine copies.
+    Empty,
+    /// A snapshot in the target's account, under its key.
+    Snapshot {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// How far the target is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetProgress {
+    /// Of the instance. Ready only when nothing differs any more.
+    pub progress: Progress,
+    /// In what it isn't yet what it is to be.
+    pub differences: Vec<Difference>,
+    /// Where it can be reached.
+    pub endpoint: Option<(String, u16)>,
+    /// Its ARN.
+    pub arn: Option<String>,
+}
+
+/// Makes the target or finds it, and brings it a step nearer to what it is to be. Returns at once; a durable timer calls it again while
+/// it works. `secret_version` is the version of the master's secret that it is to have.
+pub async fn ensure_target(
+    target: &Session,
+    wanted: &Wanted,
+    begin: &Begin,
+    secret_version: &str,
+) -> Result<TargetProgress, Failure> {
+    let Some(seen) = instance::look(target, &wanted.identifier).await? else {
+        make(target, wanted, begin, secret_version).await?;
+        let status = "creating".to_owned();
+        let progress = Progress::Working { status, percent: None };
+        return Ok(TargetProgress { progress, differences: Vec::new(), endpoint: None, arn: None });
+    };
+    let owner = instance::owner(target, &seen);
+    if owner != Owner::Us {
+        return Err(errors::not_ours(target.side(), &format!("the instance {}", wanted.identifier), &owner));
+    }
+    let endpoint = seen.host.clone().zip(seen.port.and_then(|port| u16::try_from(port).ok()));
+    let arn = Some(seen.arn.clone());
+    let progress = match instance::progress(&seen) {
+        Progress::Failed { status } => return Err(instance::failed(target, &wanted.identifier, &status)),
+        Progress::Stopped => return Err(instance::failed(target, &wanted.identifier, "stopped")),
+        progress => progress,
+    };
+    let differences = if progress == Progress::Ready { differences(wanted, &seen) } else { Vec::new() };
+    check_differences(&wanted.identifier, &differences)?;
+    let progress = match progress {
+        Progress::Ready => next_step(target, wanted, &seen, &differences, secret_version).await?,
+        other => other,
+    };
+    Ok(TargetProgress { progress, differences, endpoint, arn })
+}
+
+/// What is to be done next about a target that is available: settings, then the password, then a reboot, then nothing.
+async fn next_step(
+    target: &Session,
+    wanted: &Wanted,
+    seen: &InstanceSeen,
+    differences: &[Difference],
+    secret_version: &str,
+) -> Result<Progress, Failure> {
+    let working = |status: &str| Progress::Working { status: status.to_owned(), percent: None };
+    if !differences.is_empty() {
+        modify(target, wanted, seen).await?;
+        return Ok(working("modifying"));
+    }
+    if seen.tags.get(TAG_PASSWORD).map(String::as_str) != Some(secret_version) {
+        give_password(target, &seen.identifier, secret_version).await?;
+        return Ok(working("resetting-master-credentials"));
+    }
+    if reboot_pending(&seen.parameter_status) {
+        reboot::reboot(target, &seen.identifier).await?;
+        return Ok(working("rebooting"));
+    }
+    if seen.parameter_status == "applying" {
+        return Ok(working("applying"));
+    }
+    Ok(Progress::Ready)
+}
+
+fn all_tags(target: &Session, wanted: &Wanted) -> Vec<Tag> {
+    let mut all = tags::rds(target);
+    all.extend(wanted.tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()));
+    all
+}
+
+/// Without protection against deletion, which comes when the instance is ready: a creation that fails has to be deleted.
+async fn make(target: &Session, wanted: &Wanted, begin: &Begin, secret_version: &str) -> Result<(), Failure> {
+    match begin {
+        Begin::Empty => create(target, wanted, secret_version).await,
+        Begin::Snapshot { name } => restore(target, wanted, name).await,
+    }
+}
+
+async fn create(target: &Session, wanted: &Wanted, secret_version: &str) -> Result<(), Failure> {
+    let shape = &wanted.shape;
+    let password = secret::password(target).await?;
+    let mut tags = all_tags(target, wanted);
+    tags.push(Tag::builder().key(TAG_PASSWORD).value(secret_version).build());
+    let request = target
+        .rds
+        .create_db_instance()
+        .db_instance_identifier(&wanted.identifier)
+        .engine(&shape.engine)
+        .engine_version(&shape.engine_version)
+        .db_instance_class(&shape.class)
+        .allocated_storage(shape.storage_gib)
+        .storage_type(&shape.storage_type)
+        .set_iops(shape.iops)
+        .set_storage_throughput(shape.throughput)
+        .set_max_allocated_storage(shape.max_storage_gib)
+        .storage_encrypted(true)
+        .kms_key_id(&wanted.kms_key)
+        .master_username(&wanted.master_user)
+        .master_user_password(password.expose())
+        .db_subnet_group_name(&shape.subnet_group)
+        .set_vpc_security_group_ids(Some(shape.security_groups.clone()))
+        .db_parameter_group_name(&wanted.parameter_group)
+        .set_option_group_name(some(&shape.option_group))
+        .port(shape.port)
+        .multi_az(shape.multi_az)
+        .publicly_accessible(shape.public)
+        .auto_minor_version_upgrade(shape.minor_upgrades)
+        .backup_retention_period(shape.backup_days)
+        .set_preferred_backup_window(some(&shape.backup_window))
+        .set_preferred_maintenance_window(some(&shape.maintenance_window))
+        .monitoring_interval(shape.monitoring_seconds)
+        .set_monitoring_role_arn(shape.monitoring_role.clone())
+        .enable_performance_insights(shape.insights)
+        .copy_tags_to_snapshot(shape.copy_tags)
+        .enable_iam_database_authentication(shape.iam_login)
+        .set_enable_cloudwatch_logs_exports(list(&shape.log_exports))
+        .set_tags(Some(tags));
+    let what = format!("making the instance {}", wanted.identifier);
+    request.send().await.unless(&["DBInstanceAlreadyExists"], target.side(), &what).map(drop)
+}
+
+async fn restore(target: &Session, wanted: &Wanted, snapshot: &str) -> Result<(), Failure> {
+    let shape = &wanted.shape;
+    let request = target
+        .rds
+        .restore_db_instance_from_db_snapshot()
+        .db_instance_identifier(&wanted.identifier)
+        .db_snapshot_identifier(snapshot)
+        .engine(&shape.engine)
+        .db_instance_class(&shape.class)
+        .storage_type(&shape.storage_type)
+        .set_iops(shape.iops)
+        .set_storage_throughput(shape.throughput)
+        .db_subnet_group_name(&shape.subnet_group)
+        .set_vpc_security_group_ids(Some(shape.security_groups.clone()))
+        .db_parameter_group_name(&wanted.parameter_group)
+        .set_option_group_name(some(&shape.option_group))
+        .port(shape.port)
+        .multi_az(shape.multi_az)
+        .publicly_accessible(shape.public)
+        .auto_minor_version_upgrade(shape.minor_upgrades)
+        .copy_tags_to_snapshot(shape.copy_tags)
+        .enable_iam_database_authentication(shape.iam_login)
+        .set_enable_cloudwatch_logs_exports(list(&shape.log_exports))
+        .set_tags(Some(all_tags(target, wanted)));
+    let what = format!("making the instance {} of the snapshot {snapshot}", wanted.identifier);
+    request.send().await.unless(&["DBInstanceAlreadyExists"], target.side(), &what).map(drop)
+}
+
+/// Sets what a restore doesn't take, and what somebody has changed since.
+async fn modify(target: &Session, wanted: &Wanted, seen: &InstanceSeen) -> Result<(), Failure> {
+    let (shape, now) = (&wanted.shape, &seen.shape);
+    let mut request = target
+        .rds
+        .modify_db_instance()
+        .db_instance_identifier(&wanted.identifier)
+        .apply_immediately(true)
+        .db_parameter_group_name(&wanted.parameter_group)
+        .set_option_group_name(some(&shape.option_group))
+        .set_vpc_security_group_ids(Some(shape.security_groups.clone()))
+        .set_max_allocated_storage(shape.max_storage_gib)
+        .multi_az(shape.multi_az)
+        .publicly_accessible(shape.public)
+        .auto_minor_version_upgrade(shape.minor_upgrades)
+        .backup_retention_period(shape.backup_days)
+        .set_preferred_backup_window(some(&shape.backup_window))
+        .set_preferred_maintenance_window(some(&shape.maintenance_window))
+        .monitoring_interval(shape.monitoring_seconds)
+        .set_monitoring_role_arn(shape.monitoring_role.clone())
+        .enable_performance_insights(shape.insights)
+        .deletion_protection(shape.deletion_protection)
+        .copy_tags_to_snapshot(shape.copy_tags)
+        .enable_iam_database_authentication(shape.iam_login);
+    // Storage and class are named only where they differ: AWS refuses another change of storage for six hours after one.
+    if shape.class != now.class {
+        request = request.db_instance_class(&shape.class);
+    }
+    if shape.storage_gib > now.storage_gib || shape.storage_type != now.storage_type || shape.iops != now.iops {
+        request = request
+            .allocated_storage(shape.storage_gib.max(now.storage_gib))
+            .storage_type(&shape.storage_type)
+            .set_iops(shape.iops)
+            .set_storage_throughput(shape.throughput);
+    }
+    if let Some(logs) = logs(&shape.log_exports, &now.log_exports) {
+        request = request.cloudwatch_logs_export_configuration(logs);
+    }
+    let what = format!("setting the instance {} right", wanted.identifier);
+    // Something else goes on: it is looked at again.
+    request.send().await.unless(&["InvalidDBInstanceState"], target.side(), &what).map(drop)
+}
+
+fn logs(wanted: &[String], now: &[String]) -> Option<CloudwatchLogsExportConfiguration> {
+    let without = |a: &[String], b: &[String]| a.iter().filter(|log| !b.contains(log)).cloned().collect::<Vec<_>>();
+    let (on, off) = (without(wanted, now), without(now, wanted));
+    let build = || {
+        CloudwatchLogsExportConfiguration::builder()
+            .set_enable_log_types(list(&on))
+            .set_disable_log_types(list(&off))
+            .build()
+    };
+    (!on.is_empty() || !off.is_empty()).then(build)
+}
+
+/// A restored instance has the source's password. The tag comes after the change: done twice, it is the same password.
+async fn give_password(target: &Session, identifier: &str, secret_version: &str) -> Result<(), Failure> {
+    let password = secret::password(target).await?;
+    let request = target.rds.modify_db_instance().db_instance_identifier(identifier).apply_immediately(true);
+    let request = request.master_user_password(password.expose());
+    let given = request.send().await;
+    if given.unless(&["InvalidDBInstanceState"], target.side(), "giving the master its password")?.is_none() {
+        return Ok(());
+    }
+    let tag = Tag::builder().key(TAG_PASSWORD).value(secret_version).build();
+    let request = target.rds.add_tags_to_resource().resource_name(target.rds_arn("db", identifier)).tags(tag);
+    request.send().await.told(target.side(), "noting which password the master has").map(drop)
+}
+
+fn some(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn list(items: &[String]) -> Option<Vec<String>> {
+    (!items.is_empty()).then(|| items.to_vec())
+}

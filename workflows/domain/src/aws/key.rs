@@ -1,0 +1,200 @@
+//! The key that the target is encrypted with: which keys serve, and who may use snapshots under the one that we make.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::Failure;
+
+/// The alias of the key that AWS makes for RDS by itself.
+pub const DEFAULT_ALIAS: &str = "alias/aws/rds";
+
+/// How long a key that we made waits for its deletion, in days: the longest that AWS allows, since a snapshot under it is lost with it
+/// (<https://docs.aws.amazon.com/kms/latest/APIReference/API_ScheduleKeyDeletion.html>).
+pub const DELETION_DAYS: i32 = 30;
+
+/// A key as KMS describes it
+/// (<https://docs.aws.amazon.com/kms/latest/APIReference/API_KeyMetadata.html>).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeySeen {
+    /// Its ARN.
+    pub arn: String,
+    /// `CUSTOMER` or `AWS`.
+    pub manager: String,
+    /// Such as `Enabled`, `Disabled`, `PendingDeletion`.
+    pub state: String,
+    /// Such as `ENCRYPT_DECRYPT`.
+    pub usage: String,
+    /// Such as `SYMMETRIC_DEFAULT`.
+    pub spec: String,
+    /// Its aliases, where they are known.
+    pub aliases: Vec<String>,
+}
+
+/// Refuses the name of a key before it is looked up: the default key of a service can't be used.
+pub fn check_reference(reference: &str) -> Result<(), Failure> {
+    if reference.starts_with("alias/aws/") || reference.contains(":alias/aws/") {
+        return Err(default_key(reference));
+    }
+    Ok(())
+}
+
+/// Checks a key that is to encrypt the target. `region` is the target's.
+pub fn check(key: &KeySeen, region: &str) -> Result<(), Failure> {
+    if key.manager == "AWS" || key.aliases.iter().any(|alias| alias.starts_with("alias/aws/")) {
+        return Err(default_key(&key.arn));
+    }
+    let mut reasons = Vec::new();
+    if key.state != "Enabled" {
+        reasons.push(format!("it is {}, not Enabled", key.state));
+    }
+    if key.usage != "ENCRYPT_DECRYPT" || key.spec != "SYMMETRIC_DEFAULT" {
+        reasons.push(format!("it is {} for {}; RDS needs a symmetric key for encryption", key.spec, key.usage));
+    }
+    if arn_part(&key.arn, 3) != region {
+        reasons.push(format!("it is in {}, the target in {region}", arn_part(&key.arn, 3)));
+    }
+    if reasons.is_empty() {
+        return Ok(());
+    }
+    let message = format!("the key {} can't encrypt the target: {}", key.arn, reasons.join("; "));
+    Err(Failure::refused("CO1012", message, "name another key in the spec, or none, and one is made"))
+}
+
+fn default_key(key: &str) -> Failure {
+    Failure::refused(
+        "CO1011",
+        format!(
+            "{key} is a key that AWS manages: its policy can't be changed, so that no other account could ever use a snapshot of \
+             the target, and nobody can withdraw it"
+        ),
+        "name a key of your own in the spec, or none, and one is made",
+    )
+}
+
+/// The part of an ARN at a place, counted from 0: partition 1, service 2, region 3, account 4.
+pub fn arn_part(arn: &str, at: usize) -> &str {
+    arn.split(':').nth(at).unwrap_or_default()
+}
+
+/// The policy of the key that we make. Its own account rules it by IAM; the accounts named can use it, and give a grant to a service
+/// of AWS, as copying a shared snapshot under it takes
+/// (<https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-modifying-external-accounts.html>,
+/// <https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/share-encrypted-snapshot.html>).
+pub fn policy(partition: &str, account: &str, users: &[String]) -> Value {
+    let root = |account: &String| format!("arn:{partition}:iam::{account}:root");
+    let mut statements = vec![json!({
+        "Sid": "OwnAccount",
+        "Effect": "Allow",
+        "Principal": { "AWS": root(&account.to_owned()) },
+        "Action": "kms:*",
+        "Resource": "*",
+    })];
+    let mut users: Vec<String> = users.iter().filter(|user| *user != account).map(root).collect();
+    users.sort();
+    users.dedup();
+    if !users.is_empty() {
+        statements.push(json!({
+            "Sid": "UseOfSnapshots",
+            "Effect": "Allow",
+            "Principal": { "AWS": users },
+            "Action": ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"],
+            "Resource": "*",
+        }));
+        statements.push(json!({
+            "Sid": "GrantsForServices",
+            "Effect": "Allow",
+            "Principal": { "AWS": users },
+            "Action": ["kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"],
+            "Resource": "*",
+            "Condition": { "Bool": { "kms:GrantIsForAWSResource": "true" } },
+        }));
+    }
+    json!({ "Version": "2012-10-17", "Statement": statements })
+}
+
+/// Whether two policies say the same: AWS gives a list of one back as a single word, and lists in an order of its own.
+pub fn same_policy(a: &Value, b: &Value) -> bool {
+    normal(a) == normal(b)
+}
+
+fn normal(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            Value::Object(fields.iter().map(|(key, value)| (key.clone(), normal(value))).collect())
+        }
+        Value::Array(items) => {
+            let mut items: Vec<Value> = items.iter().map(normal).collect();
+            items.sort_by_key(ToString::to_string);
+            match items.as_slice() {
+                [one] if one.is_string() => one.clone(),
+                _ => Value::Array(items),
+            }
+        }
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn key() -> KeySeen {
+        KeySeen {
+            arn: "arn:aws:kms:eu-central-1:222222222222:key/1".into(),
+            manager: "CUSTOMER".into(),
+            state: "Enabled".into(),
+            usage: "ENCRYPT_DECRYPT".into(),
+            spec: "SYMMETRIC_DEFAULT".into(),
+            aliases: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_key_of_ones_own_serves() {
+        check(&key(), "eu-central-1").unwrap();
+    }
+
+    #[rstest]
+    #[case(KeySeen { manager: "AWS".into(), ..key() }, "CO1011")]
+    #[case(KeySeen { aliases: vec![DEFAULT_ALIAS.into()], ..key() }, "CO1011")]
+    #[case(KeySeen { state: "PendingDeletion".into(), ..key() }, "CO1012")]
+    #[case(KeySeen { usage: "SIGN_VERIFY".into(), ..key() }, "CO1012")]
+    #[case(KeySeen { spec: "RSA_2048".into(), ..key() }, "CO1012")]
+    #[case(KeySeen { arn: "arn:aws:kms:us-east-1:222222222222:key/1".into(), ..key() }, "CO1012")]
+    fn others_are_refused(#[case] key: KeySeen, #[case] code: &str) {
+        assert_eq!(check(&key, "eu-central-1").unwrap_err().code, code);
+    }
+
+    #[rstest]
+    #[case("alias/aws/rds", false)]
+    #[case("arn:aws:kms:eu-central-1:222222222222:alias/aws/rds", false)]
+    #[case("alias/orders", true)]
+    fn a_default_alias_is_refused_by_its_name(#[case] reference: &str, #[case] fits: bool) {
+        assert_eq!(check_reference(reference).is_ok(), fits);
+    }
+
+    #[test]
+    fn named_accounts_use_the_key_and_nobody_else() {
+        let users = ["333333333333".to_owned(), "222222222222".to_owned(), "333333333333".to_owned()];
+        let policy = policy("aws", "222222222222", &users);
+        let statements = policy["Statement"].as_array().unwrap();
+        assert_eq!(statements.len(), 3);
+        assert_eq!(statements[1]["Principal"]["AWS"], json!(["arn:aws:iam::333333333333:root"]));
+        assert_eq!(statements[2]["Condition"]["Bool"]["kms:GrantIsForAWSResource"], "true");
+        assert!(statements[1..].iter().all(|s| s["Action"] != "kms:*"));
+    }
+
+    #[test]
+    fn without_named_accounts_there_is_the_own_one() {
+        assert_eq!(policy("aws", "2", &[])["Statement"].as_array().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn the_same_policy_is_known_in_the_form_of_aws() {
+        let a = json!({ "Action": ["b", "a"], "Principal": { "AWS": ["x"] } });
+        let b = json!({ "Principal": { "AWS": "x" }, "Action": ["a", "b"] });
+        assert!(same_policy(&a, &b));
+        assert!(!same_policy(&a, &json!({ "Action": ["a"] })));
+    }
+}

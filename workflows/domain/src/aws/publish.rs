@@ -1,0 +1,110 @@
+//! Publishing the endpoint in Parameter Store, compare-and-set: what to do about what is there
+//! (<https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-versions.html>).
+
+use crate::{Failure, aws::names::Owner};
+
+/// A parameter as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The latest version.
+    pub version: i64,
+    /// Whether the latest version holds what is to be published.
+    pub same: bool,
+    /// Labels of the latest version.
+    pub labels: Vec<String>,
+    /// Whose parameter it is.
+    pub owner: Owner,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Make the parameter.
+    Create,
+    /// Write the next version, then label it.
+    Write {
+        /// The version that was the latest.
+        after: i64,
+    },
+    /// The version is there and lacks its label.
+    Label {
+        /// Which one.
+        version: i64,
+    },
+    /// Nothing.
+    Done {
+        /// The version that holds it.
+        version: i64,
+    },
+}
+
+/// Decides. `expected` is the version that was the latest when the plan was made, 0 for none. A parameter that isn't ours is written
+/// only where its readers go by a label: whoever reads the latest version would be moved by it, before the switch.
+pub fn decide(name: &str, now: Option<&Published>, expected: i64, label: &str) -> Result<Act, Failure> {
+    let Some(now) = now else {
+        return if expected == 0 { Ok(Act::Create) } else { Err(changed(name, expected, 0)) };
+    };
+    let ours = now.labels.iter().any(|have| have == label);
+    if now.same && ours {
+        return Ok(Act::Done { version: now.version });
+    }
+    // Written by an earlier attempt, whose answer was lost or which ended before the label.
+    if now.same && (now.version == expected + 1 || now.owner == Owner::Us) {
+        return Ok(Act::Label { version: now.version });
+    }
+    if now.version != expected {
+        return Err(changed(name, expected, now.version));
+    }
+    if now.owner != Owner::Us && now.labels.is_empty() {
+        let message = format!(
+            "{name} is in use, and its readers take the latest version: a new one would move them before the switch"
+        );
+        return Err(Failure::refused("CO1024", message, "name another parameter, or have its readers go by a label"));
+    }
+    Ok(Act::Write { after: now.version })
+}
+
+/// Whether the version that a write was answered with follows the one that was there.
+pub fn check_written(name: &str, after: i64, written: i64) -> Result<(), Failure> {
+    if written == after + 1 { Ok(()) } else { Err(changed(name, after + 1, written)) }
+}
+
+fn changed(name: &str, expected: i64, found: i64) -> Failure {
+    let version = |version: i64| if version == 0 { "no version".to_owned() } else { format!("version {version}") };
+    Failure::needs_human(
+        "CO1016",
+        format!("{name} was changed by somebody else: expected {}, found {}", version(expected), version(found)),
+        "see who changed the parameter and which value is right, then `changeover retry`",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn now(version: i64, same: bool, labels: &[&str], owner: Owner) -> Published {
+        Published { version, same, labels: labels.iter().map(|&label| label.to_owned()).collect(), owner }
+    }
+
+    #[rstest]
+    #[case::none(None, 0, Ok(Act::Create))]
+    #[case::gone(None, 3, Err("CO1016"))]
+    #[case::done(Some(now(1, true, &["us"], Owner::Us)), 0, Ok(Act::Done { version: 1 }))]
+    #[case::answer_lost(Some(now(1, true, &[], Owner::Us)), 0, Ok(Act::Label { version: 1 }))]
+    #[case::lost_on_theirs(Some(now(4, true, &[], Owner::Somebody)), 3, Ok(Act::Label { version: 4 }))]
+    #[case::by_label(Some(now(3, false, &["live"], Owner::Somebody)), 3, Ok(Act::Write { after: 3 }))]
+    #[case::live(Some(now(3, false, &[], Owner::Somebody)), 3, Err("CO1024"))]
+    #[case::raced(Some(now(4, false, &["live"], Owner::Somebody)), 3, Err("CO1016"))]
+    #[case::appeared(Some(now(1, false, &[], Owner::Somebody)), 0, Err("CO1016"))]
+    fn each_state_has_its_act(#[case] now: Option<Published>, #[case] expected: i64, #[case] act: Result<Act, &str>) {
+        let decided = decide("/p", now.as_ref(), expected, "us").map_err(|failure| failure.code);
+        assert_eq!(decided, act.map_err(str::to_owned));
+    }
+
+    #[test]
+    fn a_version_between_is_noticed() {
+        check_written("/p", 3, 4).unwrap();
+        assert_eq!(check_written("/p", 3, 5).unwrap_err().code, "CO1016");
+    }
+}

@@ -1,0 +1,194 @@
+//! What a call is done to, as patterns of ARNs, and what IAM is to ask for as well.
+
+use super::names::AwsNames;
+use crate::{MigrationId, Side};
+
+/// What a call is done to. The names stand for patterns that [`Place`] fills in
+/// (<https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Tagging.ARN.Constructing.html>).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Resource {
+    /// Calls for which IAM knows no resource, and descriptions, which hold no secret.
+    Any,
+    /// The instance that is moved.
+    SourceInstance,
+    /// The new one.
+    TargetInstance,
+    /// The group that the source has, where it is its own.
+    SourceGroup,
+    /// Parameter groups that we make.
+    OurParameterGroup,
+    /// Any parameter group: an instance is given one by a call that names it.
+    AnyParameterGroup,
+    /// Option groups that we make.
+    OurOptionGroup,
+    /// Any option group, as above.
+    AnyOptionGroup,
+    /// The target's subnet group.
+    SubnetGroup,
+    /// Our snapshots.
+    OurSnapshot,
+    /// Our snapshot in the source's account, seen from the target's.
+    SharedSnapshot,
+    /// Keys of this account; a condition says which.
+    Key,
+    /// The alias that we give.
+    OurAlias,
+    /// Who has taken the source.
+    ClaimParameter,
+    /// Our parameters, and the one that the spec names.
+    PublishedParameter,
+    /// Our secrets.
+    OurSecret,
+    /// VPCs.
+    Vpc,
+    /// Peerings.
+    Peering,
+    /// Route tables.
+    RouteTable,
+    /// Security groups.
+    SecurityGroup,
+}
+
+/// What IAM is to ask for as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Condition {
+    /// Nothing.
+    None,
+    /// The request carries the migration's tag.
+    TagIsGiven,
+    /// The resource carries the migration's tag.
+    TagIsThere,
+    /// The grant is for a service of AWS, not for somebody else
+    /// (<https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html>).
+    GrantForAws,
+    /// The key is used by RDS, Parameter Store or Secrets Manager in our name, not by us.
+    ViaServices,
+}
+
+/// Where a migration takes place on one side: what fills the patterns in. An asterisk stands for what isn't known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Which side.
+    pub side: Side,
+    /// `aws`, `aws-cn` or `aws-us-gov`.
+    pub partition: String,
+    /// Such as `eu-central-1`.
+    pub region: String,
+    /// The twelve digits of this side's account.
+    pub account: String,
+    /// Those of the other one.
+    pub other_account: String,
+    /// Names of what is made; `None` gives the pattern for all migrations.
+    pub names: Option<AwsNames>,
+    /// The source's identifier.
+    pub source_instance: String,
+    /// The target's, where the spec names it.
+    pub target_instance: Option<String>,
+    /// The source's own parameter group.
+    pub source_group: String,
+    /// The target's subnet group.
+    pub subnet_group: String,
+    /// The parameter that the spec names.
+    pub published: Option<String>,
+}
+
+impl Place {
+    /// Nothing known but the side: the pattern for any migration.
+    pub fn anywhere(side: Side) -> Self {
+        let any = || "*".to_owned();
+        Self {
+            side,
+            partition: "aws".to_owned(),
+            region: any(),
+            account: any(),
+            other_account: any(),
+            names: None,
+            source_instance: any(),
+            target_instance: None,
+            source_group: any(),
+            subnet_group: any(),
+            published: None,
+        }
+    }
+    /// The migration's id, or an asterisk.
+    pub fn migration(&self) -> &str {
+        self.names.as_ref().map_or("*", |names| MigrationId::as_str(names.migration()))
+    }
+    fn arn(&self, service: &str, rest: &str) -> String {
+        self.arn_in(service, &self.account, rest)
+    }
+    fn arn_in(&self, service: &str, account: &str, rest: &str) -> String {
+        format!("arn:{}:{service}:{}:{account}:{rest}", self.partition, self.region)
+    }
+    fn base(&self) -> String {
+        self.names.as_ref().map_or_else(|| "changeover-*".to_owned(), |names| names.base().to_owned())
+    }
+    fn target(&self) -> String {
+        self.target_instance.clone().unwrap_or_else(|| self.base())
+    }
+    /// The patterns of ARNs that a resource stands for.
+    pub fn arns(&self, resource: Resource) -> Vec<String> {
+        let base = self.base();
+        let path = self.names.as_ref().map_or_else(|| "changeover/*".to_owned(), |n| n.path().to_owned());
+        let one = match resource {
+            Resource::Any => "*".to_owned(),
+            Resource::SourceInstance => self.arn("rds", &format!("db:{}", self.source_instance)),
+            Resource::TargetInstance => self.arn("rds", &format!("db:{}", self.target())),
+            Resource::SourceGroup => self.arn("rds", &format!("pg:{}", self.source_group)),
+            Resource::OurParameterGroup => self.arn("rds", &format!("pg:{base}-*")),
+            Resource::AnyParameterGroup => self.arn("rds", "pg:*"),
+            Resource::OurOptionGroup => self.arn("rds", &format!("og:{base}-*")),
+            Resource::AnyOptionGroup => self.arn("rds", "og:*"),
+            Resource::SubnetGroup => self.arn("rds", &format!("subgrp:{}", self.subnet_group)),
+            Resource::OurSnapshot => self.arn("rds", &format!("snapshot:{base}-*")),
+            Resource::SharedSnapshot => self.arn_in("rds", &self.other_account, &format!("snapshot:{base}-*")),
+            Resource::Key => self.arn("kms", "key/*"),
+            Resource::OurAlias => self.arn("kms", &format!("alias/{path}")),
+            Resource::ClaimParameter => {
+                self.arn("ssm", &format!("parameter/changeover/claims/{}", self.source_instance))
+            }
+            Resource::PublishedParameter => return self.published_arns(&path),
+            Resource::OurSecret => self.arn("secretsmanager", &format!("secret:{path}/*")),
+            Resource::Vpc => self.arn("ec2", "vpc/*"),
+            Resource::Peering => self.arn("ec2", "vpc-peering-connection/*"),
+            Resource::RouteTable => self.arn("ec2", "route-table/*"),
+            Resource::SecurityGroup => self.arn("ec2", "security-group/*"),
+        };
+        vec![one]
+    }
+    fn published_arns(&self, path: &str) -> Vec<String> {
+        let mut arns = vec![self.arn("ssm", &format!("parameter/{path}/*"))];
+        // A name with a path begins with a slash, and the ARN has it once.
+        arns.extend(
+            self.published.as_ref().map(|name| self.arn("ssm", &format!("parameter/{}", name.trim_start_matches('/')))),
+        );
+        arns
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_filled_in() {
+        let id = MigrationId::parse("shop_1").unwrap();
+        let mut place = Place::anywhere(Side::Target);
+        assert_eq!(place.arns(Resource::OurSnapshot), ["arn:aws:rds:*:*:snapshot:changeover-*-*"]);
+        place.names = Some(AwsNames::new(&id));
+        place.account = "222222222222".into();
+        place.other_account = "111111111111".into();
+        place.region = "eu-central-1".into();
+        place.published = Some("/shop/db/endpoint".into());
+        let all = |resource| place.arns(resource);
+        assert_eq!(
+            all(Resource::SharedSnapshot),
+            ["arn:aws:rds:eu-central-1:111111111111:snapshot:changeover-shop-1-*"]
+        );
+        assert_eq!(all(Resource::OurAlias), ["arn:aws:kms:eu-central-1:222222222222:alias/changeover/shop_1"]);
+        assert_eq!(
+            all(Resource::PublishedParameter)[1],
+            "arn:aws:ssm:eu-central-1:222222222222:parameter/shop/db/endpoint"
+        );
+    }
+}

@@ -1,0 +1,86 @@
+//! What the status of an instance or a snapshot means for who waits for it.
+
+use serde::{Deserialize, Serialize};
+
+/// How far something is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "progress")]
+pub enum Progress {
+    /// It can be used.
+    Ready,
+    /// It isn't yet; look again.
+    Working {
+        /// AWS's own word.
+        status: String,
+        /// How much is done, where AWS says so.
+        percent: Option<i32>,
+    },
+    /// It is stopped.
+    Stopped,
+    /// It won't be without a person.
+    Failed {
+        /// AWS's own word.
+        status: String,
+    },
+    /// It isn't there.
+    Absent,
+}
+
+impl Progress {
+    /// Whether looking again is of use.
+    pub fn goes_on(&self) -> bool {
+        matches!(self, Progress::Working { .. })
+    }
+}
+
+/// Of an instance
+/// (<https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/accessing-monitoring.html>). What isn't known is work: a deadline ends the wait.
+pub fn instance(status: &str) -> Progress {
+    match status {
+        "available" | "storage-optimization" => Progress::Ready,
+        "stopped" => Progress::Stopped,
+        "failed"
+        | "incompatible-create"
+        | "incompatible-network"
+        | "incompatible-option-group"
+        | "incompatible-parameters"
+        | "incompatible-restore"
+        | "inaccessible-encryption-credentials"
+        | "inaccessible-encryption-credentials-recoverable"
+        | "insufficient-capacity"
+        | "restore-error"
+        | "storage-full" => Progress::Failed { status: status.to_owned() },
+        other => Progress::Working { status: other.to_owned(), percent: None },
+    }
+}
+
+/// Of a snapshot.
+pub fn snapshot(status: &str, percent: Option<i32>) -> Progress {
+    match status {
+        "available" => Progress::Ready,
+        "failed" | "incompatible" => Progress::Failed { status: status.to_owned() },
+        other => Progress::Working { status: other.to_owned(), percent },
+    }
+}
+
+/// How far an instance has taken its parameter group over
+/// (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DBParameterGroupStatus.html>).
+pub fn reboot_pending(apply_status: &str) -> bool {
+    apply_status == "pending-reboot"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_status_is_told() {
+        assert_eq!(instance("available"), Progress::Ready);
+        assert!(instance("creating").goes_on());
+        assert!(instance("a-word-of-tomorrow").goes_on());
+        assert!(!instance("incompatible-parameters").goes_on());
+        assert_eq!(snapshot("creating", Some(40)), Progress::Working { status: "creating".into(), percent: Some(40) });
+        assert!(matches!(snapshot("failed", None), Progress::Failed { .. }));
+        assert!(reboot_pending("pending-reboot") && !reboot_pending("in-sync"));
+    }
+}

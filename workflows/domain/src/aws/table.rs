@@ -1,0 +1,572 @@
+//! The one table of every call to AWS that a migration makes. The policies that `changeover iam-policy` prints and the plan come from
+//! it, and `workers/aws` refuses to send what isn't in it.
+
+use super::{
+    Call, Condition, Resource as R, Service as S, Step, When,
+    step::Approval::{Abort, Delete, Finalize, Reboot, Stop},
+};
+use crate::Side::{Source, Target};
+
+const SOURCE_INSTANCE: &[R] = &[R::SourceInstance];
+const TARGET_INSTANCE: &[R] = &[R::TargetInstance];
+const ANY: &[R] = &[R::Any];
+const OUR_GROUP: &[R] = &[R::OurParameterGroup];
+const GROUPS: &[R] = &[R::OurParameterGroup, R::SourceGroup];
+const OUR_OPTIONS: &[R] = &[R::OurOptionGroup];
+const SNAPSHOT: &[R] = &[R::OurSnapshot];
+const SNAPSHOT_OF_SOURCE: &[R] = &[R::OurSnapshot, R::SourceInstance];
+const KEY: &[R] = &[R::Key];
+const CLAIM: &[R] = &[R::ClaimParameter];
+const PUBLISHED: &[R] = &[R::PublishedParameter];
+const SECRET: &[R] = &[R::OurSecret];
+const PEERING: &[R] = &[R::Peering];
+const ROUTES: &[R] = &[R::RouteTable];
+const SECURITY: &[R] = &[R::SecurityGroup];
+/// What a new instance is made of, each of which IAM asks for by itself
+/// (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonrds.html>).
+const NEW_INSTANCE: &[R] =
+    &[R::TargetInstance, R::AnyParameterGroup, R::AnyOptionGroup, R::SubnetGroup, R::OurSnapshot];
+
+/// Every call, in the order in which a migration comes to it.
+pub const CALLS: &[Call] = &[
+    // Look: descriptions hold no secret, and most are asked for without a name.
+    Call::reads(Step::Look, Source, S::Sts, "GetCallerIdentity", ANY, "be sure which account this is"),
+    Call::reads(Step::Look, Target, S::Sts, "GetCallerIdentity", ANY, "be sure which account this is"),
+    Call::reads(Step::Look, Source, S::Rds, "DescribeDBInstances", ANY, "see the source and how far it is"),
+    Call::reads(Step::Look, Target, S::Rds, "DescribeDBInstances", ANY, "see the target and how far it is"),
+    Call::reads(Step::Look, Source, S::Rds, "ListTagsForResource", ANY, "tell what we made from what others made"),
+    Call::reads(Step::Look, Target, S::Rds, "ListTagsForResource", ANY, "tell what we made from what others made"),
+    Call::reads(Step::Look, Source, S::Rds, "DescribeDBParameterGroups", ANY, "see which group the source has"),
+    Call::reads(Step::Look, Target, S::Rds, "DescribeDBParameterGroups", ANY, "find the group that we made"),
+    Call::reads(Step::Look, Source, S::Rds, "DescribeDBParameters", ANY, "see what replication lacks"),
+    Call::reads(Step::Look, Target, S::Rds, "DescribeDBParameters", ANY, "see what replication lacks"),
+    Call::reads(Step::Look, Source, S::Rds, "DescribeOptionGroups", ANY, "see the source's options"),
+    Call::reads(Step::Look, Target, S::Rds, "DescribeOptionGroups", ANY, "compare the target's options"),
+    Call::reads(Step::Look, Source, S::Rds, "DescribeDBSnapshots", ANY, "find the snapshots that we made"),
+    Call::reads(Step::Look, Target, S::Rds, "DescribeDBSnapshots", ANY, "find the copy that we made"),
+    // Claim: a parameter that can be made only once is a lock.
+    Call::changes(Step::Claim, Source, S::Ssm, "PutParameter", CLAIM, "take the source for this migration alone"),
+    Call::changes(Step::Claim, Source, S::Ssm, "AddTagsToResource", CLAIM, "tag the claim").implied(),
+    Call::reads(Step::Claim, Source, S::Ssm, "GetParameter", CLAIM, "see who has taken the source"),
+    // Key.
+    Call::reads(Step::Key, Target, S::Kms, "ListAliases", ANY, "find the key that we made"),
+    Call::reads(Step::Key, Target, S::Kms, "ListKeys", ANY, "find a key that was made when its answer was lost"),
+    Call::reads(Step::Key, Target, S::Kms, "ListResourceTags", KEY, "tell our key from others"),
+    Call::reads(
+        Step::Key,
+        Target,
+        S::Kms,
+        "DescribeKey",
+        KEY,
+        "check that the key is a customer's, enabled, symmetric",
+    ),
+    Call::reads(Step::Key, Target, S::Kms, "GetKeyPolicy", KEY, "see who may use the key").only(Condition::TagIsThere),
+    Call::reads(Step::Key, Target, S::Kms, "GetKeyRotationStatus", KEY, "see whether the key is rotated"),
+    Call::changes(Step::Key, Target, S::Kms, "CreateKey", ANY, "make the key that the target is encrypted with")
+        .when(When::KeyIsMade)
+        .only(Condition::TagIsGiven),
+    Call::changes(Step::Key, Target, S::Kms, "TagResource", KEY, "tag the key as it is made")
+        .when(When::KeyIsMade)
+        .only(Condition::TagIsGiven)
+        .implied(),
+    Call::changes(Step::Key, Target, S::Kms, "CreateAlias", &[R::OurAlias], "give the key a name that can be found")
+        .when(When::KeyIsMade),
+    Call::changes(Step::Key, Target, S::Kms, "CreateAlias", KEY, "the same, on the key's side")
+        .when(When::KeyIsMade)
+        .only(Condition::TagIsThere)
+        .implied(),
+    Call::changes(Step::Key, Target, S::Kms, "EnableKeyRotation", KEY, "have the key rotated each year")
+        .when(When::KeyIsMade)
+        .only(Condition::TagIsThere),
+    Call::changes(Step::Key, Target, S::Kms, "PutKeyPolicy", KEY, "let the named accounts use snapshots under the key")
+        .when(When::KeyIsMade)
+        .only(Condition::TagIsThere),
+    // The source's parameters.
+    Call::changes(
+        Step::SourceParameters,
+        Source,
+        S::Rds,
+        "CreateDBParameterGroup",
+        OUR_GROUP,
+        "`default.*` can't be changed",
+    )
+    .when(When::SourceGroupIsDefault),
+    Call::changes(
+        Step::SourceParameters,
+        Source,
+        S::Rds,
+        "AddTagsToResource",
+        OUR_GROUP,
+        "tag the group as it is made",
+    )
+    .when(When::SourceGroupIsDefault)
+    .implied(),
+    Call::changes(
+        Step::SourceParameters,
+        Source,
+        S::Rds,
+        "ModifyDBParameterGroup",
+        GROUPS,
+        "set what replication needs",
+    )
+    .when(When::ParametersDiffer),
+    Call::changes(
+        Step::SourceParameters,
+        Source,
+        S::Rds,
+        "ModifyDBInstance",
+        &[R::SourceInstance, R::AnyParameterGroup],
+        "give the source the new group; it takes effect with the reboot",
+    )
+    .when(When::SourceGroupIsDefault),
+    Call::changes(
+        Step::Reboot,
+        Source,
+        S::Rds,
+        "RebootDBInstance",
+        SOURCE_INSTANCE,
+        "bring static parameters into force; with a failover where there is a standby",
+    )
+    .when(When::RebootNeeded)
+    .waits(Reboot),
+    // The target's groups.
+    Call::changes(
+        Step::TargetParameters,
+        Target,
+        S::Rds,
+        "CreateDBParameterGroup",
+        OUR_GROUP,
+        "make the target's group",
+    ),
+    Call::changes(Step::TargetParameters, Target, S::Rds, "AddTagsToResource", OUR_GROUP, "tag it as it is made")
+        .implied(),
+    Call::changes(
+        Step::TargetParameters,
+        Target,
+        S::Rds,
+        "ModifyDBParameterGroup",
+        OUR_GROUP,
+        "set what the source has, and what replication needs",
+    ),
+    Call::changes(Step::Options, Target, S::Rds, "CreateOptionGroup", OUR_OPTIONS, "make the target's option group")
+        .when(When::HasOptions),
+    Call::changes(Step::Options, Target, S::Rds, "AddTagsToResource", OUR_OPTIONS, "tag it as it is made")
+        .when(When::HasOptions)
+        .implied(),
+    Call::changes(Step::Options, Target, S::Rds, "ModifyOptionGroup", OUR_OPTIONS, "give it the source's options")
+        .when(When::HasOptions),
+    // The network.
+    Call::reads(Step::Network, Source, S::Ec2, "DescribeVpcPeeringConnections", ANY, "find the peering"),
+    Call::reads(Step::Network, Target, S::Ec2, "DescribeVpcPeeringConnections", ANY, "find the peering"),
+    Call::reads(Step::Network, Source, S::Ec2, "DescribeVpcs", ANY, "see that the two networks don't overlap"),
+    Call::reads(Step::Network, Target, S::Ec2, "DescribeVpcs", ANY, "see that the two networks don't overlap"),
+    Call::reads(Step::Network, Source, S::Ec2, "DescribeRouteTables", ANY, "see what is routed"),
+    Call::reads(Step::Network, Target, S::Ec2, "DescribeRouteTables", ANY, "see what is routed"),
+    Call::reads(Step::Network, Source, S::Ec2, "DescribeSecurityGroupRules", ANY, "see what is let in"),
+    Call::reads(Step::Network, Target, S::Ec2, "DescribeSecurityGroupRules", ANY, "see what is let in"),
+    Call::changes(
+        Step::Network,
+        Target,
+        S::Ec2,
+        "CreateVpcPeeringConnection",
+        &[R::Vpc, R::Peering],
+        "ask to join the two networks",
+    )
+    .when(When::NetworkIsJoined),
+    Call::changes(Step::Network, Target, S::Ec2, "CreateTags", PEERING, "tag it as it is made")
+        .when(When::NetworkIsJoined)
+        .implied(),
+    Call::changes(
+        Step::Network,
+        Source,
+        S::Ec2,
+        "AcceptVpcPeeringConnection",
+        &[R::Vpc, R::Peering],
+        "agree to join the two networks",
+    )
+    .when(When::NetworkIsJoined),
+    Call::changes(
+        Step::Network,
+        Target,
+        S::Ec2,
+        "ModifyVpcPeeringConnectionOptions",
+        PEERING,
+        "resolve names to inner addresses",
+    )
+    .when(When::NetworkIsJoined),
+    Call::changes(
+        Step::Network,
+        Source,
+        S::Ec2,
+        "ModifyVpcPeeringConnectionOptions",
+        PEERING,
+        "resolve names to inner addresses",
+    )
+    .when(When::NetworkIsJoined),
+    Call::changes(Step::Network, Source, S::Ec2, "CreateRoute", ROUTES, "the way to the target")
+        .when(When::NetworkIsJoined),
+    Call::changes(Step::Network, Target, S::Ec2, "CreateRoute", ROUTES, "the way to the source")
+        .when(When::NetworkIsJoined),
+    Call::changes(Step::Network, Source, S::Ec2, "AuthorizeSecurityGroupIngress", SECURITY, "let the target in")
+        .when(When::NetworkIsJoined),
+    Call::changes(Step::Network, Target, S::Ec2, "AuthorizeSecurityGroupIngress", SECURITY, "let the source in")
+        .when(When::NetworkIsJoined),
+    Call::changes(Step::Network, Source, S::Ec2, "CreateTags", &[R::Any], "tag the rule as it is made")
+        .when(When::NetworkIsJoined)
+        .only(Condition::TagIsGiven)
+        .implied(),
+    Call::changes(Step::Network, Target, S::Ec2, "CreateTags", &[R::Any], "tag the rule as it is made")
+        .when(When::NetworkIsJoined)
+        .only(Condition::TagIsGiven)
+        .implied(),
+    // The master's password, made by AWS and kept there.
+    Call::reads(Step::Secret, Target, S::SecretsManager, "GetRandomPassword", ANY, "have AWS make a password"),
+    Call::reads(Step::Secret, Target, S::SecretsManager, "DescribeSecret", SECRET, "find the secret that we made"),
+    Call::reads(
+        Step::Secret,
+        Target,
+        S::SecretsManager,
+        "GetSecretValue",
+        SECRET,
+        "give the new instance its password",
+    ),
+    Call::changes(
+        Step::Secret,
+        Target,
+        S::SecretsManager,
+        "CreateSecret",
+        SECRET,
+        "keep the master's password under the key",
+    ),
+    Call::changes(Step::Secret, Target, S::SecretsManager, "TagResource", SECRET, "tag it as it is made").implied(),
+    // The seed.
+    Call::changes(Step::Seed, Source, S::Rds, "CreateDBSnapshot", SNAPSHOT_OF_SOURCE, "what the target begins with")
+        .when(When::BySnapshot),
+    // IAM's pages don't say whether a snapshot's tags are asked for on it or on its instance: on both.
+    Call::changes(Step::Seed, Source, S::Rds, "AddTagsToResource", SNAPSHOT_OF_SOURCE, "tag it as it is made")
+        .when(When::BySnapshot)
+        .implied(),
+    Call::reads(Step::Seed, Source, S::Rds, "DescribeDBSnapshotAttributes", ANY, "see whom it is shared with"),
+    Call::changes(
+        Step::Seed,
+        Source,
+        S::Rds,
+        "ModifyDBSnapshotAttribute",
+        SNAPSHOT,
+        "share it with the target's account alone",
+    )
+    .when(When::BySnapshot),
+    Call::changes(
+        Step::Seed,
+        Target,
+        S::Rds,
+        "CopyDBSnapshot",
+        &[R::OurSnapshot, R::SharedSnapshot],
+        "encrypt it under the target's key",
+    )
+    .when(When::BySnapshot),
+    Call::changes(Step::Seed, Target, S::Rds, "AddTagsToResource", SNAPSHOT, "tag it as it is made")
+        .when(When::BySnapshot)
+        .implied(),
+    // RDS takes the key in the name of whoever calls it
+    // (<https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Overview.Encryption.Keys.html>).
+    Call::changes(Step::Instance, Target, S::Kms, "CreateGrant", KEY, "RDS encrypts with the key")
+        .only(Condition::GrantForAws)
+        .implied(),
+    Call::changes(
+        Step::Instance,
+        Target,
+        S::Kms,
+        "Encrypt",
+        KEY,
+        "encryption by RDS, Parameter Store, Secrets Manager",
+    )
+    .only(Condition::ViaServices)
+    .implied(),
+    Call::changes(
+        Step::Instance,
+        Target,
+        S::Kms,
+        "Decrypt",
+        KEY,
+        "encryption by RDS, Parameter Store, Secrets Manager",
+    )
+    .only(Condition::ViaServices)
+    .implied(),
+    Call::changes(Step::Instance, Target, S::Kms, "GenerateDataKey", KEY, "encryption by Secrets Manager")
+        .only(Condition::ViaServices)
+        .implied(),
+    Call::changes(Step::Instance, Target, S::Kms, "GenerateDataKeyWithoutPlaintext", KEY, "encryption by RDS")
+        .only(Condition::ViaServices)
+        .implied(),
+    Call::changes(Step::Instance, Target, S::Kms, "ReEncryptFrom", KEY, "copies of snapshots under the key")
+        .only(Condition::ViaServices)
+        .implied(),
+    Call::changes(Step::Instance, Target, S::Kms, "ReEncryptTo", KEY, "copies of snapshots under the key")
+        .only(Condition::ViaServices)
+        .implied(),
+    // The target.
+    Call::changes(
+        Step::Instance,
+        Target,
+        S::Rds,
+        "RestoreDBInstanceFromDBSnapshot",
+        NEW_INSTANCE,
+        "make the target of the copied snapshot, like the source, encrypted",
+    )
+    .when(When::BySnapshot),
+    Call::changes(
+        Step::Instance,
+        Target,
+        S::Rds,
+        "CreateDBInstance",
+        NEW_INSTANCE,
+        "make the target, like the source, encrypted",
+    )
+    .when(When::ByCopy),
+    Call::changes(Step::Instance, Target, S::Rds, "AddTagsToResource", TARGET_INSTANCE, "tag it as it is made")
+        .implied(),
+    Call::changes(
+        Step::Instance,
+        Target,
+        S::Rds,
+        "ModifyDBInstance",
+        &[R::TargetInstance, R::AnyParameterGroup],
+        "set what a restore doesn't take: backups, monitoring, windows, the master's password",
+    ),
+    Call::changes(
+        Step::Instance,
+        Target,
+        S::Rds,
+        "RebootDBInstance",
+        TARGET_INSTANCE,
+        "bring static parameters into force, where the new instance doesn't have them yet; nobody uses it",
+    ),
+    // The endpoint.
+    Call::reads(Step::Publish, Target, S::Ssm, "GetParameter", PUBLISHED, "see what is published"),
+    Call::reads(Step::Publish, Target, S::Ssm, "GetParameterHistory", PUBLISHED, "see under which label"),
+    Call::reads(
+        Step::Publish,
+        Target,
+        S::Ssm,
+        "ListTagsForResource",
+        PUBLISHED,
+        "tell what we made from what others made",
+    ),
+    Call::changes(
+        Step::Publish,
+        Target,
+        S::Ssm,
+        "PutParameter",
+        PUBLISHED,
+        "publish the new endpoint as a new version",
+    )
+    .when(When::Published),
+    Call::changes(Step::Publish, Target, S::Ssm, "AddTagsToResource", PUBLISHED, "tag it as it is made")
+        .when(When::Published)
+        .implied(),
+    Call::changes(Step::Publish, Target, S::Ssm, "LabelParameterVersion", PUBLISHED, "name the version that holds it")
+        .when(When::Published),
+    // Metrics have no resource in IAM.
+    Call::reads(Step::Watch, Source, S::CloudWatch, "GetMetricData", ANY, "what was usual before the switch"),
+    Call::reads(Step::Watch, Target, S::CloudWatch, "GetMetricData", ANY, "what is so after it"),
+    // The end of the source.
+    Call::changes(
+        Step::FinalSnapshot,
+        Source,
+        S::Rds,
+        "CreateDBSnapshot",
+        SNAPSHOT_OF_SOURCE,
+        "keep the source's last state",
+    )
+    .when(When::FinalSnapshot)
+    .waits(Finalize),
+    Call::changes(
+        Step::Retire,
+        Source,
+        S::Rds,
+        "StopDBInstance",
+        SOURCE_INSTANCE,
+        "stop the old instance; AWS starts it again after seven days",
+    )
+    .when(When::Stopped)
+    .waits(Stop),
+    Call::changes(
+        Step::Retire,
+        Source,
+        S::Rds,
+        "ModifyDBInstance",
+        SOURCE_INSTANCE,
+        "lift the protection against deletion",
+    )
+    .when(When::Deleted)
+    .waits(Delete),
+    Call::changes(
+        Step::Retire,
+        Source,
+        S::Rds,
+        "DeleteDBInstance",
+        SOURCE_INSTANCE,
+        "delete the old instance, keeping its automated backups",
+    )
+    .when(When::Deleted)
+    .waits(Delete),
+    // Undo, last made first. IAM lets us delete only what carries the tag, where it can tell.
+    Call::changes(Step::Undo, Target, S::Ssm, "DeleteParameter", PUBLISHED, "the parameter that we made")
+        .when(When::Published)
+        .waits(Abort),
+    Call::changes(Step::Undo, Target, S::Ssm, "UnlabelParameterVersion", PUBLISHED, "the label that we gave")
+        .when(When::Published)
+        .waits(Abort),
+    Call::changes(Step::Undo, Target, S::Rds, "DeleteDBInstance", TARGET_INSTANCE, "the target that we made")
+        .waits(Abort),
+    Call::changes(Step::Undo, Target, S::Rds, "DeleteDBSnapshot", SNAPSHOT, "the copy that we made")
+        .when(When::BySnapshot)
+        .waits(Abort),
+    Call::changes(Step::Undo, Source, S::Rds, "DeleteDBSnapshot", SNAPSHOT, "the snapshot that we made")
+        .when(When::BySnapshot)
+        .waits(Abort),
+    Call::changes(
+        Step::Undo,
+        Target,
+        S::SecretsManager,
+        "DeleteSecret",
+        SECRET,
+        "the secret that we made, after its time of recovery",
+    )
+    .waits(Abort),
+    Call::reads(Step::Undo, Source, S::Ec2, "DescribeSecurityGroups", ANY, "see that a rule's group is still there"),
+    Call::changes(Step::Undo, Source, S::Ec2, "RevokeSecurityGroupIngress", SECURITY, "the rule that we made")
+        .when(When::NetworkIsJoined)
+        .waits(Abort),
+    Call::changes(Step::Undo, Target, S::Ec2, "RevokeSecurityGroupIngress", SECURITY, "the rule that we made")
+        .when(When::NetworkIsJoined)
+        .waits(Abort),
+    Call::changes(Step::Undo, Source, S::Ec2, "DeleteRoute", ROUTES, "the route that we made")
+        .when(When::NetworkIsJoined)
+        .waits(Abort),
+    Call::changes(Step::Undo, Target, S::Ec2, "DeleteRoute", ROUTES, "the route that we made")
+        .when(When::NetworkIsJoined)
+        .waits(Abort),
+    Call::changes(Step::Undo, Target, S::Ec2, "DeleteVpcPeeringConnection", PEERING, "the peering that we made")
+        .when(When::NetworkIsJoined)
+        .only(Condition::TagIsThere)
+        .waits(Abort),
+    Call::changes(Step::Undo, Target, S::Rds, "DeleteOptionGroup", OUR_OPTIONS, "the option group that we made")
+        .when(When::HasOptions)
+        .waits(Abort),
+    Call::changes(Step::Undo, Target, S::Rds, "DeleteDBParameterGroup", OUR_GROUP, "the group that we made")
+        .waits(Abort),
+    Call::changes(
+        Step::Undo,
+        Source,
+        S::Rds,
+        "ModifyDBInstance",
+        &[R::SourceInstance, R::AnyParameterGroup],
+        "give the source the group that it had",
+    )
+    .when(When::SourceGroupIsDefault)
+    .waits(Abort),
+    Call::changes(
+        Step::Undo,
+        Source,
+        S::Rds,
+        "ModifyDBParameterGroup",
+        GROUPS,
+        "set the parameters back that had a value",
+    )
+    .when(When::ParametersDiffer)
+    .waits(Abort),
+    Call::changes(Step::Undo, Source, S::Rds, "ResetDBParameterGroup", GROUPS, "set the parameters back that had none")
+        .when(When::ParametersDiffer)
+        .waits(Abort),
+    Call::changes(Step::Undo, Source, S::Rds, "DeleteDBParameterGroup", OUR_GROUP, "the group that we made")
+        .when(When::SourceGroupIsDefault)
+        .waits(Abort),
+    Call::changes(Step::Undo, Target, S::Kms, "DeleteAlias", &[R::OurAlias], "the alias that we gave")
+        .when(When::KeyIsMade)
+        .waits(Abort),
+    Call::changes(Step::Undo, Target, S::Kms, "DeleteAlias", KEY, "the same, on the key's side")
+        .when(When::KeyIsMade)
+        .only(Condition::TagIsThere)
+        .implied(),
+    Call::changes(
+        Step::Undo,
+        Target,
+        S::Kms,
+        "ScheduleKeyDeletion",
+        KEY,
+        "the key that we made, where nothing uses it, after 30 days",
+    )
+    .when(When::KeyIsMade)
+    .only(Condition::TagIsThere)
+    .waits(Abort),
+    Call::changes(Step::Undo, Source, S::Ssm, "DeleteParameter", CLAIM, "the claim on the source"),
+];
+
+/// Whether a call is in the table for a side. `operation` is the API's name.
+pub fn allows(side: crate::Side, service: S, operation: &str) -> bool {
+    CALLS.iter().any(|call| call.side == side && call.service == service && call.action == operation)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::aws::Effect;
+
+    #[test]
+    fn steps_come_in_order() {
+        assert!(CALLS.windows(2).all(|pair| pair[0].step <= pair[1].step || pair[1].step == Step::Instance));
+    }
+
+    #[test]
+    fn what_only_reads_waits_for_nobody() {
+        for call in CALLS.iter().filter(|call| call.effect != Effect::Changes) {
+            assert_eq!(call.waits, None, "{call}");
+        }
+    }
+
+    #[test]
+    fn what_ends_or_deletes_something_waits_for_a_person() {
+        for call in CALLS.iter().filter(|call| call.effect == Effect::Changes) {
+            let ends =
+                ["Delete", "Stop", "Reboot", "Schedule", "Revoke"].iter().any(|verb| call.action.starts_with(verb));
+            // Nobody uses the target yet when it is rebooted, and a claim is nothing but ours.
+            let free = call.action == "RebootDBInstance" && call.side == Target || call.on == CLAIM;
+            assert_eq!(ends, ends && (call.waits.is_some() || free), "{call}");
+        }
+    }
+
+    #[test]
+    fn every_row_says_why_and_stands_once() {
+        let mut seen = BTreeSet::new();
+        for call in CALLS {
+            assert!(!call.why.is_empty() && !call.on.is_empty(), "{call}");
+            let key = (call.step, call.side.word(), call.name(), call.on.to_vec(), call.why);
+            assert!(seen.insert(key), "{call} stands twice");
+        }
+    }
+
+    #[test]
+    fn what_is_made_can_be_unmade() {
+        let made = CALLS.iter().filter(|c| c.effect == Effect::Changes && c.step < Step::Watch);
+        for call in made.filter(|c| c.action.starts_with("Create") && c.action != "CreateTags") {
+            let rest = call.action.trim_start_matches("Create");
+            let undone = CALLS.iter().any(|c| {
+                c.step == Step::Undo
+                    && c.side == call.side
+                    && (c.action == format!("Delete{rest}") || rest == "Key" && c.action == "ScheduleKeyDeletion")
+            });
+            assert!(undone, "{call} has nothing that undoes it");
+        }
+    }
+
+    #[test]
+    fn an_action_outside_of_the_table_is_known() {
+        assert!(allows(Source, S::Rds, "RebootDBInstance"));
+        assert!(!allows(Source, S::Rds, "CreateDBInstance"));
+        assert!(!allows(Target, S::Kms, "PutKey"));
+    }
+}
