@@ -115,6 +115,22 @@ fn codes_are_explained() {
 }
 
 #[test]
+fn a_policy_is_as_narrow_as_what_is_told() {
+    let policy = |arguments: &[&str]| -> String { out(&changeover(&[&["iam-policy"], arguments].concat())) };
+    let wide = policy(&["source"]);
+    let json: serde_json::Value = serde_json::from_str(&wide).unwrap();
+    assert_eq!(json["Version"], "2012-10-17");
+    assert!(wide.contains("\"rds:ModifyDBSnapshotAttribute\"") && !wide.contains("rds:*"), "{wide}");
+    let known = ["--account", "111111111111", "--region", "eu-central-1", "--migration", "shop"];
+    let narrow = policy(&[&["source", "--source-instance", "orders"], &known[..]].concat());
+    assert!(narrow.contains("arn:aws:rds:eu-central-1:111111111111:db:orders"), "{narrow}");
+    assert_ne!(policy(&["target"]), wide);
+    for wrong in [["--account", "12"], ["--migration", "No Name"]] {
+        assert_eq!(code(&changeover(&[&["iam-policy", "target"], &wrong[..]].concat())), 2, "{wrong:?}");
+    }
+}
+
+#[test]
 fn doctor_says_what_is_wrong_and_goes_on() {
     let directory = tempfile::tempdir().unwrap();
     let spec = directory.path().join("spec.toml");

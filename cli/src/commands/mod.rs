@@ -8,6 +8,7 @@ mod doctor;
 mod explain;
 mod finalize;
 mod history;
+mod iam_policy;
 mod init;
 mod list;
 mod plan;
@@ -74,6 +75,8 @@ enum Command {
     History(history::Args),
     /// Explain an error code
     Explain(explain::Args),
+    /// Print the IAM policy with every call to AWS that a migration makes on a side, and nothing else
+    IamPolicy(iam_policy::Args),
     /// Run a worker, which does the work of all migrations on its Temporal
     Worker(worker::Args),
     /// Write completions for a shell
@@ -115,6 +118,7 @@ pub(crate) async fn run(cli: Cli, ui: &Ui) -> Result<Exit, Problem> {
         Command::Resume(args) => control::run(ui, Verb::Resume, &args).await,
         Command::History(args) => history::run(ui, &args).await,
         Command::Explain(args) => explain::run(ui, &args),
+        Command::IamPolicy(args) => iam_policy::run(ui, &args),
         Command::Worker(args) => worker::run(ui, &args).await,
         Command::PauseGuard => worker::guard_pause().await,
         Command::Completions(args) => completions::run(&args),

@@ -1,4 +1,5 @@
-//! The page on what others' users complain of names only tests that are there, and has a word on every complaint.
+//! The pages on what others' users complain of, and on the classes of faults, name only tests that are there, and have a word on every
+//! row.
 
 #![allow(clippy::unwrap_used)]
 
@@ -6,6 +7,7 @@ use std::{collections::BTreeMap, path::Path};
 
 const HOLES: usize = 9;
 const COMPLAINTS: usize = 53;
+const CLASSES: usize = 23;
 
 /// A row: its number, its verdict, the tests that it names, its last cell.
 struct Row {
@@ -20,7 +22,11 @@ fn root() -> &'static Path {
 }
 
 fn rows() -> Vec<Row> {
-    let page = std::fs::read_to_string(root().join("docs/complaints.md")).unwrap();
+    ["docs/complaints.md", "docs/fault-classes.md"].into_iter().flat_map(rows_of).collect()
+}
+
+fn rows_of(page: &str) -> Vec<Row> {
+    let page = std::fs::read_to_string(root().join(page)).unwrap();
     page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| #")).map(row).collect()
 }
 
@@ -51,8 +57,9 @@ fn is_test(text: &str, name: &str) -> bool {
 fn every_complaint_has_its_row() {
     let mut wanted: Vec<String> = (1..=HOLES).map(|n| format!("H{n}")).collect();
     wanted.extend((1..=COMPLAINTS).map(|n| n.to_string()));
-    let numbers: Vec<String> = rows().into_iter().map(|row| row.number).collect();
-    assert_eq!(numbers, wanted);
+    let numbers = |page| rows_of(page).into_iter().map(|row| row.number).collect::<Vec<_>>();
+    assert_eq!(numbers("docs/complaints.md"), wanted);
+    assert_eq!(numbers("docs/fault-classes.md"), (1..=CLASSES).map(|n| n.to_string()).collect::<Vec<_>>());
 }
 
 #[test]
