@@ -15,6 +15,11 @@ pub(crate) fn every_wait_ends(ctx: &WorkflowContext<Migration>) -> bool {
     ctx.patched("every-wait-ends")
 }
 
+/// A slot that has lost its WAL parks the run at once, while the source serves.
+pub(crate) fn lost_slots(ctx: &WorkflowContext<Migration>) -> bool {
+    ctx.patched("lost-slots")
+}
+
 /// Slots are watched while no stage looks at them.
 pub(crate) fn watch_wal(ctx: &WorkflowContext<Migration>) -> bool {
     ctx.patched("watch-wal")

@@ -21,6 +21,9 @@ mod patches {
     pub(crate) fn watch_wal(ctx: &WorkflowContext<crate::migration::Migration>) -> bool {
         ctx.patched("watch-wal")
     }
+    pub(crate) fn lost_slots(_ctx: &WorkflowContext<crate::migration::Migration>) -> bool {
+        false
+    }
     pub(crate) fn every_wait_ends(_ctx: &WorkflowContext<crate::migration::Migration>) -> bool {
         false
     }

@@ -109,3 +109,33 @@ async fn while_the_target_serves_it_parks_whatever_the_spec_says() {
     run.handle.execute_update(Migration::retry, control(), Default::default()).await.unwrap();
     run.until_waiting("soak").await;
 }
+
+/// Also where no stage looks, and at once: what is lost doesn't come back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_that_has_lost_its_wal_parks_while_the_source_serves() {
+    let script = Script { looks_until_ready: 1_000.into(), wal_status: "lost".to_owned().into(), ..Script::default() };
+    let run = Run::start_with(with_limit(false), script).await;
+    let parked = run.until("parked", |s| parked_for(s, "CO0514")).await;
+    assert_eq!(parked.stage, "copy");
+    // A look that somebody wants again finds the same.
+    *run.script.looks_until_ready.lock().unwrap() = 0;
+    run.retry().await.unwrap();
+    run.until("parked again", |s| parked_for(s, "CO0514") && s.stages[3].attempts == 2).await;
+    run.abort().await.unwrap();
+    assert_eq!(run.end().await.state(), State::Aborted);
+}
+
+/// The way forward needs nothing of it: no more than a trouble of the way back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_that_is_lost_while_the_target_serves_stops_nothing_by_itself() {
+    let run = Run::start_with(with_limit(false), Script::default()).await;
+    run.until_waiting("approval").await;
+    run.approve(changeover_domain::proto::ApprovalKind::Cutover).await.unwrap();
+    run.cutover().await.unwrap();
+    run.until("the soak", |s| s.stage == "soak").await;
+    *run.script.wal_status.lock().unwrap() = "lost".to_owned();
+    run.until_waiting("soak").await;
+    run.approve(changeover_domain::proto::ApprovalKind::Finalize).await.unwrap();
+    run.finalize().await.unwrap();
+    assert_eq!(run.end().await.state(), State::Finished);
+}

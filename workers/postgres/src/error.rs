@@ -8,18 +8,22 @@ use tokio_postgres::error::SqlState;
 pub fn failure(side: Side, what: &str, error: &tokio_postgres::Error) -> Failure {
     match error.as_db_error() {
         Some(db) => {
-            let class = class_of_sqlstate(db.code().code());
-            let mut failure = Failure::new(
-                code_of(db.code()),
-                class,
-                format!("{what} on the {side}: {}", safe_message(db.code(), db.message())),
-                remedy_of(db.code()),
-            );
+            let state = state_of(db);
+            let class = class_of_sqlstate(state.code());
+            let message = format!("{what} on the {side}: {}", safe_message(&state, db.message()));
+            let mut failure = Failure::new(code_of(&state), class, message, remedy_of(&state));
             failure.sqlstate = Some(db.code().code().to_owned());
             failure
         }
         None => connection_failure(side, what, error),
     }
+}
+
+/// A server whose disk is full lets nobody in whose catalog isn't cached yet, and says so without the state that is meant
+/// (`write_relcache_init_file` in `src/backend/utils/cache/relcache.c`).
+fn state_of(db: &tokio_postgres::error::DbError) -> SqlState {
+    let full = *db.code() == SqlState::INTERNAL_ERROR && db.message() == "could not write init file";
+    if full { SqlState::DISK_FULL } else { db.code().clone() }
 }
 
 /// True when the error says that the connection is gone, so that what was sent may or may not have happened.

@@ -130,6 +130,25 @@ pub fn judge(
     ))
 }
 
+/// Nothing brings back what a slot has lost: replication in this direction has come to its end. `wal_status` is that of
+/// `pg_replication_slots` (documentation, 54.20).
+pub fn lost(migration: &str, direction: Direction, links: &[LinkHealth]) -> Option<Failure> {
+    let databases: Vec<&str> =
+        links.iter().filter(|link| link.wal_status == "lost").map(|link| link.database.as_str()).collect();
+    if databases.is_empty() {
+        return None;
+    }
+    let side = direction.from_side();
+    let message = format!(
+        "the {side}'s slot of the {direction} replication has lost WAL that it needed (max_slot_wal_keep_size), in {}: what was written since can't follow",
+        databases.join(", ")
+    );
+    let remedy = format!(
+        "`changeover abort {migration}`, and start again with a larger max_slot_wal_keep_size on the {side}, once it is known why the other side hadn't read for so long"
+    );
+    Some(Failure::needs_human("CO0514", message, remedy))
+}
+
 fn full(migration: &str, direction: Direction, held: u64, limit: u64) -> Failure {
     let side = direction.from_side();
     let message = format!(
@@ -158,6 +177,20 @@ mod tests {
 
     fn budgets() -> Budgets {
         Budgets { max_retained_wal_bytes: LIMIT, ..Budgets::default() }
+    }
+
+    #[test]
+    fn a_slot_that_has_lost_its_wal_is_told_with_its_databases() {
+        let link = |database: &str, status: &str| LinkHealth {
+            database: database.to_owned(),
+            wal_status: status.to_owned(),
+            ..LinkHealth::default()
+        };
+        let links = [link("shop", "lost"), link("billing", "unreserved"), link("log", "lost")];
+        assert_eq!(lost("m", Direction::Forward, &links[1..2]), None);
+        let failure = lost("m", Direction::Forward, &links).unwrap();
+        assert!(failure.message.contains("the source's slot") && failure.message.contains("shop, log"), "{failure}");
+        assert!(failure.remedy.contains("changeover abort m"), "{}", failure.remedy);
     }
 
     /// The level after looks at these times with this much held back.

@@ -218,16 +218,19 @@ pub(super) async fn wait_for_links(ctx: &WorkflowContext<Migration>, direction: 
     }
 }
 
-/// One look at replication, kept for status. Stops where a slot holds back more WAL than it may.
+/// One look at replication, kept for status. Stops where a slot holds back more WAL than it may, or has lost
+/// its own.
 pub(super) async fn look_at_links(
     ctx: &WorkflowContext<Migration>,
     direction: Direction,
 ) -> Result<Vec<LinkHealth>, Stop> {
     let input = Directed { spec: spec(ctx), direction, watch: None };
     let mut look = call(ctx, LookAtLinks, input, Limits::short()).await?;
-    match ctx.state_mut(|m| watch::weigh(&mut m.state, direction, &mut look.links)) {
-        Some(stop) => Err(stop),
-        None => Ok(look.links),
+    let lost = watch::lost(ctx, direction, &look.links);
+    match (ctx.state_mut(|m| watch::weigh(&mut m.state, direction, &mut look.links)), lost) {
+        (_, Some(lost)) => Err(lost.into()),
+        (Some(stop), None) => Err(stop),
+        (None, None) => Ok(look.links),
     }
 }
 

@@ -99,11 +99,14 @@ async fn look(ctx: &WorkflowContext<Migration>, direction: Direction) {
     let over = |state: &State| !is_due(state, direction) || is_idle(state) != idle;
     let result = call_until(ctx, LookAtLinks, input, limits, over).await;
     tick(ctx);
+    let lost = result.as_ref().and_then(|look| lost(ctx, direction, &look.as_ref().ok()?.links));
     ctx.state_mut(|m| match result {
         Some(Ok(mut look)) => {
-            if let Some(Stop::Failed(failure)) = weigh(&mut m.state, direction, &mut look.links)
-                && !is_parked_for(&m.state, &failure)
-            {
+            let full = match weigh(&mut m.state, direction, &mut look.links) {
+                Some(Stop::Failed(failure)) => Some(failure),
+                _ => None,
+            };
+            if let Some(failure) = lost.or(full).filter(|failure| !is_parked_for(&m.state, failure)) {
                 m.state.asked.wal_is_full = Some(failure);
             }
         }
@@ -114,6 +117,13 @@ async fn look(ctx: &WorkflowContext<Migration>, direction: Direction) {
         }
         None => {}
     });
+}
+
+/// A slot has lost its WAL, so that nothing of the way to the switch is of use any more. After the switch it is a trouble of the way back,
+/// which the soak tells, and the way forward goes on.
+pub(super) fn lost(ctx: &WorkflowContext<Migration>, direction: Direction, links: &[LinkHealth]) -> Option<Failure> {
+    let (name, before) = ctx.state(|m| (m.state.spec.name.clone(), matches!(m.state.regime, Regime::Before(_))));
+    wal::lost(&name, direction, links).filter(|_| before && patches::lost_slots(ctx))
 }
 
 fn is_parked_for(state: &State, failure: &Failure) -> bool {

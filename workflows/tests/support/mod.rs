@@ -52,6 +52,8 @@ pub struct Script {
     pub looks_until_ready: Mutex<u32>,
     /// WAL that slots hold back.
     pub held_bytes: Mutex<u64>,
+    /// What a slot says of its WAL.
+    pub wal_status: Mutex<String>,
     /// How long the copy lasts by Temporal's time, in place of a number of looks.
     pub copy_lasts: Option<Duration>,
     pub copy_began: Mutex<Option<SystemTime>>,
@@ -174,6 +176,7 @@ impl Fakes {
             direction: input.direction.word().into(),
             canary_ms: Some(1),
             retained_wal_bytes: *self.0.held_bytes.lock().unwrap(),
+            wal_status: self.0.wal_status.lock().unwrap().clone(),
             ..LinkHealth::default()
         };
         Ok(HealthLook { links: vec![link] })

@@ -60,7 +60,8 @@ pub async fn watch(
             }
         }))
         .await?;
-        if begun.elapsed() >= time || links.iter().any(|link| link.retained_wal_bytes > held) {
+        let limit = |link: &LinkHealth| link.retained_wal_bytes > held || link.wal_status == "lost";
+        if begun.elapsed() >= time || links.iter().any(limit) {
             return Ok(links);
         }
         sleep(WATCH).await;
