@@ -120,7 +120,7 @@ fn a_policy_is_as_narrow_as_what_is_told() {
     let wide = policy(&["source"]);
     let json: serde_json::Value = serde_json::from_str(&wide).unwrap();
     assert_eq!(json["Version"], "2012-10-17");
-    assert!(wide.contains("\"rds:ModifyDBSnapshotAttribute\"") && !wide.contains("rds:*"), "{wide}");
+    assert!(wide.contains("\"rds:ModifyDBSnapshotAttribute\"") && !wide.contains("\"rds:*\""), "{wide}");
     let known = ["--account", "111111111111", "--region", "eu-central-1", "--migration", "shop"];
     let narrow = policy(&[&["source", "--source-instance", "orders"], &known[..]].concat());
     assert!(narrow.contains("arn:aws:rds:eu-central-1:111111111111:db:orders"), "{narrow}");
