@@ -64,7 +64,7 @@ recovery: build ## a switch's worker killed and stopped before and after every c
 	@CHANGEOVER_RECOVERY=full CHANGEOVER_RECOVERY_TABLE=$(CURDIR)/target/recovery.md \
 	  cargo test --locked --package changeover-switch-tests --test recovery -- --nocapture
 
-faults: build ## every stage before the switch with every fault, then undone (FAULTS=PART for those whose name contains it); writes docs/faults.md
+faults: build ## every stage outside the switch with every fault (FAULTS=PART for those whose name contains it); writes docs/faults.md, takes an hour
 	@mkdir -p target
 	@$(if $(FAULTS),,rm -f target/faults.jsonl)
 	@CHANGEOVER_FAULTS_LABS=3 CHANGEOVER_FAULTS=$(or $(FAULTS),full) CHANGEOVER_FAULTS_RESULTS=$(CURDIR)/target/faults.jsonl CHANGEOVER_FAULTS_TABLE=$(CURDIR)/docs/faults.md \
