@@ -125,16 +125,20 @@ async fn a_slot_that_has_lost_its_wal_parks_while_the_source_serves() {
     assert_eq!(run.end().await.state(), State::Aborted);
 }
 
-/// The way forward needs nothing of it: no more than a trouble of the way back.
+/// Somebody has to hear of it, and then the way forward needs nothing of it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slot_that_is_lost_while_the_target_serves_stops_nothing_by_itself() {
+async fn a_way_back_that_is_lost_is_said_once_and_the_migration_comes_to_its_end() {
     let run = Run::start_with(with_limit(false), Script::default()).await;
     run.until_waiting("approval").await;
     run.approve(changeover_domain::proto::ApprovalKind::Cutover).await.unwrap();
     run.cutover().await.unwrap();
     run.until("the soak", |s| s.stage == "soak").await;
     *run.script.wal_status.lock().unwrap() = "lost".to_owned();
-    run.until_waiting("soak").await;
+    let parked = run.until("parked", |s| parked_for(s, "CO0514")).await;
+    assert!(parked.failure.unwrap().remedy.contains("changeover finalize"));
+    run.retry().await.unwrap();
+    let soaked = run.until_waiting("soak").await;
+    assert!(soaked.warnings.iter().any(|warning| warning.code == "CO0514"), "{:#?}", soaked.warnings);
     run.approve(changeover_domain::proto::ApprovalKind::Finalize).await.unwrap();
     run.finalize().await.unwrap();
     assert_eq!(run.end().await.state(), State::Finished);

@@ -62,6 +62,8 @@ pub enum Fault {
     FullTarget,
     /// The source gives up the slots of a target that doesn't read for a while: their WAL is gone.
     SlotsLost,
+    /// The target gives up the slots of a source that doesn't read for a while.
+    WayBackLost,
     /// The source is down until the run has parked for it.
     GoneSource,
     /// The target is down until the run has parked for it.
@@ -72,7 +74,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 31] = [
+    pub const ALL: [Fault; 32] = [
         Fault::Kill,
         Fault::Freeze,
         Fault::FreezeToTheEnd,
@@ -101,6 +103,7 @@ impl Fault {
         Fault::FullSource,
         Fault::FullTarget,
         Fault::SlotsLost,
+        Fault::WayBackLost,
         Fault::GoneSource,
         Fault::GoneTarget,
         Fault::Password,
@@ -137,6 +140,7 @@ impl Fault {
             Fault::FullSource => "full_source",
             Fault::FullTarget => "full_target",
             Fault::SlotsLost => "slots_lost",
+            Fault::WayBackLost => "way_back_lost",
             Fault::GoneSource => "gone_source",
             Fault::GoneTarget => "gone_target",
             Fault::Password => "password",
@@ -174,6 +178,7 @@ impl Fault {
             Fault::FullSource => "source's disk full",
             Fault::FullTarget => "target's disk full",
             Fault::SlotsLost => "slots without their WAL, `abort`",
+            Fault::WayBackLost => "the way back without its WAL",
             Fault::GoneSource => "source away until it parks",
             Fault::GoneTarget => "target away until it parks",
             Fault::Password => "password changed",

@@ -209,6 +209,7 @@ pub fn full(known: &Known) -> Vec<Run> {
     runs.push(within(known, Fault::Freeze));
     runs.push(mixed(known));
     runs.extend(slots_lost(known));
+    runs.push(one(way_back_lost()));
     runs.extend([Fault::FullSource, Fault::FullTarget].map(|fault| outside(known, fault, "before")));
     runs
 }
@@ -218,6 +219,11 @@ fn slots_lost(known: &Known) -> Vec<Run> {
     let copy = known.stages.iter().position(|stage| stage == "copy").unwrap_or_default();
     let after = main_pairs(known).filter(|pair| known.stages.iter().position(|s| *s == pair.stage) > Some(copy));
     after.map(|pair| one(of(known, pair, "before", Fault::SlotsLost))).collect()
+}
+
+fn way_back_lost() -> Injection {
+    let soak = Injection::new("soak", "activity.look_at_links.reverse.before", Fault::WayBackLost);
+    Injection { late: true, ..soak }
 }
 
 /// A worker that wakes up when everything has been undone.

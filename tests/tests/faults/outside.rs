@@ -115,7 +115,8 @@ pub async fn strike(lab: &Lab<'_>, fault: Fault, later: &mut Later) -> Result<()
             later.heal_at = Some(Instant::now() + WHILE);
             Ok(())
         }
-        Fault::SlotsLost => lose_slots(lab).await,
+        Fault::SlotsLost => lose_slots(lab, Side::Source).await,
+        Fault::WayBackLost => lose_slots(lab, Side::Target).await,
         Fault::SilentSource | Fault::SilentTarget | Fault::SilentPeer => {
             lab.links.of(fault).context("a link")?.half_open();
             later.heal_at = Some(Instant::now() + SILENT);
@@ -162,13 +163,14 @@ fn fill(cluster: &Cluster) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Nobody reads the source's slots for a while, in which it writes more WAL than it is told to keep for them.
-async fn lose_slots(lab: &Lab<'_>) -> Result<()> {
+/// Nobody reads a side's slots for a while, in which it writes more WAL than it is told to keep for them.
+async fn lose_slots(lab: &Lab<'_>, side: Side) -> Result<()> {
     lab.links.peer.cut();
-    let client = connect::as_superuser(&lab.info().source, "postgres").await?;
+    let client = connect::as_superuser(lab.info().cluster(side), "postgres").await?;
     keep_wal(&client, "'1MB'").await?;
     let lost = process::wait_until("the slots have lost their WAL", Duration::from_secs(60), async || {
-        let more = "select pg_catalog.pg_logical_emit_message(false, 'ballast', 'x'), pg_catalog.pg_switch_wal()";
+        let more = "select pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity where backend_type = 'walsender';
+            select pg_catalog.pg_logical_emit_message(false, 'ballast', 'x'), pg_catalog.pg_switch_wal()";
         let kept = "select 1 from pg_catalog.pg_replication_slots where wal_status <> 'lost'";
         let all = "select 1 from pg_catalog.pg_replication_slots";
         let written = client.batch_execute(more).await.is_ok() && client.batch_execute("checkpoint").await.is_ok();

@@ -131,8 +131,8 @@ pub fn judge(
 }
 
 /// Nothing brings back what a slot has lost: replication in this direction has come to its end. `wal_status` is that of
-/// `pg_replication_slots` (documentation, 54.20).
-pub fn lost(migration: &str, direction: Direction, links: &[LinkHealth]) -> Option<Failure> {
+/// `pg_replication_slots` (documentation, 54.20). `way_back`: the target serves, so that no more than the way back is lost.
+pub fn lost(migration: &str, direction: Direction, links: &[LinkHealth], way_back: bool) -> Option<Failure> {
     let databases: Vec<&str> =
         links.iter().filter(|link| link.wal_status == "lost").map(|link| link.database.as_str()).collect();
     if databases.is_empty() {
@@ -143,6 +143,12 @@ pub fn lost(migration: &str, direction: Direction, links: &[LinkHealth]) -> Opti
         "the {side}'s slot of the {direction} replication has lost WAL that it needed (max_slot_wal_keep_size), in {}: what was written since can't follow",
         databases.join(", ")
     );
+    if way_back {
+        let remedy = format!(
+            "a rollback would lose what was written since: decide by the target alone. `changeover retry {migration}` goes on with the soak, without a way back and without comparing rows, up to `changeover finalize {migration}`"
+        );
+        return Some(Failure::needs_human("CO0514", message, remedy));
+    }
     let remedy = format!(
         "`changeover abort {migration}`, and start again with a larger max_slot_wal_keep_size on the {side}, once it is known why the other side hadn't read for so long"
     );
@@ -187,8 +193,13 @@ mod tests {
             ..LinkHealth::default()
         };
         let links = [link("shop", "lost"), link("billing", "unreserved"), link("log", "lost")];
-        assert_eq!(lost("m", Direction::Forward, &links[1..2]), None);
-        let failure = lost("m", Direction::Forward, &links).unwrap();
+        assert_eq!(lost("m", Direction::Forward, &links[1..2], false), None);
+        let way_back = lost("m", Direction::Reverse, &links, true).unwrap();
+        assert!(
+            way_back.remedy.contains("changeover finalize m") && !way_back.remedy.contains("abort"),
+            "{way_back:?}"
+        );
+        let failure = lost("m", Direction::Forward, &links, false).unwrap();
         assert!(failure.message.contains("the source's slot") && failure.message.contains("shop, log"), "{failure}");
         assert!(failure.remedy.contains("changeover abort m"), "{}", failure.remedy);
     }

@@ -243,14 +243,17 @@ pub(super) async fn soak(ctx: &WorkflowContext<Migration>, goes_on: bool) -> Res
     });
     loop {
         let links = look_at_links(ctx, Direction::Reverse).await?;
-        bear(ctx, "CO0816", "reverse replication", &problems(&links))?;
+        let way_back_is_lost = say_that_the_way_back_is_lost(ctx);
+        if !way_back_is_lost {
+            bear(ctx, "CO0816", "reverse replication", &problems(&links))?;
+        }
         tidy(ctx).await?;
         let looks = ctx.state(|m| m.state.looks.number);
         if looks.is_multiple_of(LOOKS_PER_DRIFT) && ctx.state(|m| m.state.untidied.is_none()) {
             note_drift(ctx).await?;
         }
         ctx.state_mut(|m| m.state.looks.number = looks.wrapping_add(1));
-        if !ctx.state(|m| m.state.soak_verified) {
+        if !way_back_is_lost && !ctx.state(|m| m.state.soak_verified) {
             compare(ctx, Direction::Reverse).await?;
             ctx.state_mut(|m| m.state.soak_verified = true);
         }
@@ -268,6 +271,18 @@ pub(super) async fn soak(ctx: &WorkflowContext<Migration>, goes_on: bool) -> Res
             between_looks(ctx, Duration::from_millis(1)).await?;
         }
     }
+}
+
+/// Stands in status from then on. Rows can't be compared any more, since the source doesn't follow.
+fn say_that_the_way_back_is_lost(ctx: &WorkflowContext<Migration>) -> bool {
+    ctx.state_mut(|m| {
+        if m.state.way_back_is_lost {
+            let warning =
+                "CO0514 there is no way back any more: the target's slot of the reverse replication has lost its WAL";
+            m.state.warn_about("the way back", &[warning.to_owned()]);
+        }
+        m.state.way_back_is_lost
+    })
 }
 
 /// The end of the soak is told when it comes.

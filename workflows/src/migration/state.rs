@@ -64,6 +64,9 @@ pub struct State {
     /// An attempt to switch whose activity failed: nobody knows yet which side serves. Settled before anything else is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsettled: Option<(Direction, u64)>,
+    /// The slot of the way back has lost its WAL while the target serves, and it was said.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub way_back_is_lost: bool,
     /// Every row is being compared, and nobody looks at links meanwhile.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub comparing: bool,
@@ -153,6 +156,7 @@ impl State {
             source_lost: false,
             taken_down: false,
             unsettled: None,
+            way_back_is_lost: false,
             comparing: false,
             piles: BTreeMap::new(),
             looks: Looks::default(),

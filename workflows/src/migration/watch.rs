@@ -119,11 +119,16 @@ async fn look(ctx: &WorkflowContext<Migration>, direction: Direction) {
     });
 }
 
-/// A slot has lost its WAL, so that nothing of the way to the switch is of use any more. After the switch it is a trouble of the way back,
-/// which the soak tells, and the way forward goes on.
+/// A slot has lost its WAL: before the switch nothing of the way there is of use any more; after it the way back is gone, which a
+/// person has to hear of once.
 pub(super) fn lost(ctx: &WorkflowContext<Migration>, direction: Direction, links: &[LinkHealth]) -> Option<Failure> {
-    let (name, before) = ctx.state(|m| (m.state.spec.name.clone(), matches!(m.state.regime, Regime::Before(_))));
-    wal::lost(&name, direction, links).filter(|_| before && patches::lost_slots(ctx))
+    let (name, after) = ctx.state(|m| (m.state.spec.name.clone(), matches!(m.state.regime, Regime::After(_))));
+    let failure = wal::lost(&name, direction, links, after)?;
+    if !patches::lost_slots(ctx) {
+        return None;
+    }
+    let known = after && ctx.state_mut(|m| std::mem::replace(&mut m.state.way_back_is_lost, true));
+    (!known).then_some(failure)
 }
 
 fn is_parked_for(state: &State, failure: &Failure) -> bool {
