@@ -27,6 +27,7 @@ mod tags;
 pub mod target;
 pub mod target_parameters;
 pub mod undo;
+mod unpublish;
 
 pub use access::Access;
 pub use session::Session;

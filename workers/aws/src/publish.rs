@@ -34,7 +34,7 @@ impl Endpoint {
                 kind: Kind::Parameter,
                 name: self.name.clone(),
             },
-            before => AwsUndo::Unpublish { name: self.name.clone(), before },
+            before => AwsUndo::Unpublish { name: self.name.clone(), before, ours: self.value.clone() },
         }
     }
 }
@@ -82,7 +82,7 @@ pub async fn latest_version(target: &Session, name: &str) -> Result<i64, Failure
     Ok(get(target, name).await?.map_or(0, |(version, _)| version))
 }
 
-async fn get(target: &Session, name: &str) -> Result<Option<(i64, String)>, Failure> {
+pub(crate) async fn get(target: &Session, name: &str) -> Result<Option<(i64, String)>, Failure> {
     let answer = target.ssm.get_parameter().name(name).with_decryption(true).send().await;
     let codes = &["ParameterNotFound", "ParameterVersionNotFound"];
     let answer = answer.unless(codes, target.side(), &format!("reading {name}"))?;
@@ -98,12 +98,12 @@ async fn look(target: &Session, endpoint: &Endpoint) -> Result<Option<Published>
 }
 
 /// Labels of a version. They come with the history only.
-async fn labels(target: &Session, name: &str, number: i64) -> Result<Vec<String>, Failure> {
+pub(crate) async fn labels(target: &Session, name: &str, number: i64) -> Result<Vec<String>, Failure> {
     Ok(version(target, name, number).await?.map(|entry| entry.labels().to_vec()).unwrap_or_default())
 }
 
 /// A version, from the history.
-async fn version(target: &Session, name: &str, number: i64) -> Result<Option<ParameterHistory>, Failure> {
+pub(crate) async fn version(target: &Session, name: &str, number: i64) -> Result<Option<ParameterHistory>, Failure> {
     let mut pages = target.ssm.get_parameter_history().name(name).into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.told(target.side(), &format!("reading the versions of {name}"))?;
@@ -139,36 +139,12 @@ async fn put(target: &Session, endpoint: &Endpoint, key_arn: &str, after: i64) -
         }
     }
     // A second request of the SDK's own would be a second version; ours looks first.
-    let once = aws_sdk_ssm::config::Builder::new().retry_config(RetryConfig::disabled());
-    let answer = request.customize().config_override(once).send().await.told(target.side(), &what)?;
+    let answer = request.customize().config_override(once()).send().await.told(target.side(), &what)?;
     check_written(&endpoint.name, after, answer.version())?;
     Ok(answer.version())
 }
 
-/// Takes our label off, and writes the version that was the latest again. CO1016 if somebody has written after us.
-pub(crate) async fn unpublish(target: &Session, name: &str, before: i64) -> Result<(), Failure> {
-    let label = target.names().endpoint_label();
-    let Some((latest, _)) = get(target, name).await? else { return Ok(()) };
-    // Nothing was written, or it has been undone: our version and the one that undoes it follow each other.
-    if latest == before || latest == before + 2 {
-        return Ok(());
-    }
-    if latest != before + 1 {
-        return Err(check_written(name, before, latest).err().unwrap_or_else(|| unreadable(name)));
-    }
-    if labels(target, name, latest).await?.contains(&label) {
-        let request = target.ssm.unlabel_parameter_version().name(name).parameter_version(latest).labels(&label);
-        request.send().await.told(target.side(), &format!("taking the label off {name}"))?;
-    }
-    // The history knows under which key it was; a version of a parameter can be read by its number.
-    let was = version(target, name, before).await?.ok_or_else(|| unreadable(name))?;
-    let (_, value) = get(target, &format!("{name}:{before}")).await?.ok_or_else(|| unreadable(name))?;
-    let request = target.ssm.put_parameter().name(name).value(value).overwrite(true);
-    let request = request.set_type(was.r#type().cloned()).set_key_id(was.key_id().map(str::to_owned));
-    request.send().await.told(target.side(), &format!("writing version {before} of {name} again")).map(drop)
-}
-
-fn unreadable(name: &str) -> Failure {
-    let message = format!("the version of {name} that was published before can't be read any more");
-    Failure::needs_human("CO1016", message, "write the right value yourself, then `changeover retry`")
+/// For a write: without the SDK's retries.
+pub(crate) fn once() -> aws_sdk_ssm::config::Builder {
+    aws_sdk_ssm::config::Builder::new().retry_config(RetryConfig::disabled())
 }

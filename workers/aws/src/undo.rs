@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     claim, error::Told, groups, instance, key, options, publish, session::Session, snapshot, source_parameters, tags,
+    unpublish::unpublish,
 };
 
 /// How far an undo is.
@@ -56,7 +57,7 @@ pub async fn undo(session: &Session, undo: &AwsUndo) -> Result<Undone, Failure> 
         AwsUndo::Delete { kind, name, .. } => delete(session, *kind, name).await,
         AwsUndo::SetBack { group, values, .. } => set_back(session, group, values).await,
         AwsUndo::Reattach { instance, ours, before, .. } => reattach(session, instance, ours, before).await,
-        AwsUndo::Unpublish { name, before } => publish::unpublish(session, name, *before).await.map(|()| Undone::Done),
+        AwsUndo::Unpublish { name, before, ours } => unpublish(session, name, *before, ours).await,
         AwsUndo::Unshare { snapshot, account } => unshare(session, snapshot, account).await,
     }
 }

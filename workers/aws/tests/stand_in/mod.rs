@@ -1,5 +1,8 @@
 //! A stand-in for AWS of a test's own, with two accounts, their roles, and an unencrypted instance `orders` in the first.
 
+// Each test uses a part of it.
+#![allow(dead_code)]
+
 use std::{
     fs,
     io::{Read as _, Write as _},

@@ -69,6 +69,49 @@ pub fn check_written(name: &str, after: i64, written: i64) -> Result<(), Failure
     if written == after + 1 { Ok(()) } else { Err(changed(name, after + 1, written)) }
 }
 
+/// What a parameter is like when its publication is taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Latest {
+    /// The latest version.
+    pub version: i64,
+    /// Whether it holds what we published.
+    pub ours: bool,
+    /// Whether it has our label.
+    pub labelled: bool,
+    /// Whether it holds what was published before us.
+    pub as_before: bool,
+}
+
+/// What taking a publication back takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Back {
+    /// Nothing was written, or it has been taken back.
+    Nothing,
+    /// Ours is the latest version: our label comes off, and the value before is written again.
+    Write,
+    /// Somebody else's version stands where ours would: it stays.
+    Left,
+    /// Somebody has written after us: only our label comes off, and a person looks.
+    Raced,
+}
+
+/// Decides it. `before` is the version that was the latest before us. A version is ours by its value or its label, never by its number.
+pub fn back(before: i64, now: Latest) -> Back {
+    match now.version - before {
+        0 => Back::Nothing,
+        1 if now.ours || now.labelled => Back::Write,
+        2 if now.as_before => Back::Nothing,
+        n if n >= 2 => Back::Raced,
+        // Ours was never written; or the parameter was deleted and made anew.
+        _ => Back::Left,
+    }
+}
+
+/// The failure of [`Back::Raced`].
+pub fn raced(name: &str, before: i64, latest: i64) -> Failure {
+    changed(name, before + 1, latest)
+}
+
 fn changed(name: &str, expected: i64, found: i64) -> Failure {
     let version = |version: i64| if version == 0 { "no version".to_owned() } else { format!("version {version}") };
     Failure::needs_human(
@@ -100,6 +143,25 @@ mod tests {
     fn each_state_has_its_act(#[case] now: Option<Published>, #[case] expected: i64, #[case] act: Result<Act, &str>) {
         let decided = decide("/p", now.as_ref(), expected, "us").map_err(|failure| failure.code);
         assert_eq!(decided, act.map_err(str::to_owned));
+    }
+
+    #[rstest]
+    #[case::not_written(3, false, false, true, Back::Nothing)]
+    #[case::ours(4, true, false, false, Back::Write)]
+    #[case::ours_by_its_label(4, false, true, false, Back::Write)]
+    #[case::a_strangers(4, false, false, false, Back::Left)]
+    #[case::taken_back(5, false, false, true, Back::Nothing)]
+    #[case::a_stranger_after_us(5, false, false, false, Back::Raced)]
+    #[case::many(9, false, false, true, Back::Raced)]
+    #[case::made_anew(1, false, false, false, Back::Left)]
+    fn only_our_own_version_is_taken_back(
+        #[case] version: i64,
+        #[case] ours: bool,
+        #[case] labelled: bool,
+        #[case] as_before: bool,
+        #[case] expected: Back,
+    ) {
+        assert_eq!(back(3, Latest { version, ours, labelled, as_before }), expected);
     }
 
     #[test]

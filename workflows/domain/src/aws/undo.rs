@@ -79,12 +79,14 @@ pub enum AwsUndo {
         /// The group that it had.
         before: String,
     },
-    /// Take our label off a parameter of somebody else's, and write the version that was the latest again.
+    /// Take our label off a parameter of somebody else's, and write the version that was the latest again, if ours came after it.
     Unpublish {
         /// Which parameter.
         name: String,
         /// The version that was the latest.
         before: i64,
+        /// What we wrote, by which our version is known: an endpoint, no secret.
+        ours: String,
     },
     /// Take the sharing of a snapshot back.
     Unshare {
@@ -138,7 +140,7 @@ impl AwsUndo {
             AwsUndo::Reattach { instance, before, .. } => {
                 format!("give {instance} on the {side} its group {before} back")
             }
-            AwsUndo::Unpublish { name, before } => format!("write version {before} of {name} again"),
+            AwsUndo::Unpublish { name, before, .. } => format!("write version {before} of {name} again"),
             AwsUndo::Unshare { snapshot, account } => format!("take the sharing of {snapshot} with {account} back"),
         }
     }
