@@ -2,18 +2,25 @@
 //! (<https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html>, `Overwrite`).
 
 use aws_sdk_ssm::types::{ParameterType, Tag};
-use changeover_domain::{Failure, aws::AwsNames};
+use changeover_domain::{
+    Failure,
+    aws::{
+        AwsNames,
+        claim::{self, Claim},
+        target::InstanceSeen,
+    },
+};
 
-use crate::{error::Told, session::Session};
+use crate::{error::Told, instance, session::Session};
 
-/// Takes a source for this migration. CO1013 if another one has it. `source` is a session in the source's account.
-pub async fn ensure_claim(source: &Session, instance: &str) -> Result<(), Failure> {
-    let name = AwsNames::claim_parameter(instance);
+/// Takes a source for this migration. CO1013 if another one, or another run, has it. `source` is a session in the source's account.
+pub async fn ensure_claim(source: &Session, instance: &str) -> Result<InstanceSeen, Failure> {
+    let seen = instance::look_at_existing(source, instance).await?;
     let mut request = source
         .ssm
         .put_parameter()
-        .name(&name)
-        .value(source.names().migration().as_str())
+        .name(AwsNames::claim_parameter(instance))
+        .value(ours(source, &seen).text())
         .r#type(ParameterType::String)
         .description("which migration of Changeover has taken this instance")
         .overwrite(false);
@@ -22,34 +29,32 @@ pub async fn ensure_claim(source: &Session, instance: &str) -> Result<(), Failur
     }
     let made = request.send().await.unless(&["ParameterAlreadyExists"], source.side(), "taking the source")?;
     if made.is_some() {
-        return Ok(());
+        return Ok(seen);
     }
     check_claim(source, instance).await
 }
 
-/// That the source is still ours. Asked before each change of it.
-pub async fn check_claim(source: &Session, instance: &str) -> Result<(), Failure> {
-    let ours = source.names().migration().as_str();
-    match holder(source, instance).await? {
-        Some(id) if id == ours => Ok(()),
-        Some(id) => Err(Failure::refused(
-            "CO1013",
-            format!("{instance} has been taken by migration {id}"),
-            format!(
-                "finish or abort migration {id}; if it is long gone, delete the parameter {}",
-                AwsNames::claim_parameter(instance)
-            ),
-        )),
-        None => Err(Failure::needs_human(
-            "CO1013",
-            format!("{instance} isn't taken by this migration any more: the parameter that says so is gone"),
-            "see who deleted it and whether another migration runs, then `changeover retry`",
-        )),
+/// That the source is still ours and still the instance that was taken. Asked before each change of it; gives it as it is now.
+pub async fn check_claim(source: &Session, instance: &str) -> Result<InstanceSeen, Failure> {
+    let seen = instance::look_at_existing(source, instance).await?;
+    claim::check(instance, &ours(source, &seen), value(source, instance).await?.as_deref())?;
+    Ok(seen)
+}
+
+fn ours(source: &Session, seen: &InstanceSeen) -> Claim {
+    Claim {
+        migration: source.names().migration().to_string(),
+        run: source.run().to_owned(),
+        resource: seen.resource_id.clone(),
     }
 }
 
-/// Which migration has taken an instance.
-pub async fn holder(source: &Session, instance: &str) -> Result<Option<String>, Failure> {
+/// Who has taken an instance.
+pub async fn holder(source: &Session, instance: &str) -> Result<Option<Claim>, Failure> {
+    Ok(value(source, instance).await?.as_deref().and_then(Claim::parse))
+}
+
+async fn value(source: &Session, instance: &str) -> Result<Option<String>, Failure> {
     let name = AwsNames::claim_parameter(instance);
     let answer = source.ssm.get_parameter().name(&name).send().await;
     let answer = answer.unless(&["ParameterNotFound"], source.side(), "seeing who has taken the source")?;

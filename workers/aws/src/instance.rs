@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_rds::types::DbInstance;
+use aws_sdk_rds::types::{DbInstance, PendingModifiedValues};
 use changeover_domain::{
     Failure,
     aws::{
@@ -88,6 +88,7 @@ fn seen(instance: &DbInstance) -> InstanceSeen {
     InstanceSeen {
         identifier: text(instance.db_instance_identifier()),
         arn: text(instance.db_instance_arn()),
+        resource_id: text(instance.dbi_resource_id()),
         status: text(instance.db_instance_status()),
         host: endpoint.and_then(|endpoint| endpoint.address()).map(str::to_owned),
         port: endpoint.and_then(|endpoint| endpoint.port()),
@@ -96,9 +97,38 @@ fn seen(instance: &DbInstance) -> InstanceSeen {
         kms_key: instance.kms_key_id().map(str::to_owned),
         master_user: text(instance.master_username()),
         vpc: instance.db_subnet_group().and_then(|group| group.vpc_id()).map(str::to_owned),
+        pending: instance.pending_modified_values().map(pending).unwrap_or_default(),
+        replicas: [instance.read_replica_db_instance_identifiers(), instance.read_replica_db_cluster_identifiers()]
+            .concat(),
         shape: shape(instance),
         tags,
     }
+}
+
+/// What waits for the next maintenance window, for people. A password is named and not shown.
+fn pending(values: &PendingModifiedValues) -> Vec<String> {
+    let number = |value: Option<i32>| value.map(|value| value.to_string());
+    let flag = |value: Option<bool>| value.map(|value| value.to_string());
+    let word = |value: Option<&str>| value.map(str::to_owned);
+    let all = [
+        ("class", word(values.db_instance_class())),
+        ("storage", number(values.allocated_storage())),
+        ("storage type", word(values.storage_type())),
+        ("IOPS", number(values.iops())),
+        ("throughput", number(values.storage_throughput())),
+        ("version", word(values.engine_version())),
+        ("standby", flag(values.multi_az())),
+        ("port", number(values.port())),
+        ("backups", number(values.backup_retention_period())),
+        ("identifier", word(values.db_instance_identifier())),
+        ("certificate", word(values.ca_certificate_identifier())),
+        ("subnet group", word(values.db_subnet_group_name())),
+        ("login by IAM", flag(values.iam_database_authentication_enabled())),
+        ("log volume", flag(values.dedicated_log_volume())),
+        ("logs", values.pending_cloudwatch_logs_exports().map(|_| "others".to_owned())),
+        ("master's password", values.master_user_password().map(|_| "another".to_owned())),
+    ];
+    all.into_iter().filter_map(|(what, to)| Some(format!("{what}: {}", to?))).collect()
 }
 
 fn shape(instance: &DbInstance) -> Shape {

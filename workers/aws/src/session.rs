@@ -26,6 +26,7 @@ const ROLE_SESSION: Duration = Duration::from_secs(3_600);
 pub struct Session {
     access: Access,
     names: AwsNames,
+    run: String,
     pub(crate) rds: aws_sdk_rds::Client,
     pub(crate) kms: aws_sdk_kms::Client,
     pub(crate) ssm: aws_sdk_ssm::Client,
@@ -41,18 +42,20 @@ impl std::fmt::Debug for Session {
 }
 
 impl Session {
-    /// Opens a session and asks whose account it is in. CO1023 if that isn't the one that the spec names.
-    pub async fn open(access: &Access, migration: &MigrationId) -> Result<Self, Failure> {
-        let session = Self::with_config(access, migration, &config(access, migration).await);
+    /// Opens a session and asks whose account it is in. CO1023 if that isn't the one that the spec names. `run` is the id of this run of
+    /// the migration, the same for all of its sessions.
+    pub async fn open(access: &Access, migration: &MigrationId, run: &str) -> Result<Self, Failure> {
+        let session = Self::with_config(access, migration, run, &config(access, migration).await);
         session.check_account().await?;
         Ok(session)
     }
 
-    fn with_config(access: &Access, migration: &MigrationId, config: &SdkConfig) -> Self {
+    fn with_config(access: &Access, migration: &MigrationId, run: &str, config: &SdkConfig) -> Self {
         let guard = Guard::new(access.side);
         Self {
             access: access.clone(),
             names: AwsNames::new(migration),
+            run: run.to_owned(),
             rds: aws_sdk_rds::Client::from_conf(aws_sdk_rds::config::Builder::from(config).interceptor(guard).build()),
             kms: aws_sdk_kms::Client::from_conf(aws_sdk_kms::config::Builder::from(config).interceptor(guard).build()),
             ssm: aws_sdk_ssm::Client::from_conf(aws_sdk_ssm::config::Builder::from(config).interceptor(guard).build()),
@@ -99,6 +102,10 @@ impl Session {
     /// Names of what this migration makes.
     pub fn names(&self) -> &AwsNames {
         &self.names
+    }
+    /// The id of this run of the migration.
+    pub fn run(&self) -> &str {
+        &self.run
     }
     /// `aws`, `aws-cn` or `aws-us-gov`, by the region.
     pub fn partition(&self) -> &'static str {

@@ -24,10 +24,14 @@ pub struct SnapshotSeen {
     pub progress: Progress,
     /// The key that it is encrypted with, by ARN.
     pub kms_key: Option<String>,
+    /// Of which instance it is, by RDS' own id.
+    pub resource_id: String,
+    /// When it was taken, seconds since 1970; `None` while it isn't ready.
+    pub created: Option<i64>,
 }
 
 /// A snapshot, with its owner; `None` if there is none of this name.
-async fn look(session: &Session, name: &str) -> Result<Option<(SnapshotSeen, Owner)>, Failure> {
+pub(crate) async fn look(session: &Session, name: &str) -> Result<Option<(SnapshotSeen, Owner)>, Failure> {
     let what = format!("looking at the snapshot {name}");
     let answer = session.rds.describe_db_snapshots().db_snapshot_identifier(name).send().await;
     let answer = answer.unless(&["DBSnapshotNotFound"], session.side(), &what)?;
@@ -64,6 +68,8 @@ fn seen(snapshot: &DbSnapshot) -> SnapshotSeen {
         arn: text(snapshot.db_snapshot_arn()),
         progress: status::snapshot(snapshot.status().unwrap_or_default(), snapshot.percent_progress()),
         kms_key: snapshot.kms_key_id().map(str::to_owned),
+        resource_id: text(snapshot.dbi_resource_id()),
+        created: snapshot.snapshot_create_time().map(|time| time.secs()),
     }
 }
 
@@ -87,12 +93,12 @@ fn failed(session: &Session, name: &str, status: &str) -> Failure {
     )
 }
 
-/// Takes a snapshot of the source, or finds the one that was taken. Returns at once; a durable timer calls it again while it works.
+/// Takes a snapshot of the source, or finds the one that was taken of it. Returns at once; a durable timer calls it again while it works.
 pub async fn ensure_snapshot(source: &Session, instance: &str, name: &str) -> Result<SnapshotSeen, Failure> {
+    let of = claim::check_claim(source, instance).await?.resource_id;
     if let Some(seen) = ours(source, name).await? {
-        return Ok(seen);
+        return if seen.resource_id == of { Ok(seen) } else { Err(of_another(&seen, instance, &of)) };
     }
-    claim::check_claim(source, instance).await?;
     let request = source.rds.create_db_snapshot().db_instance_identifier(instance).db_snapshot_identifier(name);
     let request = request.set_tags(Some(tags::rds(source)));
     let what = format!("taking the snapshot {name}");
@@ -156,6 +162,11 @@ pub async fn ensure_copy(
         return Err(Failure::needs_human("CO1018", message, "delete the copy, then `changeover retry`"));
     }
     Ok(copy)
+}
+
+fn of_another(seen: &SnapshotSeen, instance: &str, of: &str) -> Failure {
+    let message = format!("the snapshot {} is of {}, and {instance} is {of}", seen.name, seen.resource_id);
+    Failure::needs_human("CO1018", message, "see whether it is still needed, delete it, then `changeover retry`")
 }
 
 async fn found(session: &Session, name: &str) -> Result<SnapshotSeen, Failure> {

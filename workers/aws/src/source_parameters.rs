@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use changeover_domain::{
     Failure, Side,
     aws::{
-        parameters::{self, Change, Sizing, carried, difference, is_default_group, wanted},
+        parameters::{self, Change, Sizing, carried, check_replicas, difference, is_default_group, wanted},
         status::reboot_pending,
         undo::{AwsUndo, Kind},
     },
@@ -35,6 +35,9 @@ pub struct ParameterPlan {
     pub family: String,
     /// What is set in it.
     pub changes: Vec<Change>,
+    /// What somebody has ordered for the next maintenance window, which the approval of the reboot shows: a reboot may bring some of it
+    /// into force. Nothing here asks for it to be applied.
+    pub pending: Vec<String>,
 }
 
 impl ParameterPlan {
@@ -91,7 +94,8 @@ pub async fn plan_source_parameters(
         if needs.is_empty() || before == ours { None } else { why_another_group(source, identifier, &before).await? };
     let (group, changes) = if made_because.is_some() { (ours, merged(&now, &needs)) } else { (before.clone(), needs) };
     let instance = identifier.to_owned();
-    Ok((ParameterPlan { instance, before, group, made_because, family, changes }, set))
+    check_replicas(&seen.replicas, &changes)?;
+    Ok((ParameterPlan { instance, before, group, made_because, family, changes, pending: seen.pending }, set))
 }
 
 /// A `default.*` group can't be changed; one that other instances share mustn't: they would take the values over with their next reboot.
@@ -133,13 +137,15 @@ pub async fn ensure_source_parameters(source: &Session, plan: &ParameterPlan) ->
     })
 }
 
-/// Gives an instance a group. It takes it over with its next reboot.
+/// Gives an instance a group. It takes it over with its next reboot; the name changes at once, even without `ApplyImmediately`, which would
+/// carry out whatever else waits for the maintenance window
+/// (<https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_ModifyInstance.Settings.html>).
 pub(crate) async fn ensure_attached(session: &Session, identifier: &str, group: &str) -> Result<(), Failure> {
     let seen = instance::look_at_existing(session, identifier).await?;
     if seen.parameter_group == group {
         return Ok(());
     }
     let request = session.rds.modify_db_instance().db_instance_identifier(identifier);
-    let request = request.db_parameter_group_name(group).apply_immediately(true);
+    let request = request.db_parameter_group_name(group).apply_immediately(false);
     request.send().await.told(session.side(), &format!("giving {identifier} the parameter group {group}")).map(drop)
 }

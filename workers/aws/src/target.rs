@@ -6,7 +6,7 @@ use changeover_domain::{
     aws::{
         errors,
         names::Owner,
-        status::{Progress, reboot_pending},
+        status::{InForce, Progress, in_force},
         target::{Difference, InstanceSeen, Wanted, check_differences, differences},
     },
 };
@@ -44,12 +44,14 @@ pub struct TargetProgress {
 }
 
 /// Makes the target or finds it, and brings it a step nearer to what it is to be. Returns at once; a durable timer calls it again while
-/// it works. `secret_version` is the version of the master's secret that it is to have.
+/// it works. `secret_version` is the version of the master's secret that it is to have; `lacking` is what the target's server itself doesn't
+/// have yet of what replication needs, `None` while nobody has asked it: then it isn't ready.
 pub async fn ensure_target(
     target: &Session,
     wanted: &Wanted,
     begin: &Begin,
     secret_version: &str,
+    lacking: Option<&[String]>,
 ) -> Result<TargetProgress, Failure> {
     let Some(seen) = instance::look(target, &wanted.identifier).await? else {
         make(target, wanted, begin, secret_version).await?;
@@ -71,7 +73,7 @@ pub async fn ensure_target(
     let differences = if progress == Progress::Ready { differences(wanted, &seen) } else { Vec::new() };
     check_differences(&wanted.identifier, &differences)?;
     let progress = match progress {
-        Progress::Ready => next_step(target, wanted, &seen, &differences, secret_version).await?,
+        Progress::Ready => next_step(target, wanted, &seen, &differences, secret_version, lacking).await?,
         other => other,
     };
     Ok(TargetProgress { progress, differences, endpoint, arn })
@@ -84,6 +86,7 @@ async fn next_step(
     seen: &InstanceSeen,
     differences: &[Difference],
     secret_version: &str,
+    lacking: Option<&[String]>,
 ) -> Result<Progress, Failure> {
     let working = |status: &str| Progress::Working { status: status.to_owned(), percent: None };
     if !differences.is_empty() {
@@ -94,14 +97,15 @@ async fn next_step(
         give_password(target, &seen.identifier, secret_version).await?;
         return Ok(working("resetting-master-credentials"));
     }
-    if reboot_pending(&seen.parameter_status) {
-        reboot::reboot(target, &seen.identifier).await?;
-        return Ok(working("rebooting"));
+    match in_force(&seen.parameter_status, lacking.unwrap_or_default()) {
+        InForce::WithReboot => {
+            reboot::reboot(target, &seen.identifier).await?;
+            Ok(working("rebooting"))
+        }
+        InForce::NotYet(status) => Ok(working(&status)),
+        InForce::All if lacking.is_none() => Ok(working("its parameters are to be read")),
+        InForce::All => Ok(Progress::Ready),
     }
-    if seen.parameter_status == "applying" {
-        return Ok(working("applying"));
-    }
-    Ok(Progress::Ready)
 }
 
 fn all_tags(target: &Session, wanted: &Wanted) -> Vec<Tag> {

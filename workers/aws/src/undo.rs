@@ -16,8 +16,8 @@ use changeover_domain::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    claim, error::Told, groups, instance, key, options, publish, session::Session, snapshot, source_parameters, tags,
-    unpublish::unpublish,
+    claim, error::Told, groups, instance, key, options, publish, retire, session::Session, snapshot, source_parameters,
+    tags, unpublish::unpublish,
 };
 
 /// How far an undo is.
@@ -92,8 +92,8 @@ fn check_owner(session: &Session, what: &str, owner: &Owner) -> Result<(), Failu
 async fn delete_claim(source: &Session, name: &str) -> Result<Undone, Failure> {
     let instance = name.rsplit('/').next().unwrap_or_default();
     match claim::holder(source, instance).await? {
-        Some(id) if id == source.names().migration().as_str() => {}
-        // Nobody's, or another migration's: not ours to give up.
+        Some(claim) if claim.is_by(source.names().migration().as_str(), source.run()) => {}
+        // Nobody's, another migration's or another run's: not ours to give up.
         _ => return Ok(Undone::Done),
     }
     let request = source.ssm.delete_parameter().name(AwsNames::claim_parameter(instance));
@@ -217,9 +217,8 @@ async fn delete_instance(target: &Session, name: &str) -> Result<Undone, Failure
         return Ok(working(&seen.status));
     }
     if seen.shape.deletion_protection {
-        let request = target.rds.modify_db_instance().db_instance_identifier(name).deletion_protection(false);
-        let request = request.apply_immediately(true);
-        request.send().await.told(target.side(), &format!("lifting the protection of {name}"))?;
+        retire::lift_protection(target, name).await?;
+        return Ok(working("protection is being lifted"));
     }
     let request = target.rds.delete_db_instance().db_instance_identifier(name);
     let request = request.skip_final_snapshot(true).delete_automated_backups(true);
@@ -267,6 +266,7 @@ async fn reattach(session: &Session, identifier: &str, ours: &str, before: &str)
         if instance::progress(&seen).goes_on() {
             return Ok(working(&seen.status));
         }
+        claim::check_claim(session, identifier).await?;
         source_parameters::ensure_attached(session, identifier, before).await?;
     }
     let seen = instance::look_at_existing(session, identifier).await?;

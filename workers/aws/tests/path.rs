@@ -114,18 +114,18 @@ async fn from_an_unencrypted_instance_to_an_encrypted_one_in_another_account_and
     source_parameters::ensure_source_parameters(&source, &plan).await.unwrap();
     source_parameters::ensure_source_parameters(&source, &plan).await.unwrap();
     until("the group is taken over", async || {
-        Ok(matches!(reboot::observe_reboot(&source, SOURCE).await?, reboot::Reboot::Needed { .. }).then_some(()))
+        Ok(matches!(reboot::observe_reboot(&source, SOURCE, &[]).await?, reboot::Reboot::Needed { .. }).then_some(()))
     })
     .await;
     let over = async {
         until("the reboot", async || {
-            Ok((reboot::observe_reboot(&source, SOURCE).await? == reboot::Reboot::Done).then_some(()))
+            Ok((reboot::observe_reboot(&source, SOURCE, &[]).await? == reboot::Reboot::Done).then_some(()))
         })
         .await;
         Ok(())
     };
-    let evidence = reboot::reboot_measured(&source, SOURCE, over).await.unwrap();
-    println!("the reboot kept users away for {} ms", evidence.away_ms);
+    let evidence = reboot::reboot_measured(&source, SOURCE, reboot::Order::default(), &[], over).await.unwrap();
+    println!("the reboot kept users away for {} ms", evidence.away_ms.unwrap());
 
     stack.push(made(Side::Target, Kind::ParameterGroup, &names.parameter_group(Side::Target)));
     let of_source = groups::parameters(&source, &plan.group).await.unwrap();
@@ -170,7 +170,7 @@ async fn from_an_unencrypted_instance_to_an_encrypted_one_in_another_account_and
     stack.push(made(Side::Target, Kind::Instance, &names.instance()));
     let begin = target::Begin::Snapshot { name: names.seed_copy() };
     let done = until("the target", async || {
-        let now = target::ensure_target(&target, &wanted, &begin, &master.version).await?;
+        let now = target::ensure_target(&target, &wanted, &begin, &master.version, Some(&[])).await?;
         Ok((now.progress == Progress::Ready).then_some(now))
     })
     .await;
@@ -225,6 +225,7 @@ async fn faults_leave_a_clear_state_and_nothing_twice() {
     let source = stand_in.session(Side::Source, "shop").await.unwrap();
     let target = stand_in.session(Side::Target, "shop").await.unwrap();
 
+    ready(&source, SOURCE).await;
     // Two migrations for one source.
     claim::ensure_claim(&source, SOURCE).await.unwrap();
     let other = stand_in.session(Side::Source, "other").await.unwrap();
@@ -277,7 +278,8 @@ async fn faults_leave_a_clear_state_and_nothing_twice() {
     let wanted = changeover_domain::aws::target::modelled(&seen, &given).unwrap();
     let account = stand_in.account(Side::Target);
     stand_in.control("quota", Some(json!({ "account": account, "name": "instances", "limit": 0 })));
-    let make = async || target::ensure_target(&target, &wanted, &target::Begin::Empty, &master.version).await;
+    let make =
+        async || target::ensure_target(&target, &wanted, &target::Begin::Empty, &master.version, Some(&[])).await;
     assert_eq!(make().await.unwrap_err().code, "CO1004");
     stand_in.control("clear", Some(json!({})));
     stand_in.control("failing-creations", Some(json!({ "account": account, "times": 1 })));
@@ -328,15 +330,19 @@ async fn the_old_instance_ends_only_by_its_name_and_a_label_is_taken_back() {
 
     ready(&source, SOURCE).await;
     claim::ensure_claim(&source, SOURCE).await.unwrap();
-    assert_eq!(retire::ensure_deleted(&source, SOURCE, "order").await.unwrap_err().code, "CO1019");
-    assert_eq!(retire::ensure_deleted(&source, SOURCE, SOURCE).await.unwrap_err().code, "CO1019");
+    assert_eq!(retire::ensure_deleted(&source, SOURCE, "order", 0).await.unwrap_err().code, "CO1019");
+    assert_eq!(retire::ensure_deleted(&source, SOURCE, SOURCE, 0).await.unwrap_err().code, "CO1019");
     until("the last snapshot", async || {
-        Ok((retire::ensure_final_snapshot(&source, SOURCE).await?.progress == Progress::Ready).then_some(()))
+        Ok((retire::ensure_final_snapshot(&source, SOURCE, 0).await?.progress == Progress::Ready).then_some(()))
     })
     .await;
     ready(&source, SOURCE).await;
+    // One of before the switch isn't the last.
+    let later = 4_000_000_000;
+    assert_eq!(retire::ensure_final_snapshot(&source, SOURCE, later).await.unwrap_err().code, "CO1019");
+    assert_eq!(retire::ensure_deleted(&source, SOURCE, SOURCE, later).await.unwrap_err().code, "CO1019");
     until("the end of the old instance", async || {
-        Ok((retire::ensure_deleted(&source, SOURCE, SOURCE).await? == Progress::Absent).then_some(()))
+        Ok((retire::ensure_deleted(&source, SOURCE, SOURCE, 0).await? == Progress::Absent).then_some(()))
     })
     .await;
 }

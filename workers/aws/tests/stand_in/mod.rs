@@ -108,7 +108,26 @@ impl StandIn {
     }
 
     pub async fn session(&self, side: Side, migration: &str) -> Result<Session, Failure> {
-        Session::open(&self.access(side), &MigrationId::parse(migration).unwrap()).await
+        self.session_of_run(side, migration, "1").await
+    }
+
+    pub async fn session_of_run(&self, side: Side, migration: &str, run: &str) -> Result<Session, Failure> {
+        Session::open(&self.access(side), &MigrationId::parse(migration).unwrap(), run).await
+    }
+
+    /// A call that somebody else makes in a side's account: `method` of boto3's client for `service`.
+    pub fn somebody(&self, side: Side, service: &str, method: &str, fields: Value) -> Value {
+        let account = &self.facts["accounts"][place(side)];
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stand_in/somebody.py");
+        let done = Command::new(python())
+            .arg(script)
+            .args([self.endpoint(), REGION, service, method, &fields.to_string()])
+            .env("AWS_ACCESS_KEY_ID", account["access_key_id"].as_str().unwrap())
+            .env("AWS_SECRET_ACCESS_KEY", account["secret_access_key"].as_str().unwrap())
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        serde_json::from_slice(&done.stdout).unwrap()
     }
 
     pub fn fault(&self, fault: Value) {

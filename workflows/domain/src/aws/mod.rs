@@ -2,6 +2,7 @@
 //! undoes what. Pure like the rest of this crate; `workers/aws` makes the calls.
 
 pub mod calls;
+pub mod claim;
 pub mod errors;
 pub mod key;
 pub mod metrics;

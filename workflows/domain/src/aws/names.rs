@@ -82,9 +82,10 @@ impl AwsNames {
     pub fn endpoint_label(&self) -> String {
         self.base.clone()
     }
-    /// Where it is written who has taken an instance.
+    /// Where it is written who has taken an instance. RDS takes an identifier in any case and keeps it in lower case; Parameter Store
+    /// tells the cases apart.
     pub fn claim_parameter(source_instance: &str) -> String {
-        format!("/changeover/claims/{source_instance}")
+        format!("/changeover/claims/{}", source_instance.to_lowercase())
     }
     /// A request's token for a purpose: the same request twice is one for AWS. 64 hexadecimal digits, the most that Secrets Manager
     /// takes; EC2 takes 64 as well.
@@ -187,7 +188,7 @@ mod tests {
         let names = names("shop_eu");
         assert_eq!(names.parameter_group(Side::Source), "changeover-shop-eu-source");
         assert_eq!(names.alias(), "alias/changeover/shop_eu");
-        assert_eq!(AwsNames::claim_parameter("orders"), "/changeover/claims/orders");
+        assert_eq!(AwsNames::claim_parameter("Orders"), "/changeover/claims/orders");
         assert_ne!(names.token("a"), names.token("b"));
     }
 

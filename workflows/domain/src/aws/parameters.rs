@@ -206,6 +206,51 @@ fn change_of(
     })
 }
 
+/// What a standby needs at least as much of as its primary; one with less ends
+/// (<https://www.postgresql.org/docs/current/hot-standby.html#HOT-STANDBY-ADMIN>).
+const NO_LOWER_ON_A_STANDBY: &[&str] = &[
+    "max_connections",
+    "max_locks_per_transaction",
+    "max_prepared_transactions",
+    "max_wal_senders",
+    "max_worker_processes",
+];
+
+/// Refuses to raise on a source with read replicas what they need as much of. CO1014.
+pub fn check_replicas(replicas: &[String], changes: &[Change]) -> Result<(), Failure> {
+    let raised: Vec<&str> =
+        changes.iter().map(|change| change.name.as_str()).filter(|name| NO_LOWER_ON_A_STANDBY.contains(name)).collect();
+    if replicas.is_empty() || raised.is_empty() {
+        return Ok(());
+    }
+    let (raised, replicas) = (raised.join(", "), replicas.join(", "));
+    Err(Failure::refused(
+        "CO1014",
+        format!("{raised} can't be raised on the source alone: its read replicas {replicas} would end with its reboot"),
+        "raise them on the replicas first, then on the source, each with its reboot; then start again",
+    ))
+}
+
+/// What of all that is wanted the running server doesn't have yet, by its own values (`pg_settings`). RDS' word on an instance's parameters
+/// may come later than the change: a change that it hasn't noticed yet is `in-sync` as well.
+pub fn lacking(wanted: &[Wanted], running: &BTreeMap<String, String>) -> Vec<String> {
+    wanted.iter().filter(|want| !has(want, running)).map(|want| want.name.to_owned()).collect()
+}
+
+fn has(want: &Wanted, running: &BTreeMap<String, String>) -> bool {
+    let text = |name: &str| running.get(name).map_or("", |value| value.trim());
+    let value = text(want.name);
+    let number = value.parse::<i64>();
+    match &want.need {
+        Need::Is(_) if want.name == "rds.logical_replication" => text("wal_level") == "logical",
+        Need::Is(is) => value == *is,
+        Need::Holds(word) => with_word(value, word).is_none(),
+        Need::AtLeast(least) => number.is_ok_and(|now| now >= i64::from(*least)),
+        Need::AtLeastOrZero(least) => number.is_ok_and(|now| now == 0 || now >= i64::from(*least)),
+        Need::Limited(_) => number.is_ok_and(|now| now >= 0),
+    }
+}
+
 /// The list with the word in it, or `None` if it is there.
 fn with_word(list: &str, word: &str) -> Option<String> {
     let mut words: Vec<&str> = list.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
@@ -359,6 +404,45 @@ mod tests {
         for name in ["max_replication_slots", "max_wal_senders", "max_slot_wal_keep_size", "wal_sender_timeout"] {
             assert_eq!(to(&changes, name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn a_source_with_replicas_is_not_raised_above_them() {
+        let raised = [Change {
+            name: "max_worker_processes".into(),
+            from: None,
+            to: "30".into(),
+            waits_for_reboot: true,
+            why: String::new(),
+        }];
+        let failure = check_replicas(&["orders-replica".into()], &raised).unwrap_err();
+        assert!(failure.code == "CO1014" && failure.message.contains("orders-replica"), "{failure}");
+        check_replicas(&[], &raised).unwrap();
+        let harmless = [Change { name: "rds.logical_replication".into(), ..raised[0].clone() }];
+        check_replicas(&["orders-replica".into()], &harmless).unwrap();
+    }
+
+    #[test]
+    fn only_the_server_itself_says_what_is_in_force() {
+        let wanted = wanted(&sizing(1));
+        assert_eq!(lacking(&wanted, &BTreeMap::new()).len(), wanted.len());
+        let mut running: BTreeMap<String, String> = [
+            ("wal_level", "replica"),
+            ("shared_preload_libraries", "rdsutils, pglogical"),
+            ("max_replication_slots", "20"),
+            ("max_wal_senders", "20"),
+            ("max_logical_replication_workers", "10"),
+            ("max_worker_processes", "30"),
+            ("wal_sender_timeout", "0"),
+            ("max_slot_wal_keep_size", "20480"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+        assert_eq!(lacking(&wanted, &running), ["rds.logical_replication"]);
+        running.insert("wal_level".into(), "logical".into());
+        assert_eq!(lacking(&wanted, &running), Vec::<String>::new());
+        running.insert("max_worker_processes".into(), "8".into());
+        assert_eq!(lacking(&wanted, &running), ["max_worker_processes"]);
     }
 
     #[test]

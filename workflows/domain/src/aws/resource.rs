@@ -145,7 +145,7 @@ impl Place {
             Resource::Key => self.arn("kms", "key/*"),
             Resource::OurAlias => self.arn("kms", &format!("alias/{path}")),
             Resource::ClaimParameter => {
-                self.arn("ssm", &format!("parameter/changeover/claims/{}", self.source_instance))
+                self.arn("ssm", &format!("parameter/changeover/claims/{}", self.source_instance.to_lowercase()))
             }
             Resource::PublishedParameter => return self.published_arns(&path),
             Resource::OurSecret => self.arn("secretsmanager", &format!("secret:{path}/*")),

@@ -1,6 +1,7 @@
 //! Whether a snapshot can go from one account to the other
 //! (<https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_ShareSnapshot.html>).
 
+use super::names::Owner;
 use crate::Failure;
 
 /// What decides it.
@@ -43,10 +44,60 @@ pub fn check(seed: &Seed<'_>) -> Result<(), Failure> {
     Err(Failure::refused("CO1017", message, "let the engine copy the rows instead: copy = \"engine\" in the spec"))
 }
 
+/// The source's last snapshot, as far as it decides whether the source may go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Last<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Whose it is.
+    pub owner: Owner,
+    /// Of which instance it is, by RDS' own id.
+    pub resource: &'a str,
+    /// When it was taken, seconds since 1970; `None` while it isn't ready.
+    pub created: Option<i64>,
+}
+
+/// Checks the last snapshot of an instance: ours, of that very instance, taken after the switch. CO1019 otherwise.
+pub fn check_last(last: Option<&Last<'_>>, resource: &str, switched_at: i64) -> Result<(), Failure> {
+    let problem = match last {
+        None => "it isn't there".to_owned(),
+        Some(last) if last.owner != Owner::Us => format!("{} is {}", last.name, last.owner.describe()),
+        Some(last) if last.resource != resource => {
+            format!("{} is of {}, and the old instance is {resource}", last.name, last.resource)
+        }
+        Some(last) => match last.created {
+            None => format!("{} isn't ready", last.name),
+            Some(created) if created < switched_at => format!("{} was taken before the switch", last.name),
+            Some(_) => return Ok(()),
+        },
+    };
+    let message = format!("the old instance has no last snapshot: {problem}");
+    Err(Failure::refused("CO1019", message, "take the last snapshot first and wait for it"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use rstest::rstest;
+
+    fn last() -> Last<'static> {
+        Last { name: "changeover-shop-final", owner: Owner::Us, resource: "db-A", created: Some(100) }
+    }
+
+    #[rstest]
+    #[case(Some(last()), true)]
+    #[case(None, false)]
+    #[case(Some(Last { owner: Owner::Somebody, ..last() }), false)]
+    #[case(Some(Last { resource: "db-B", ..last() }), false)]
+    #[case(Some(Last { created: None, ..last() }), false)]
+    #[case(Some(Last { created: Some(99), ..last() }), false)]
+    fn only_a_snapshot_of_that_instance_after_the_switch_is_its_last(
+        #[case] last: Option<Last<'_>>,
+        #[case] fits: bool,
+    ) {
+        let checked = check_last(last.as_ref(), "db-A", 100);
+        assert_eq!(checked.is_ok(), fits, "{checked:?}");
+    }
 
     fn seed() -> Seed<'static> {
         Seed {

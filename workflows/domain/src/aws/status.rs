@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Failure;
+
 /// How far something is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "progress")]
@@ -69,9 +71,60 @@ pub fn reboot_pending(apply_status: &str) -> bool {
     apply_status == "pending-reboot"
 }
 
+/// How far parameters are in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InForce {
+    /// All are.
+    All,
+    /// They wait for a reboot.
+    WithReboot,
+    /// Not yet, without anything being asked for; look again.
+    NotYet(String),
+}
+
+/// Decides it by RDS' word for how far an instance is with its group and by what the server itself lacks
+/// ([`lacking`](super::parameters::lacking)): `in-sync` is said as well of a change that RDS hasn't noticed yet.
+pub fn in_force(apply_status: &str, lacking: &[String]) -> InForce {
+    match apply_status {
+        status if reboot_pending(status) => InForce::WithReboot,
+        // Passes into `pending-reboot` or `in-sync` by itself.
+        "applying" => InForce::NotYet("applying".to_owned()),
+        _ if lacking.is_empty() => InForce::All,
+        _ => InForce::NotYet(format!("not in force yet: {}", lacking.join(", "))),
+    }
+}
+
+/// One approval is one reboot: refuses a second one. CO1027.
+pub fn check_reboot(identifier: &str, started: bool) -> Result<(), Failure> {
+    if !started {
+        return Ok(());
+    }
+    let message = format!("{identifier} was rebooted, and its parameters still wait for a reboot");
+    Err(Failure::needs_human(
+        "CO1027",
+        message,
+        "see its events for why the reboot didn't bring them into force; approve another one, or reboot it yourself",
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn in_sync_is_believed_only_with_the_server() {
+        let lacks = ["max_wal_senders".to_owned()];
+        assert_eq!(in_force("in-sync", &[]), InForce::All);
+        assert!(matches!(in_force("in-sync", &lacks), InForce::NotYet(_)));
+        assert!(matches!(in_force("applying", &[]), InForce::NotYet(_)));
+        assert_eq!(in_force("pending-reboot", &[]), InForce::WithReboot);
+    }
+
+    #[test]
+    fn one_approval_is_one_reboot() {
+        check_reboot("orders", false).unwrap();
+        assert_eq!(check_reboot("orders", true).unwrap_err().code, "CO1027");
+    }
 
     #[test]
     fn each_kind_of_status_is_told() {

@@ -15,6 +15,8 @@ pub struct InstanceSeen {
     pub identifier: String,
     /// Its ARN.
     pub arn: String,
+    /// What RDS calls it for as long as it lives, whatever name it has (`DbiResourceId`).
+    pub resource_id: String,
     /// Its status, a word of AWS.
     pub status: String,
     /// Where it can be reached; `None` while it is made.
@@ -29,8 +31,12 @@ pub struct InstanceSeen {
     pub kms_key: Option<String>,
     /// The master's name.
     pub master_user: String,
-    /// Whether the option group that it has was taken over.
+    /// Its network.
     pub vpc: Option<String>,
+    /// Changes that somebody has ordered for its next maintenance window.
+    pub pending: Vec<String>,
+    /// Its read replicas.
+    pub replicas: Vec<String>,
     /// What it is like.
     pub shape: Shape,
     /// Its tags.
