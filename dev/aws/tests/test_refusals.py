@@ -58,6 +58,7 @@ def test_what_is_refused(stand_in, rds, shared, action, said, code):
         ({"ManageMasterUserPassword": True}, COMBINATION),
         ({"StorageType": "tape"}, VALUE),
         ({"StorageType": "io1", "AllocatedStorage": 100}, COMBINATION),
+        ({"StorageType": "gp3", "AllocatedStorage": 100, "Iops": 3000}, COMBINATION),
         ({"MaxAllocatedStorage": 10}, COMBINATION),
         ({"DBSecurityGroups": ["classic"]}, COMBINATION),
         ({"Port": 80}, VALUE),

@@ -1,8 +1,10 @@
 //! From the SDK's errors to failures.
 
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use changeover_domain::{Failure, Side, aws::errors};
+use changeover_domain::{Class, Failure, Side, aws::errors};
 
 use crate::guard::OutsideOfTable;
 
@@ -46,19 +48,39 @@ where
     match error {
         SdkError::ServiceError(answer) => {
             let (code, message) = (answer.err().code(), answer.err().message());
+            let status = answer.raw().status();
             match code {
-                Some(code) => errors::answered(side, what, code, message.unwrap_or_default()),
-                // A 5xx without a body, as a load balancer gives.
-                None if answer.raw().status().is_server_error() => {
-                    errors::unanswered(side, what, &format!("HTTP status {}", answer.raw().status().as_u16()))
+                // Also one without a body, as a load balancer gives.
+                code if status.is_server_error() => {
+                    errors::broken(side, what, status.as_u16(), code.unwrap_or_default(), message.unwrap_or_default())
                 }
+                Some(code) => errors::answered(side, what, code, message.unwrap_or_default()),
                 None => errors::answered(side, what, "", message.unwrap_or_default()),
             }
         }
         SdkError::ConstructionFailure(_) => errors::answered(side, what, "ValidationError", &causes(error)),
-        // Credentials that can't be had come here as well: they are fetched on the way.
+        // Credentials are fetched on the way.
+        _ if has_no_credentials(error) => errors::no_credentials(side, what, &causes(error)),
         _ => errors::unanswered(side, what, &causes(error)),
     }
+}
+
+/// Whether there is nobody to make the call as: nothing in the chain of credentials, or a role that AWS doesn't let us assume. A service of
+/// credentials that couldn't be reached isn't meant.
+fn has_no_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(now) = cause {
+        if let Some(CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_)) =
+            now.downcast_ref::<CredentialsError>()
+        {
+            return true;
+        }
+        if let Some(refused) = now.downcast_ref::<AssumeRoleError>() {
+            return errors::meaning_of(refused.code().unwrap_or_default()).class == Class::Refused;
+        }
+        cause = now.source();
+    }
+    false
 }
 
 fn outside_of_table(error: &(dyn std::error::Error + 'static)) -> Option<String> {

@@ -41,22 +41,27 @@ pub async fn ensure_key(target: &Session, users: &[String]) -> Result<KeyEvidenc
         Some(arn) => arn,
         None => create(target, &policy).await?,
     };
-    ensure_alias(target, &arn).await.map_err(fresh)?;
-    ensure_policy(target, &arn, &policy).await?;
-    ensure_rotation(target, &arn).await?;
-    let seen = describe(target, &arn).await?;
-    key::check(&seen, target.region())?;
-    Ok(KeyEvidence { arn, ours: true, rotated: Some(rotation(target, &seen.arn).await?) })
+    let age = age(target, &arn).await?;
+    complete(target, &arn, &policy).await.map_err(|failure| key::young(failure, age))
 }
 
-/// A key that was made a moment ago may not be seen everywhere yet
-/// (<https://docs.aws.amazon.com/kms/latest/developerguide/accessing-kms.html#programming-eventual-consistency>).
-fn fresh(failure: Failure) -> Failure {
-    if failure.code == "CO1006" {
-        Failure::transient("CO1001", failure.message, "nothing; it is tried again")
-    } else {
-        failure
-    }
+/// Gives the key what belongs to it.
+async fn complete(target: &Session, arn: &str, policy: &serde_json::Value) -> Result<KeyEvidence, Failure> {
+    ensure_alias(target, arn).await?;
+    ensure_policy(target, arn, policy).await?;
+    ensure_rotation(target, arn).await?;
+    let seen = describe(target, arn).await?;
+    key::check(&seen, target.region())?;
+    Ok(KeyEvidence { arn: arn.to_owned(), ours: true, rotated: Some(rotation(target, &seen.arn).await?) })
+}
+
+/// Seconds since a key was made; 0 where it can't be seen yet.
+async fn age(target: &Session, arn: &str) -> Result<i64, Failure> {
+    let answer = target.kms.describe_key().key_id(arn).send().await;
+    let answer = answer.unless(&["NotFoundException"], target.side(), "seeing how old the key is")?;
+    let made = answer.as_ref().and_then(|answer| answer.key_metadata()?.creation_date()).map(|date| date.secs());
+    let now = aws_smithy_types::DateTime::from(std::time::SystemTime::now()).secs();
+    Ok(made.map_or(0, |made| now - made))
 }
 
 /// The key that this migration made, by its alias, or by its tag where the answer of making it was lost.

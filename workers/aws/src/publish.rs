@@ -77,6 +77,12 @@ pub async fn ensure_published(
     Ok(PublishEvidence { name: endpoint.name.clone(), version, label })
 }
 
+/// Whether an endpoint could be published as things are, for the plan. CO1016 and CO1024 as in [`ensure_published`]. Changes nothing.
+pub async fn check_publishable(target: &Session, endpoint: &Endpoint) -> Result<(), Failure> {
+    let now = look(target, endpoint).await?;
+    decide(&endpoint.name, now.as_ref(), endpoint.expected, &target.names().endpoint_label()).map(drop)
+}
+
 /// The latest version of a parameter, for the plan; 0 for none.
 pub async fn latest_version(target: &Session, name: &str) -> Result<i64, Failure> {
     Ok(get(target, name).await?.map_or(0, |(version, _)| version))
@@ -92,9 +98,11 @@ pub(crate) async fn get(target: &Session, name: &str) -> Result<Option<(i64, Str
 
 async fn look(target: &Session, endpoint: &Endpoint) -> Result<Option<Published>, Failure> {
     let Some((version, value)) = get(target, &endpoint.name).await? else { return Ok(None) };
-    let labels = labels(target, &endpoint.name, version).await?;
+    let entry = self::version(target, &endpoint.name, version).await?;
+    let labels = entry.as_ref().map(|entry| entry.labels().to_vec()).unwrap_or_default();
+    let secure = entry.is_none_or(|entry| entry.r#type() == Some(&ParameterType::SecureString));
     let owner = owner(target, &endpoint.name).await?;
-    Ok(Some(Published { version, same: value == endpoint.value, labels, owner }))
+    Ok(Some(Published { version, same: value == endpoint.value, labels, owner, secure }))
 }
 
 /// Labels of a version. They come with the history only.

@@ -102,9 +102,10 @@ async fn random(target: &Session) -> Result<Password, Failure> {
 }
 
 /// The master's password, for the request that gives it to an instance.
-pub(crate) async fn password(target: &Session) -> Result<Password, Failure> {
+/// `version` is the secret's that the evidence names.
+pub(crate) async fn password(target: &Session, version: &str) -> Result<Password, Failure> {
     let request = target.secrets.get_secret_value().secret_id(target.names().master_secret());
-    let answer = request.send().await.told(target.side(), "reading the master's secret")?;
+    let answer = request.version_id(version).send().await.told(target.side(), "reading the master's secret")?;
     let content: Option<Content> = answer.secret_string().and_then(|text| serde_json::from_str(text).ok());
     let unreadable = || {
         let message = "the master's secret on the target doesn't hold what Changeover has written";

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use changeover_domain::{
     Failure, Side,
     aws::{
-        parameters::{self, Change, Sizing, carried, check_replicas, difference, is_default_group, wanted},
+        parameters::{
+            self, Change, Sizing, carried, check_replicas, check_slots, difference, is_default_group, wanted,
+        },
         status::reboot_pending,
         undo::{AwsUndo, Kind},
     },
@@ -88,6 +90,7 @@ pub async fn plan_source_parameters(
     let family = groups::family(source, &before).await?.unwrap_or_default();
     let now = groups::parameters(source, &before).await?;
     let set = now.iter().filter(|parameter| parameter.is_set()).map(|parameter| parameter.name.clone()).collect();
+    check_slots(Side::Source, sizing)?;
     let needs = difference(Side::Source, &wanted(sizing), &now, running)?;
     // An attempt before this one may have given the source our group already.
     let made_because =

@@ -7,7 +7,7 @@ use changeover_domain::{
         errors,
         names::Owner,
         status::{InForce, Progress, in_force},
-        target::{Difference, InstanceSeen, Wanted, check_differences, differences},
+        target::{Difference, InstanceSeen, Wanted, check_converges, check_differences, differences},
     },
 };
 use serde::{Deserialize, Serialize};
@@ -35,7 +35,7 @@ pub enum Begin {
 pub struct TargetProgress {
     /// Of the instance. Ready only when nothing differs any more.
     pub progress: Progress,
-    /// In what it isn't yet what it is to be.
+    /// In what it isn't yet what it is to be; not empty means that it has just been set right once more.
     pub differences: Vec<Difference>,
     /// Where it can be reached.
     pub endpoint: Option<(String, u16)>,
@@ -44,7 +44,7 @@ pub struct TargetProgress {
 }
 
 /// Makes the target or finds it, and brings it a step nearer to what it is to be. Returns at once; a durable timer calls it again while
-/// it works. `secret_version` is the version of the master's secret that it is to have; `lacking` is what the target's server itself doesn't
+/// it works. `modified` is how often it has been set right so far, which the answer says when it was: CO1018 if that is of no use. `secret_version` is the version of the master's secret that it is to have; `lacking` is what the target's server itself doesn't
 /// have yet of what replication needs, `None` while nobody has asked it: then it isn't ready.
 pub async fn ensure_target(
     target: &Session,
@@ -52,6 +52,7 @@ pub async fn ensure_target(
     begin: &Begin,
     secret_version: &str,
     lacking: Option<&[String]>,
+    modified: u32,
 ) -> Result<TargetProgress, Failure> {
     let Some(seen) = instance::look(target, &wanted.identifier).await? else {
         make(target, wanted, begin, secret_version).await?;
@@ -72,6 +73,7 @@ pub async fn ensure_target(
     };
     let differences = if progress == Progress::Ready { differences(wanted, &seen) } else { Vec::new() };
     check_differences(&wanted.identifier, &differences)?;
+    check_converges(&wanted.identifier, &differences, modified)?;
     let progress = match progress {
         Progress::Ready => next_step(target, wanted, &seen, &differences, secret_version, lacking).await?,
         other => other,
@@ -124,7 +126,7 @@ async fn make(target: &Session, wanted: &Wanted, begin: &Begin, secret_version: 
 
 async fn create(target: &Session, wanted: &Wanted, secret_version: &str) -> Result<(), Failure> {
     let shape = &wanted.shape;
-    let password = secret::password(target).await?;
+    let password = secret::password(target, secret_version).await?;
     let mut tags = all_tags(target, wanted);
     tags.push(Tag::builder().key(TAG_PASSWORD).value(secret_version).build());
     let request = target
@@ -250,7 +252,7 @@ fn logs(wanted: &[String], now: &[String]) -> Option<CloudwatchLogsExportConfigu
 
 /// A restored instance has the source's password. The tag comes after the change: done twice, it is the same password.
 async fn give_password(target: &Session, identifier: &str, secret_version: &str) -> Result<(), Failure> {
-    let password = secret::password(target).await?;
+    let password = secret::password(target, secret_version).await?;
     let request = target.rds.modify_db_instance().db_instance_identifier(identifier).apply_immediately(true);
     let request = request.master_user_password(password.expose());
     let given = request.send().await;

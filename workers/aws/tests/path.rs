@@ -48,7 +48,15 @@ async fn ready(session: &Session, identifier: &str) {
 }
 
 fn sizing() -> Sizing {
-    Sizing { databases: 2, slots_used: 0, senders_used: 0, engine: Engine::Native, major: 15, storage_gib: 20 }
+    Sizing {
+        databases: 2,
+        slots_used: 0,
+        senders_used: 0,
+        engine: Engine::Native,
+        major: 15,
+        storage_gib: 20,
+        retained_mb: 0,
+    }
 }
 
 /// What the server says of itself, which the worker reads by SQL.
@@ -170,7 +178,7 @@ async fn from_an_unencrypted_instance_to_an_encrypted_one_in_another_account_and
     stack.push(made(Side::Target, Kind::Instance, &names.instance()));
     let begin = target::Begin::Snapshot { name: names.seed_copy() };
     let done = until("the target", async || {
-        let now = target::ensure_target(&target, &wanted, &begin, &master.version, Some(&[])).await?;
+        let now = target::ensure_target(&target, &wanted, &begin, &master.version, Some(&[]), 0).await?;
         Ok((now.progress == Progress::Ready).then_some(now))
     })
     .await;
@@ -279,7 +287,7 @@ async fn faults_leave_a_clear_state_and_nothing_twice() {
     let account = stand_in.account(Side::Target);
     stand_in.control("quota", Some(json!({ "account": account, "name": "instances", "limit": 0 })));
     let make =
-        async || target::ensure_target(&target, &wanted, &target::Begin::Empty, &master.version, Some(&[])).await;
+        async || target::ensure_target(&target, &wanted, &target::Begin::Empty, &master.version, Some(&[]), 0).await;
     assert_eq!(make().await.unwrap_err().code, "CO1004");
     stand_in.control("clear", Some(json!({})));
     stand_in.control("failing-creations", Some(json!({ "account": account, "times": 1 })));

@@ -45,8 +45,15 @@ async fn what_owners_have_ordered_for_their_window_waits_for_it() {
     stand_in.somebody(Side::Source, "rds", "modify_db_instance", order);
     becomes(&source, Progress::Ready).await;
 
-    let sizing =
-        Sizing { databases: 1, slots_used: 0, senders_used: 0, engine: Engine::Native, major: 15, storage_gib: 20 };
+    let sizing = Sizing {
+        databases: 1,
+        slots_used: 0,
+        senders_used: 0,
+        engine: Engine::Native,
+        major: 15,
+        storage_gib: 20,
+        retained_mb: 0,
+    };
     let (plan, _) = source_parameters::plan_source_parameters(&source, SOURCE, &sizing, &running()).await.unwrap();
     assert_eq!(plan.pending, ["backups: 5"]);
     source_parameters::ensure_source_parameters(&source, &plan).await.unwrap();

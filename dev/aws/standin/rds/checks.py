@@ -15,6 +15,8 @@ from .classes import CLASSES
 from .service import Call
 
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Storage.html: smallest and largest GiB, by storage type.
+# From which size on, GiB, a gp3's IOPS and throughput can be ordered with PostgreSQL.
+GP3_ORDERED_FROM = 400
 STORAGE = {"gp2": (20, 65536), "gp3": (20, 65536), "io1": (100, 65536), "io2": (100, 65536), "standard": (5, 3072)}
 _LOG_TYPES = {"postgresql", "upgrade", "iam-db-auth-error"}
 _WINDOW = re.compile(r"\d\d:\d\d-\d\d:\d\d")
@@ -126,6 +128,11 @@ def _storage(call: Call, instance) -> None:
     instance.iops, instance.throughput = call.get("Iops"), call.get("StorageThroughput")
     if instance.storage_type in ("io1", "io2") and not instance.iops:
         raise invalid_combination("You must specify an iops value when you choose provisioned IOPS storage.")
+    if instance.storage_type == "gp3" and instance.storage < GP3_ORDERED_FROM and (instance.iops or instance.throughput):
+        # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Storage.html#gp3-storage: below it they are 3000 and 125.
+        raise invalid_combination(
+            "You can't specify IOPS or storage throughput for engine postgres and a storage size less than 400."
+        )
     if instance.storage_type == "gp3":
         instance.iops, instance.throughput = instance.iops or 3000, instance.throughput or 125
     instance.max_storage = call.get("MaxAllocatedStorage")

@@ -55,6 +55,12 @@ const UNKNOWN: Meaning = meaning(
     "CO1010",
     "look the error up in AWS's documentation, mend the cause, then `changeover retry`",
 );
+const NO_LOGIN: Meaning = meaning(
+    Class::Refused,
+    "CO1003",
+    "give the worker credentials, and let the role's trust policy take them (and the external id), then `changeover retry`",
+);
+const NO_SECURE_STRING: Meaning = meaning(Class::Refused, "CO1024", "name another parameter");
 const LOST_RACE: Meaning = meaning(
     Class::NeedsHuman,
     "CO1016",
@@ -166,6 +172,7 @@ fn states(code: &str) -> Option<Meaning> {
         | "ConflictException"
         | "IncorrectState" => BUSY,
         "ParameterAlreadyExists" => LOST_RACE,
+        "HierarchyTypeMismatchException" => NO_SECURE_STRING,
         "DBInstanceAlreadyExists"
         | "DBSnapshotAlreadyExists"
         | "DBParameterGroupAlreadyExists"
@@ -220,6 +227,19 @@ pub fn answered(side: Side, what: &str, code: &str, message: &str) -> Failure {
     Failure::new(meaning.code, meaning.class, format!("{what} on the {side}: {code}: {message}"), meaning.remedy)
 }
 
+/// The failure of a call that AWS has answered with a status of 500 or more: a code that isn't listed passes, since it is AWS' own fault.
+pub fn broken(side: Side, what: &str, status: u16, code: &str, message: &str) -> Failure {
+    if meaning_of(code) == UNKNOWN {
+        return unanswered(side, what, &format!("HTTP status {status} {code} {message}"));
+    }
+    answered(side, what, code, message)
+}
+
+/// The failure of a call that couldn't be made, since there are no credentials for it: the chain has none, or the role can't be assumed.
+pub fn no_credentials(side: Side, what: &str, cause: &str) -> Failure {
+    Failure::new(NO_LOGIN.code, NO_LOGIN.class, format!("{what} on the {side}: {cause}"), NO_LOGIN.remedy)
+}
+
 /// The failure of a call that AWS hasn't answered, or whose answer was lost: what was asked for may have been done.
 pub fn unanswered(side: Side, what: &str, cause: &str) -> Failure {
     Failure::new(PASSES.code, PASSES.class, format!("{what} on the {side}: {cause}"), PASSES.remedy)
@@ -252,10 +272,19 @@ mod tests {
     #[case("InvalidParameterValue", Class::Refused, "CO1009")]
     #[case("ParameterAlreadyExists", Class::NeedsHuman, "CO1016")]
     #[case("SomethingThatAwsMadeUpYesterday", Class::NeedsHuman, "CO1010")]
+    #[case("HierarchyTypeMismatchException", Class::Refused, "CO1024")]
     #[case("", Class::NeedsHuman, "CO1010")]
     fn codes_have_a_class_and_a_page(#[case] aws: &str, #[case] class: Class, #[case] code: &str) {
         let meaning = meaning_of(aws);
         assert_eq!((meaning.class, meaning.code), (class, code));
+    }
+
+    #[test]
+    fn a_fault_of_aws_own_passes_and_a_refusal_by_500_does_not() {
+        let class = |code: &str| broken(Side::Source, "looking", 500, code, "").class;
+        assert_eq!((class("WeirdFault"), class("")), (Class::Transient, Class::Transient));
+        assert_eq!(class("AccessDenied"), Class::Refused);
+        assert_eq!(no_credentials(Side::Source, "looking", "none").class, Class::Refused);
     }
 
     #[test]

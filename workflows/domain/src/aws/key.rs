@@ -71,6 +71,21 @@ fn default_key(key: &str) -> Failure {
     )
 }
 
+/// How long a new key, its tags and its alias may not count everywhere yet, seconds
+/// (<https://docs.aws.amazon.com/kms/latest/developerguide/accessing-kms.html#programming-eventual-consistency>: up to five minutes for a tag
+/// in a condition).
+const YOUNG_SECONDS: i64 = 600;
+
+/// The failure of a call about a key of this age: one that is new may be denied or not found for a while.
+pub fn young(failure: Failure, age_seconds: i64) -> Failure {
+    let passes = matches!(failure.code.as_str(), "CO1003" | "CO1006") && age_seconds < YOUNG_SECONDS;
+    if !passes {
+        return failure;
+    }
+    let remedy = "nothing: the key is new and may not count everywhere yet; it is tried again";
+    Failure::transient("CO1001", failure.message, remedy)
+}
+
 /// The part of an ARN at a place, counted from 0: partition 1, service 2, region 3, account 4.
 pub fn arn_part(arn: &str, at: usize) -> &str {
     arn.split(':').nth(at).unwrap_or_default()
@@ -172,6 +187,14 @@ mod tests {
     #[case("alias/orders", true)]
     fn a_default_alias_is_refused_by_its_name(#[case] reference: &str, #[case] fits: bool) {
         assert_eq!(check_reference(reference).is_ok(), fits);
+    }
+
+    #[test]
+    fn a_new_key_may_be_denied_for_a_while() {
+        use crate::Class;
+        let class = |code: &str, age| young(Failure::refused(code, "m", "r"), age).class;
+        assert_eq!((class("CO1003", 599), class("CO1006", 0)), (Class::Transient, Class::Transient));
+        assert_eq!((class("CO1003", 600), class("CO1012", 0)), (Class::Refused, Class::Refused));
     }
 
     #[test]

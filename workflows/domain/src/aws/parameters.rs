@@ -66,6 +66,8 @@ pub struct Sizing {
     pub major: u32,
     /// Disk of the instance, GiB.
     pub storage_gib: u32,
+    /// The most WAL that a slot of somebody else's holds back, MB: a limit below it would break that slot.
+    pub retained_mb: u32,
 }
 
 /// A subscription copies its tables with up to this many workers beside itself (`max_sync_workers_per_subscription`).
@@ -139,7 +141,7 @@ pub fn wanted(sizing: &Sizing) -> Vec<Wanted> {
         );
     }
     if sizing.major >= 13 {
-        let limit = sizing.storage_gib.max(20).saturating_mul(1024) / WAL_SHARE;
+        let limit = (disk_mb(sizing) / WAL_SHARE).max(sizing.retained_mb.saturating_mul(2));
         all.push(want(
             "max_slot_wal_keep_size",
             Need::Limited(limit),
@@ -147,6 +149,23 @@ pub fn wanted(sizing: &Sizing) -> Vec<Wanted> {
         ));
     }
     all
+}
+
+fn disk_mb(sizing: &Sizing) -> u32 {
+    sizing.storage_gib.max(20).saturating_mul(1024)
+}
+
+/// Refuses a source on which a slot holds back so much WAL that no limit would spare both that slot and the disk. CO1014.
+pub fn check_slots(side: Side, sizing: &Sizing) -> Result<(), Failure> {
+    if sizing.retained_mb.saturating_mul(2) <= disk_mb(sizing) / 2 {
+        return Ok(());
+    }
+    let why = format!(
+        "can't be limited: a slot holds back {} MB, and twice that is more than half of the disk",
+        sizing.retained_mb
+    );
+    let remedy = "have the slot's reader catch up, or drop the slot if nobody reads it; then start again";
+    Err(Failure::refused("CO1014", format!("max_slot_wal_keep_size on the {side} {why}"), remedy))
 }
 
 /// A parameter to be changed.
@@ -354,7 +373,15 @@ mod tests {
     }
 
     fn sizing(databases: u32) -> Sizing {
-        Sizing { databases, slots_used: 1, senders_used: 2, engine: Engine::Pglogical, major: 15, storage_gib: 100 }
+        Sizing {
+            databases,
+            slots_used: 1,
+            senders_used: 2,
+            engine: Engine::Pglogical,
+            major: 15,
+            storage_gib: 100,
+            retained_mb: 0,
+        }
     }
 
     fn to(changes: &[Change], name: &str) -> Option<String> {
@@ -371,6 +398,18 @@ mod tests {
         assert_eq!(to(&changes, "max_replication_slots"), None);
         let at_once: Vec<_> = changes.iter().filter(|c| !c.waits_for_reboot).map(|c| c.name.as_str()).collect();
         assert_eq!(at_once, ["wal_sender_timeout", "max_slot_wal_keep_size"]);
+    }
+
+    #[test]
+    fn a_limit_spares_the_slots_of_others() {
+        let limit = |retained_mb| {
+            let changes = difference(Side::Source, &wanted(&Sizing { retained_mb, ..sizing(1) }), &fresh(), &running());
+            to(&changes.unwrap(), "max_slot_wal_keep_size").unwrap()
+        };
+        assert_eq!((limit(0).as_str(), limit(20_000).as_str()), ("20480", "40000"));
+        check_slots(Side::Source, &Sizing { retained_mb: 20_000, ..sizing(1) }).unwrap();
+        let failure = check_slots(Side::Source, &Sizing { retained_mb: 30_000, ..sizing(1) }).unwrap_err();
+        assert_eq!(failure.code, "CO1014");
     }
 
     #[test]

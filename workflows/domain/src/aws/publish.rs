@@ -14,6 +14,8 @@ pub struct Published {
     pub labels: Vec<String>,
     /// Whose parameter it is.
     pub owner: Owner,
+    /// Whether it is a `SecureString`, as ours is. Another type can't be made one.
+    pub secure: bool,
 }
 
 /// What to do.
@@ -54,6 +56,10 @@ pub fn decide(name: &str, now: Option<&Published>, expected: i64, label: &str) -
     }
     if now.version != expected {
         return Err(changed(name, expected, now.version));
+    }
+    if !now.secure {
+        let message = format!("{name} is no SecureString, and AWS doesn't let a parameter become one");
+        return Err(Failure::refused("CO1024", message, "name another parameter"));
     }
     if now.owner != Owner::Us && now.labels.is_empty() {
         let message = format!(
@@ -127,7 +133,13 @@ mod tests {
     use rstest::rstest;
 
     fn now(version: i64, same: bool, labels: &[&str], owner: Owner) -> Published {
-        Published { version, same, labels: labels.iter().map(|&label| label.to_owned()).collect(), owner }
+        Published { version, same, labels: labels.iter().map(|&label| label.to_owned()).collect(), owner, secure: true }
+    }
+
+    #[test]
+    fn a_plain_parameter_cannot_become_encrypted() {
+        let plain = Published { secure: false, ..now(3, false, &["live"], Owner::Somebody) };
+        assert_eq!(decide("/p", Some(&plain), 3, "us").unwrap_err().code, "CO1024");
     }
 
     #[rstest]

@@ -159,6 +159,7 @@ pub fn modelled(source: &InstanceSeen, given: &Given) -> Result<Wanted, Failure>
         shape.engine_version.clone_from(version);
     }
     monitored(&mut shape, given, &mut notes);
+    (shape.iops, shape.throughput) = ordered(&shape);
     Ok(Wanted {
         identifier: given.identifier.clone(),
         parameter_group: given.parameter_group.clone(),
@@ -169,6 +170,18 @@ pub fn modelled(source: &InstanceSeen, given: &Given) -> Result<Wanted, Failure>
         notes,
     })
 }
+
+/// Operations and throughput, where they can be ordered: gp3 below 400 GiB has the 3000 and 125 that a description shows, and AWS refuses
+/// to be asked for them (<https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Storage.html#gp3-storage>).
+fn ordered(shape: &Shape) -> (Option<i32>, Option<i32>) {
+    if shape.storage_type == "gp3" && shape.storage_gib < GP3_ORDERED_FROM_GIB {
+        return (None, None);
+    }
+    (shape.iops, shape.throughput)
+}
+
+/// From which size on gp3's operations can be ordered, with PostgreSQL.
+const GP3_ORDERED_FROM_GIB: i32 = 400;
 
 /// A role of the source's account can't be used: without one of the target's there is no enhanced monitoring.
 fn monitored(shape: &mut Shape, given: &Given, notes: &mut Vec<String>) {
@@ -252,7 +265,9 @@ pub fn differences(wanted: &Wanted, seen: &InstanceSeen) -> Vec<Difference> {
     compare("key", wanted.kms_key.clone(), seen.kms_key.clone().unwrap_or_default(), false);
     compare("engine", a.engine.clone(), b.engine.clone(), false);
     compare("subnet group", a.subnet_group.clone(), b.subnet_group.clone(), false);
-    compare("version", a.engine_version.clone(), b.engine_version.clone(), false);
+    if !is_later_minor(&a.engine_version, &b.engine_version) {
+        compare("version", a.engine_version.clone(), b.engine_version.clone(), false);
+    }
     compare("parameter group", wanted.parameter_group.clone(), seen.parameter_group.clone(), true);
     if !a.option_group.is_empty() {
         compare("option group", a.option_group.clone(), b.option_group.clone(), true);
@@ -262,8 +277,12 @@ pub fn differences(wanted: &Wanted, seen: &InstanceSeen) -> Vec<Difference> {
     // Storage only grows; a target that has grown meanwhile is as good.
     compare("storage", a.storage_gib.max(b.storage_gib).to_string(), b.storage_gib.to_string(), true);
     compare("growth of storage", optional(a.max_storage_gib), optional(b.max_storage_gib), true);
-    compare("IOPS", optional(a.iops), optional(b.iops), true);
-    compare("throughput", optional(a.throughput), optional(b.throughput), true);
+    let ((iops, throughput), (iops_now, throughput_now)) = (ordered(a), ordered(b));
+    // A target that has grown beyond 400 GiB by itself has what AWS gives.
+    if iops.is_some() || throughput.is_some() {
+        compare("IOPS", optional(iops), optional(iops_now), true);
+        compare("throughput", optional(throughput), optional(throughput_now), true);
+    }
     compare("standby", a.multi_az.to_string(), b.multi_az.to_string(), true);
     compare("public address", a.public.to_string(), b.public.to_string(), true);
     compare("security groups", a.security_groups.join(","), sorted(&b.security_groups).join(","), true);
@@ -278,6 +297,34 @@ pub fn differences(wanted: &Wanted, seen: &InstanceSeen) -> Vec<Difference> {
     compare("login by IAM", a.iam_login.to_string(), b.iam_login.to_string(), true);
     compare("logs", a.log_exports.join(","), b.log_exports.join(","), true);
     found
+}
+
+/// Whether `seen` is a later minor version of the same major one, which AWS brings by itself.
+fn is_later_minor(wanted: &str, seen: &str) -> bool {
+    let parts = |version: &str| -> Option<(u32, u32)> {
+        let (major, minor) = version.split_once('.')?;
+        Some((major.parse().ok()?, minor.parse().ok()?))
+    };
+    let (Some((major, minor)), Some((now, now_minor))) = (parts(wanted), parts(seen)) else { return false };
+    major == now && now_minor > minor
+}
+
+/// How often an instance is set right before a person is asked.
+pub const MODIFICATIONS: u32 = 5;
+
+/// Differences that come back whatever is asked for. CO1018 after [`MODIFICATIONS`] requests.
+pub fn check_converges(identifier: &str, differences: &[Difference], modified: u32) -> Result<(), Failure> {
+    if differences.is_empty() || modified < MODIFICATIONS {
+        return Ok(());
+    }
+    let list: Vec<String> =
+        differences.iter().map(|d| format!("{} is {} instead of {}", d.what, d.seen, d.wanted)).collect();
+    let message = format!("{identifier} was set right {modified} times and still differs: {}", list.join("; "));
+    Err(Failure::needs_human(
+        "CO1018",
+        message,
+        "see its events for why; set it right by hand, then `changeover retry`",
+    ))
 }
 
 fn optional(value: Option<i32>) -> String {
@@ -398,6 +445,42 @@ mod tests {
         let mut grown = made(&wanted);
         grown.shape.storage_gib = 200;
         assert_eq!(differences(&wanted, &grown), []);
+    }
+
+    #[test]
+    fn a_small_gp3_is_asked_for_no_operations() {
+        let mut source = source();
+        (source.shape.iops, source.shape.throughput) = (Some(3_000), Some(125));
+        let wanted = modelled(&source, &given()).unwrap();
+        assert_eq!((wanted.shape.iops, wanted.shape.throughput), (None, None));
+        let mut seen = made(&wanted);
+        (seen.shape.iops, seen.shape.throughput) = (Some(3_000), Some(125));
+        assert_eq!(differences(&wanted, &seen), []);
+        source.shape.storage_gib = 400;
+        assert_eq!(modelled(&source, &given()).unwrap().shape.iops, Some(3_000));
+    }
+
+    #[test]
+    fn a_later_minor_version_is_as_good() {
+        let wanted = modelled(&source(), &given()).unwrap();
+        let with = |version: &str| {
+            let mut seen = made(&wanted);
+            seen.shape.engine_version = version.into();
+            differences(&wanted, &seen).len()
+        };
+        assert_eq!((with("15.8"), with("15.10"), with("15.6"), with("16.8")), (0, 0, 1, 1));
+    }
+
+    #[test]
+    fn what_comes_back_again_and_again_needs_a_person() {
+        let wanted = modelled(&source(), &given()).unwrap();
+        let mut seen = made(&wanted);
+        seen.shape.backup_days = 1;
+        let found = differences(&wanted, &seen);
+        check_converges("t", &found, MODIFICATIONS - 1).unwrap();
+        let failure = check_converges("t", &found, MODIFICATIONS).unwrap_err();
+        assert!(failure.code == "CO1018" && failure.message.contains("backups is 1 instead of 7"), "{failure}");
+        check_converges("t", &[], MODIFICATIONS).unwrap();
     }
 
     #[test]
