@@ -2,7 +2,7 @@
 
 use changeover_domain::{
     MigrationId, Side,
-    aws::{AwsNames, Place, policy},
+    aws::{AwsNames, Place, plan::Route, policy},
 };
 
 use crate::{exit::Exit, problem::Problem, ui::Ui};
@@ -37,9 +37,65 @@ pub(super) struct Args {
     /// The parameter that the new endpoint is published under
     #[arg(long, value_name = "PARAMETER")]
     published: Option<String>,
+    /// The other side's region, if it isn't the same
+    #[arg(long, value_name = "REGION")]
+    other_region: Option<String>,
+    /// The role of the target's enhanced monitoring, by ARN
+    #[arg(long, value_name = "ARN")]
+    monitoring_role: Option<String>,
+    #[command(flatten)]
+    route: Way,
     /// aws, aws-cn or aws-us-gov
     #[arg(long, default_value = "aws")]
     partition: String,
+}
+
+/// What the migration does, as far as it narrows the policy. Nothing that ends the source is allowed without being asked for.
+#[allow(clippy::struct_excessive_bools)] // Flags.
+#[derive(Debug, clap::Args)]
+struct Way {
+    /// The spec gives the target's key: none is made, and none deleted
+    #[arg(long)]
+    key_is_given: bool,
+    /// The networks are joined already
+    #[arg(long)]
+    network_is_joined: bool,
+    /// The engine copies the rows: no snapshot is taken, shared or copied
+    #[arg(long)]
+    without_snapshot: bool,
+    /// The source is encrypted under a key of its own
+    #[arg(long)]
+    source_is_encrypted: bool,
+    /// The source's last snapshot is taken
+    #[arg(long)]
+    final_snapshot: bool,
+    /// The old instance may be stopped
+    #[arg(long)]
+    stop_source: bool,
+    /// The old instance may be deleted
+    #[arg(long)]
+    delete_source: bool,
+}
+
+impl Way {
+    /// What isn't known before the source is looked at is taken to come.
+    fn route(&self, monitored: bool) -> Route {
+        Route {
+            key_is_made: !self.key_is_given,
+            source_group_is_default: true,
+            parameters_differ: true,
+            reboot_needed: true,
+            has_options: true,
+            network_is_joined: !self.network_is_joined,
+            by_snapshot: !self.without_snapshot,
+            source_is_encrypted: self.source_is_encrypted,
+            monitored,
+            published: true,
+            final_snapshot: self.final_snapshot || self.delete_source,
+            stopped: self.stop_source,
+            deleted: self.delete_source,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -70,8 +126,11 @@ pub(super) fn run(ui: &Ui, args: &Args) -> Result<Exit, Problem> {
         source_group: args.source_group.clone(),
         subnet_group: args.subnet_group.clone(),
         published: args.published.clone(),
+        other_region: args.other_region.clone().unwrap_or_else(|| args.region.clone()),
+        monitoring_role: args.monitoring_role.clone(),
     };
-    ui.print_json(&policy::policy(&place)).map(|()| Exit::Done)
+    let route = args.route.route(args.monitoring_role.is_some());
+    ui.print_json(&policy::policy(&place, &route)).map(|()| Exit::Done)
 }
 
 fn named(name: &str) -> Result<AwsNames, Problem> {

@@ -20,14 +20,20 @@ use changeover_domain::{
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Guard {
     side: Side,
+    undoes: bool,
 }
 
 impl Guard {
     pub(crate) fn new(side: Side) -> Self {
-        Self { side }
+        Self { side, undoes: false }
+    }
+    /// For an undo: nothing but reads and what the table has for it.
+    pub(crate) fn of_undo(side: Side) -> Self {
+        Self { side, undoes: true }
     }
     fn check(self, service: &str, operation: &str) -> Result<(), OutsideOfTable> {
-        let known = service_of(service).is_some_and(|service| table::allows(self.side, service, operation));
+        let allows = if self.undoes { table::allows_undo } else { table::allows };
+        let known = service_of(service).is_some_and(|service| allows(self.side, service, operation));
         if known { Ok(()) } else { Err(OutsideOfTable(format!("{service} {operation} on the {}", self.side))) }
     }
 }
@@ -87,6 +93,8 @@ mod tests {
         assert!(guard.check("RDS", "RebootDBInstance").is_ok());
         assert!(guard.check("RDS", "CreateDBInstance").is_err());
         assert!(Guard::new(Side::Target).check("RDS", "CreateDBInstance").is_ok());
+        assert!(Guard::of_undo(Side::Source).check("RDS", "RebootDBInstance").is_err());
+        assert!(Guard::of_undo(Side::Source).check("RDS", "DeleteDBSnapshot").is_ok());
         assert!(guard.check("DynamoDB", "GetItem").is_err());
     }
 }

@@ -86,6 +86,10 @@ async fn look(target: &Session) -> Result<Option<SecretEvidence>, Failure> {
     if owner != Owner::Us {
         return Err(errors::not_ours(target.side(), &format!("the secret {name}"), &owner));
     }
+    if answer.deleted_date().is_some() {
+        let request = target.secrets.restore_secret().secret_id(&name);
+        request.send().await.told(target.side(), "taking the master's secret back")?;
+    }
     let current = answer.version_ids_to_stages().and_then(|versions| {
         versions.iter().find(|(_, stages)| stages.iter().any(|stage| stage == "AWSCURRENT")).map(|(id, _)| id.clone())
     });

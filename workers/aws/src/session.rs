@@ -45,13 +45,21 @@ impl Session {
     /// Opens a session and asks whose account it is in. CO1023 if that isn't the one that the spec names. `run` is the id of this run of
     /// the migration, the same for all of its sessions.
     pub async fn open(access: &Access, migration: &MigrationId, run: &str) -> Result<Self, Failure> {
-        let session = Self::with_config(access, migration, run, &config(access, migration).await);
+        Self::opened(access, migration, run, Guard::new(access.side)).await
+    }
+
+    /// One that only undoes: it sends nothing but reads and what the table of calls has for an undo.
+    pub async fn open_to_undo(access: &Access, migration: &MigrationId, run: &str) -> Result<Self, Failure> {
+        Self::opened(access, migration, run, Guard::of_undo(access.side)).await
+    }
+
+    async fn opened(access: &Access, migration: &MigrationId, run: &str, guard: Guard) -> Result<Self, Failure> {
+        let session = Self::with_config(access, migration, run, guard, &config(access, migration).await);
         session.check_account().await?;
         Ok(session)
     }
 
-    fn with_config(access: &Access, migration: &MigrationId, run: &str, config: &SdkConfig) -> Self {
-        let guard = Guard::new(access.side);
+    fn with_config(access: &Access, migration: &MigrationId, run: &str, guard: Guard, config: &SdkConfig) -> Self {
         Self {
             access: access.clone(),
             names: AwsNames::new(migration),

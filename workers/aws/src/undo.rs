@@ -43,6 +43,9 @@ pub enum Undone {
     },
 }
 
+/// How long a secret can be taken back, days.
+const SECRET_DAYS: i64 = 7;
+
 fn working(status: &str) -> Undone {
     Undone::Working { status: status.to_owned() }
 }
@@ -176,7 +179,8 @@ async fn delete_option_group(session: &Session, name: &str) -> Result<Undone, Fa
     Ok(Undone::Done)
 }
 
-/// Without a time of recovery: it is the password of an instance that is gone, and its name is free for another attempt.
+/// With seven days of recovery: a snapshot of the target may have been taken by others, and its master's password is this one. Another
+/// attempt takes the secret back.
 async fn delete_secret(target: &Session, name: &str) -> Result<Undone, Failure> {
     let what = format!("looking at the secret {name}");
     let seen = target.secrets.describe_secret().secret_id(name).send().await;
@@ -185,7 +189,10 @@ async fn delete_secret(target: &Session, name: &str) -> Result<Undone, Failure> 
     };
     let owner = target.names().owner(seen.tags().iter().filter_map(|tag| Some((tag.key()?, tag.value()?))));
     check_owner(target, &format!("the secret {name}"), &owner)?;
-    let request = target.secrets.delete_secret().secret_id(name).force_delete_without_recovery(true);
+    if seen.deleted_date().is_some() {
+        return Ok(Undone::Done);
+    }
+    let request = target.secrets.delete_secret().secret_id(name).recovery_window_in_days(SECRET_DAYS);
     let what = format!("deleting the secret {name}");
     request.send().await.unless(&["ResourceNotFoundException"], target.side(), &what)?;
     Ok(Undone::Done)

@@ -16,6 +16,7 @@ use changeover_domain::{
     aws::{
         AwsNames, Place,
         parameters::{Engine, Sizing},
+        plan::Route,
         policy,
         status::Progress,
         target::Given,
@@ -77,12 +78,22 @@ fn under_policies(stand_in: &StandIn, names: &AwsNames) {
             region: stand_in::REGION.into(),
             account: stand_in.account(side),
             other_account: stand_in.account(side.other()),
+            other_region: stand_in::REGION.into(),
             names: Some(names.clone()),
             source_instance: SOURCE.into(),
             published: Some("/shop/db/endpoint".into()),
             ..Place::anywhere(side)
         };
-        stand_in.policy(&stand_in.role(side), &policy::policy(&place));
+        let route = Route {
+            key_is_made: true,
+            source_group_is_default: true,
+            parameters_differ: true,
+            reboot_needed: true,
+            by_snapshot: true,
+            published: true,
+            ..Route::default()
+        };
+        stand_in.policy(&stand_in.role(side), &policy::policy(&place, &route));
     }
 }
 
@@ -195,7 +206,9 @@ async fn from_an_unencrypted_instance_to_an_encrypted_one_in_another_account_and
     let published = publish::ensure_published(&target, &endpoint, &cmk.arn).await.unwrap();
     assert_eq!(publish::ensure_published(&target, &endpoint, &cmk.arn).await.unwrap(), published);
 
-    // And back.
+    // And back, by sessions that send nothing but reads and what the table has for an undo.
+    let source = stand_in.session_to_undo(Side::Source, "shop").await.unwrap();
+    let target = stand_in.session_to_undo(Side::Target, "shop").await.unwrap();
     while let Some(what) = stack.pop() {
         let session = if what.side() == Side::Source { &source } else { &target };
         undone(session, &what).await;

@@ -25,7 +25,7 @@ _OPERATORS = {
 }
 _KEY = re.compile(
     r"(aws:(RequestTag|ResourceTag)/.+|aws:RequestedRegion|aws:PrincipalArn|aws:PrincipalAccount|aws:SourceAccount|"
-    r"rds:req-tag/.+|rds:db-tag/.+|kms:(ViaService|CallerAccount|GrantIsForAWSResource)|sts:ExternalId|iam:PassedToService)$"
+    r"rds:req-tag/.+|rds:db-tag/.+|kms:(ViaService|CallerAccount|GrantIsForAWSResource)|sts:ExternalId|iam:PassedToService|ec2:CreateAction)$"
 )
 
 

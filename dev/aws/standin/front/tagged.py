@@ -8,7 +8,7 @@ def tags(arn: str, world: World) -> dict[str, str]:
     fields = arn.split(":", 5)
     if len(fields) != 6 or "*" in arn:
         return {}
-    finder = {"rds": _rds, "kms": _kms, "ec2": _ec2}.get(fields[2])
+    finder = {"rds": _rds, "kms": _kms, "ec2": _ec2, "ssm": _ssm, "secretsmanager": _secret}.get(fields[2])
     return finder(fields[4], fields[3], fields[5], world) if finder else {}
 
 
@@ -37,3 +37,22 @@ def _ec2(account: str, region: str, rest: str, _: World) -> dict[str, str]:
     from moto.ec2.models import ec2_backends  # noqa: PLC0415 (slow to import)
 
     return dict(ec2_backends[account][region].tags.get(rest.split("/", 1)[-1], {}))
+
+
+def _ssm(account: str, region: str, rest: str, _: World) -> dict[str, str]:
+    from moto.ssm.models import ssm_backends  # noqa: PLC0415 (slow to import)
+
+    name = rest.removeprefix("parameter")
+    # The ARN of a name without a path has a slash that the name lacks.
+    tagged = ssm_backends[account][region]._resource_tags["Parameter"]  # noqa: SLF001 (its own listing refuses unknown names)
+    return dict(tagged.get(name) or tagged.get(name.lstrip("/")) or {})
+
+
+def _secret(account: str, region: str, rest: str, _: World) -> dict[str, str]:
+    from moto.secretsmanager.models import secretsmanager_backends  # noqa: PLC0415 (slow to import)
+
+    arn = f"arn:aws:secretsmanager:{region}:{account}:{rest}"
+    for secret in secretsmanager_backends[account][region].secrets.values():
+        if secret.arn == arn:
+            return {tag["Key"]: tag["Value"] for tag in secret.tags or []}
+    return {}

@@ -115,6 +115,10 @@ impl StandIn {
         Session::open(&self.access(side), &MigrationId::parse(migration).unwrap(), run).await
     }
 
+    pub async fn session_to_undo(&self, side: Side, migration: &str) -> Result<Session, Failure> {
+        Session::open_to_undo(&self.access(side), &MigrationId::parse(migration).unwrap(), "1").await
+    }
+
     /// A call that somebody else makes in a side's account: `method` of boto3's client for `service`.
     pub fn somebody(&self, side: Side, service: &str, method: &str, fields: Value) -> Value {
         let account = &self.facts["accounts"][place(side)];

@@ -26,6 +26,8 @@ pub enum Service {
     CloudWatch,
     /// The network.
     Ec2,
+    /// Roles, which are only handed on.
+    Iam,
 }
 
 impl Service {
@@ -39,6 +41,7 @@ impl Service {
             Service::SecretsManager => "secretsmanager",
             Service::CloudWatch => "cloudwatch",
             Service::Ec2 => "ec2",
+            Service::Iam => "iam",
         }
     }
 }
@@ -75,6 +78,10 @@ pub enum When {
     BySnapshot,
     /// Where the target begins empty, and the engine copies.
     ByCopy,
+    /// Where the source is encrypted under a key of its own.
+    SourceIsEncrypted,
+    /// Where the target has enhanced monitoring.
+    Monitored,
     /// Where the spec names a parameter.
     Published,
     /// Where the spec asks for a last snapshot.

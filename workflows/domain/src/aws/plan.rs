@@ -28,6 +28,10 @@ pub struct Route {
     pub network_is_joined: bool,
     /// The initial copy is a snapshot.
     pub by_snapshot: bool,
+    /// The source is encrypted under a key of its own.
+    pub source_is_encrypted: bool,
+    /// The target has enhanced monitoring.
+    pub monitored: bool,
     /// The spec names a parameter to publish.
     pub published: bool,
     /// The spec asks for a last snapshot.
@@ -51,6 +55,8 @@ impl Route {
             When::NetworkIsJoined => self.network_is_joined,
             When::BySnapshot => self.by_snapshot,
             When::ByCopy => !self.by_snapshot,
+            When::SourceIsEncrypted => self.source_is_encrypted && self.by_snapshot,
+            When::Monitored => self.monitored,
             When::Published => self.published,
             When::FinalSnapshot => self.final_snapshot,
             When::Stopped => self.stopped,

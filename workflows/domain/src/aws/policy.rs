@@ -5,32 +5,75 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{Call, Condition, Place, Service, names::TAG, table::CALLS};
+use super::{Call, Condition, Place, Service, names::TAG, plan::Route, table::CALLS};
 
 /// How long a policy may be that is attached to a role by itself, in characters without blanks
 /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>).
 pub const LONGEST: usize = 6_144;
 
-/// The policy of a side as JSON: one statement for each set of resources and each condition, with every action on them.
-pub fn policy(place: &Place) -> Value {
-    let statements: Vec<Value> = grouped(place).iter().map(|(on, actions)| statement(place, on, actions)).collect();
+/// The policy of a side as JSON, for the calls that a route takes: one statement for each set of resources and each condition, with every action on them.
+pub fn policy(place: &Place, route: &Route) -> Value {
+    let statements: Vec<Value> =
+        grouped(place, route).iter().map(|(on, actions)| statement(place, on, actions)).collect();
     json!({ "Version": "2012-10-17", "Statement": statements })
 }
 
 /// What an action is done to, and on which condition.
 type On = (Vec<String>, Condition, Option<Service>);
 
-fn grouped(place: &Place) -> BTreeMap<On, BTreeSet<String>> {
+fn grouped(place: &Place, route: &Route) -> BTreeMap<On, BTreeSet<String>> {
     let mut by_action: BTreeMap<(String, Condition, Option<Service>), BTreeSet<String>> = BTreeMap::new();
-    for call in CALLS.iter().filter(|call| call.side == place.side) {
+    for call in CALLS.iter().filter(|call| call.side == place.side && route.takes(call.when)) {
         let key = (call.name(), call.condition, tagged_service(call));
         by_action.entry(key).or_default().extend(call.on.iter().flat_map(|resource| place.arns(*resource)));
     }
     let mut grouped: BTreeMap<On, BTreeSet<String>> = BTreeMap::new();
+    // What carries the tag needs one statement: an action is only ever done to ARNs of its own kind, and of none are there two names.
+    let tagged: BTreeSet<String> = by_action
+        .iter()
+        .filter(|((_, condition, _), _)| is_tagged(*condition))
+        .flat_map(|(_, on)| on.clone())
+        .collect();
     for ((action, condition, service), on) in by_action {
-        grouped.entry((narrowed(on), condition, service)).or_default().insert(action);
+        let key = if is_tagged(condition) {
+            (narrowed(tagged.clone()), condition, None)
+        } else {
+            (narrowed(on), condition, service)
+        };
+        grouped.entry(key).or_default().insert(action);
+    }
+    absorbed(grouped)
+}
+
+/// Puts statements into others that name the same resources and only more of other kinds, to which their actions are never done.
+fn absorbed(mut grouped: BTreeMap<On, BTreeSet<String>>) -> BTreeMap<On, BTreeSet<String>> {
+    for small in grouped.keys().cloned().collect::<Vec<_>>() {
+        let Some(large) = grouped.keys().find(|large| absorbs(large, &small)).cloned() else { continue };
+        let actions = grouped.remove(&small).unwrap_or_default();
+        grouped.entry(large).or_default().extend(actions);
     }
     grouped
+}
+
+fn absorbs(large: &On, small: &On) -> bool {
+    let kinds: BTreeSet<String> = small.0.iter().map(|arn| kind(arn)).collect();
+    let same: Vec<&String> = large.0.iter().filter(|arn| kinds.contains(&kind(arn))).collect();
+    large.0.len() > small.0.len()
+        && large.1 == small.1
+        && large.2 == small.2
+        && same == small.0.iter().collect::<Vec<_>>()
+}
+
+/// Of which kind an ARN is, such as `rds db`.
+fn kind(arn: &str) -> String {
+    let mut parts = arn.splitn(6, ':').skip(2);
+    let service = parts.next().unwrap_or_default();
+    let rest = parts.nth(2).unwrap_or_default();
+    format!("{service} {}", rest.split([':', '/']).next().unwrap_or_default())
+}
+
+fn is_tagged(condition: Condition) -> bool {
+    condition == Condition::TagIsThere
 }
 
 /// The names of the keys of conditions differ from service to service only for the tags of KMS and EC2; one statement for each.
@@ -57,6 +100,13 @@ fn condition_of(place: &Place, condition: Condition) -> Option<Value> {
     match condition {
         Condition::None => None,
         Condition::TagIsGiven => Some(json!({ "StringLike": { (format!("aws:RequestTag/{TAG}")): id } })),
+        Condition::TagAsMade(action) => Some(json!({
+            "StringLike": { (format!("aws:RequestTag/{TAG}")): id },
+            "StringEquals": { "ec2:CreateAction": action },
+        })),
+        Condition::PassedToMonitoring => {
+            Some(json!({ "StringEquals": { "iam:PassedToService": "monitoring.rds.amazonaws.com" } }))
+        }
         Condition::TagIsThere => Some(json!({ "StringLike": { (format!("aws:ResourceTag/{TAG}")): id } })),
         Condition::GrantForAws => Some(json!({ "Bool": { "kms:GrantIsForAWSResource": "true" } })),
         Condition::ViaServices => {
@@ -76,9 +126,29 @@ mod tests {
             region: "eu-central-1".into(),
             account: "222222222222".into(),
             other_account: "111111111111".into(),
+            other_region: "eu-central-1".into(),
             names: Some(AwsNames::new(&MigrationId::parse("shop").unwrap())),
             source_instance: "orders".into(),
             ..Place::anywhere(side)
+        }
+    }
+
+    /// Whatever can be asked for, by a snapshot.
+    fn all() -> Route {
+        Route {
+            key_is_made: true,
+            source_group_is_default: true,
+            parameters_differ: true,
+            reboot_needed: true,
+            has_options: true,
+            network_is_joined: true,
+            by_snapshot: true,
+            source_is_encrypted: true,
+            monitored: true,
+            published: true,
+            final_snapshot: true,
+            stopped: true,
+            deleted: true,
         }
     }
 
@@ -91,25 +161,106 @@ mod tests {
     #[test]
     fn every_call_is_allowed_and_nothing_else() {
         for side in [Side::Source, Side::Target] {
-            let wanted: BTreeSet<String> = CALLS.iter().filter(|c| c.side == side).map(Call::name).collect();
-            assert_eq!(actions(&policy(&place(side))), wanted);
+            for route in [Route::default(), all(), Route { by_snapshot: false, ..all() }] {
+                let taken = CALLS.iter().filter(|c| c.side == side && route.takes(c.when));
+                let wanted: BTreeSet<String> = taken.map(Call::name).collect();
+                assert_eq!(actions(&policy(&place(side), &route)), wanted);
+            }
         }
+    }
+
+    #[test]
+    fn what_the_route_does_not_take_is_not_allowed() {
+        let source = actions(&policy(&place(Side::Source), &Route::default()));
+        for absent in ["rds:DeleteDBInstance", "rds:StopDBInstance", "rds:RebootDBInstance", "rds:DeleteDBSnapshot"] {
+            assert!(!source.contains(absent), "{absent}");
+        }
+        let target = actions(&policy(&place(Side::Target), &Route::default()));
+        for absent in ["kms:ScheduleKeyDeletion", "kms:TagResource", "kms:CreateKey", "iam:PassRole", "ec2:CreateTags"]
+        {
+            assert!(!target.contains(absent), "{absent}");
+        }
+    }
+
+    /// The statements that allow an action.
+    fn allowing(side: Side, action: &str) -> Vec<Value> {
+        let policy = policy(&place(side), &all());
+        let statements = policy["Statement"].as_array().unwrap().clone();
+        statements.into_iter().filter(|s| s["Action"].as_array().unwrap().iter().any(|a| a == action)).collect()
+    }
+
+    #[test]
+    fn what_an_undo_deletes_has_to_carry_the_tag_and_the_last_snapshot_stays() {
+        for (side, actions) in [
+            (Side::Source, ["rds:DeleteDBSnapshot", "rds:DeleteDBParameterGroup", "ssm:DeleteParameter"].as_slice()),
+            (
+                Side::Target,
+                [
+                    "rds:DeleteDBInstance",
+                    "rds:DeleteDBSnapshot",
+                    "rds:DeleteOptionGroup",
+                    "secretsmanager:DeleteSecret",
+                ]
+                .as_slice(),
+            ),
+        ] {
+            for action in actions {
+                for statement in allowing(side, action) {
+                    assert!(statement["Condition"].to_string().contains("aws:ResourceTag/"), "{action}");
+                    assert!(!statement["Resource"].to_string().contains("-final"), "{action}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn one_statement_for_what_is_tagged_names_nothing_twice() {
+        for (side, action) in [(Side::Source, "ssm:DeleteParameter"), (Side::Target, "rds:DeleteDBInstance")] {
+            let statements = allowing(side, action);
+            let on = statements[0]["Resource"].as_array().unwrap();
+            let kinds: BTreeSet<String> = on.iter().map(|arn| kind(arn.as_str().unwrap())).collect();
+            assert!(statements.len() == 1 && kinds.len() == on.len(), "{on:?}");
+        }
+    }
+
+    #[test]
+    fn tags_of_the_network_are_given_only_as_it_is_made() {
+        for side in [Side::Source, Side::Target] {
+            for statement in allowing(side, "ec2:CreateTags") {
+                assert!(statement["Condition"].to_string().contains("ec2:CreateAction"), "{statement}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_encrypted_source_and_monitoring_have_what_they_need() {
+        let there = |action: &str, part: &str| {
+            allowing(Side::Target, action).iter().any(|s| s["Resource"].to_string().contains(part))
+        };
+        for action in ["kms:DescribeKey", "kms:CreateGrant", "kms:Decrypt"] {
+            assert!(there(action, "kms:eu-central-1:111111111111:key/*"), "{action}");
+        }
+        assert!(there("iam:PassRole", "iam::222222222222:role/*"));
+        assert!(there("rds:ModifyDBInstance", ":og:"));
     }
 
     #[test]
     fn no_action_is_a_pattern() {
         for side in [Side::Source, Side::Target] {
-            assert!(actions(&policy(&Place::anywhere(side))).iter().all(|action| !action.contains('*')));
+            assert!(actions(&policy(&Place::anywhere(side), &all())).iter().all(|action| !action.contains('*')));
         }
     }
 
     #[test]
     fn only_the_own_source_can_be_deleted() {
-        let policy = policy(&place(Side::Source));
+        let policy = policy(&place(Side::Source), &all());
         for statement in policy["Statement"].as_array().unwrap() {
             let deletes = statement["Action"].as_array().unwrap().iter().any(|a| a == "rds:DeleteDBInstance");
             if deletes {
-                assert_eq!(statement["Resource"], json!(["arn:aws:rds:eu-central-1:222222222222:db:orders"]));
+                // Parameter groups may stand beside it: no deletion of an instance is done to one.
+                let on = statement["Resource"].as_array().unwrap().iter().filter_map(Value::as_str);
+                let instances: Vec<&str> = on.filter(|arn| !arn.contains(":pg:")).collect();
+                assert_eq!(instances, ["arn:aws:rds:eu-central-1:222222222222:db:orders"]);
             }
         }
     }
@@ -117,7 +268,7 @@ mod tests {
     #[test]
     fn nothing_but_reads_is_allowed_on_everything_without_a_condition() {
         for side in [Side::Source, Side::Target] {
-            for statement in policy(&place(side))["Statement"].as_array().unwrap() {
+            for statement in policy(&place(side), &all())["Statement"].as_array().unwrap() {
                 if statement["Resource"] == json!(["*"]) && statement.get("Condition").is_none() {
                     for action in statement["Action"].as_array().unwrap() {
                         let verb = action.as_str().unwrap().split(':').nth(1).unwrap();
@@ -134,7 +285,7 @@ mod tests {
     #[test]
     fn a_policy_fits_into_one() {
         for side in [Side::Source, Side::Target] {
-            let text = policy(&place(side)).to_string();
+            let text = policy(&place(side), &all()).to_string();
             assert!(text.len() <= LONGEST, "{side}: {}", text.len());
         }
     }

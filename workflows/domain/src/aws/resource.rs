@@ -25,8 +25,10 @@ pub enum Resource {
     AnyOptionGroup,
     /// The target's subnet group.
     SubnetGroup,
-    /// Our snapshots.
+    /// The snapshot that the target begins with: the source's on its side, the copy on the target's.
     OurSnapshot,
+    /// The source's last snapshot, which no undo deletes.
+    LastSnapshot,
     /// Our snapshot in the source's account, seen from the target's.
     SharedSnapshot,
     /// Keys of this account; a condition says which.
@@ -47,6 +49,10 @@ pub enum Resource {
     RouteTable,
     /// Security groups.
     SecurityGroup,
+    /// Keys of the source's account, seen from the target's: under one of them is the snapshot of an encrypted source.
+    SourceKey,
+    /// The role of enhanced monitoring.
+    MonitoringRole,
 }
 
 /// What IAM is to ask for as well.
@@ -56,6 +62,11 @@ pub enum Condition {
     None,
     /// The request carries the migration's tag.
     TagIsGiven,
+    /// The same, and only as part of another action, which makes the resource
+    /// (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html>).
+    TagAsMade(&'static str),
+    /// The role is for RDS' monitoring and nothing else.
+    PassedToMonitoring,
     /// The resource carries the migration's tag.
     TagIsThere,
     /// The grant is for a service of AWS, not for somebody else
@@ -78,6 +89,8 @@ pub struct Place {
     pub account: String,
     /// Those of the other one.
     pub other_account: String,
+    /// The other one's region.
+    pub other_region: String,
     /// Names of what is made; `None` gives the pattern for all migrations.
     pub names: Option<AwsNames>,
     /// The source's identifier.
@@ -90,6 +103,8 @@ pub struct Place {
     pub subnet_group: String,
     /// The parameter that the spec names.
     pub published: Option<String>,
+    /// The role of enhanced monitoring, by ARN, where the spec names one.
+    pub monitoring_role: Option<String>,
 }
 
 impl Place {
@@ -102,12 +117,14 @@ impl Place {
             region: any(),
             account: any(),
             other_account: any(),
+            other_region: any(),
             names: None,
             source_instance: any(),
             target_instance: None,
             source_group: any(),
             subnet_group: any(),
             published: None,
+            monitoring_role: None,
         }
     }
     /// The migration's id, or an asterisk.
@@ -115,49 +132,65 @@ impl Place {
         self.names.as_ref().map_or("*", |names| MigrationId::as_str(names.migration()))
     }
     fn arn(&self, service: &str, rest: &str) -> String {
-        self.arn_in(service, &self.account, rest)
+        format!("arn:{}:{service}:{}:{}:{rest}", self.partition, self.region, self.account)
     }
-    fn arn_in(&self, service: &str, account: &str, rest: &str) -> String {
-        format!("arn:{}:{service}:{}:{account}:{rest}", self.partition, self.region)
+    fn arn_there(&self, service: &str, rest: &str) -> String {
+        format!("arn:{}:{service}:{}:{}:{rest}", self.partition, self.other_region, self.other_account)
+    }
+    /// A name of ours, or the pattern for those of all migrations.
+    fn named(&self, name: impl Fn(&AwsNames) -> String) -> String {
+        self.names.as_ref().map_or_else(|| "changeover-*".to_owned(), name)
+    }
+    fn seed(&self) -> String {
+        self.named(|names| if self.side == Side::Source { names.seed_snapshot() } else { names.seed_copy() })
     }
     fn base(&self) -> String {
-        self.names.as_ref().map_or_else(|| "changeover-*".to_owned(), |names| names.base().to_owned())
+        self.named(AwsNames::instance)
     }
     fn target(&self) -> String {
         self.target_instance.clone().unwrap_or_else(|| self.base())
     }
     /// The patterns of ARNs that a resource stands for.
     pub fn arns(&self, resource: Resource) -> Vec<String> {
-        let base = self.base();
         let path = self.names.as_ref().map_or_else(|| "changeover/*".to_owned(), |n| n.path().to_owned());
         let one = match resource {
             Resource::Any => "*".to_owned(),
             Resource::SourceInstance => self.arn("rds", &format!("db:{}", self.source_instance)),
             Resource::TargetInstance => self.arn("rds", &format!("db:{}", self.target())),
             Resource::SourceGroup => self.arn("rds", &format!("pg:{}", self.source_group)),
-            Resource::OurParameterGroup => self.arn("rds", &format!("pg:{base}-*")),
+            Resource::OurParameterGroup => {
+                self.arn("rds", &format!("pg:{}", self.named(|names| names.parameter_group(self.side))))
+            }
             Resource::AnyParameterGroup => self.arn("rds", "pg:*"),
-            Resource::OurOptionGroup => self.arn("rds", &format!("og:{base}-*")),
+            Resource::OurOptionGroup => self.arn("rds", &format!("og:{}", self.named(AwsNames::option_group))),
             Resource::AnyOptionGroup => self.arn("rds", "og:*"),
             Resource::SubnetGroup => self.arn("rds", &format!("subgrp:{}", self.subnet_group)),
-            Resource::OurSnapshot => self.arn("rds", &format!("snapshot:{base}-*")),
-            Resource::SharedSnapshot => self.arn_in("rds", &self.other_account, &format!("snapshot:{base}-*")),
+            Resource::OurSnapshot => self.arn("rds", &format!("snapshot:{}", self.seed())),
+            Resource::LastSnapshot => self.arn("rds", &format!("snapshot:{}", self.named(AwsNames::final_snapshot))),
+            Resource::SharedSnapshot => {
+                self.arn_there("rds", &format!("snapshot:{}", self.named(AwsNames::seed_snapshot)))
+            }
             Resource::Key => self.arn("kms", "key/*"),
             Resource::OurAlias => self.arn("kms", &format!("alias/{path}")),
             Resource::ClaimParameter => {
                 self.arn("ssm", &format!("parameter/changeover/claims/{}", self.source_instance.to_lowercase()))
             }
             Resource::PublishedParameter => return self.published_arns(&path),
-            Resource::OurSecret => self.arn("secretsmanager", &format!("secret:{path}/*")),
+            Resource::OurSecret => self.arn("secretsmanager", &format!("secret:{path}/master-user*")),
             Resource::Vpc => self.arn("ec2", "vpc/*"),
             Resource::Peering => self.arn("ec2", "vpc-peering-connection/*"),
             Resource::RouteTable => self.arn("ec2", "route-table/*"),
             Resource::SecurityGroup => self.arn("ec2", "security-group/*"),
+            Resource::SourceKey => self.arn_there("kms", "key/*"),
+            Resource::MonitoringRole => self
+                .monitoring_role
+                .clone()
+                .unwrap_or_else(|| format!("arn:{}:iam::{}:role/*", self.partition, self.account)),
         };
         vec![one]
     }
     fn published_arns(&self, path: &str) -> Vec<String> {
-        let mut arns = vec![self.arn("ssm", &format!("parameter/{path}/*"))];
+        let mut arns = vec![self.arn("ssm", &format!("parameter/{path}/endpoint"))];
         // A name with a path begins with a slash, and the ARN has it once.
         arns.extend(
             self.published.as_ref().map(|name| self.arn("ssm", &format!("parameter/{}", name.trim_start_matches('/')))),
@@ -174,16 +207,26 @@ mod tests {
     fn patterns_are_filled_in() {
         let id = MigrationId::parse("shop_1").unwrap();
         let mut place = Place::anywhere(Side::Target);
-        assert_eq!(place.arns(Resource::OurSnapshot), ["arn:aws:rds:*:*:snapshot:changeover-*-*"]);
+        assert_eq!(place.arns(Resource::OurSnapshot), ["arn:aws:rds:*:*:snapshot:changeover-*"]);
         place.names = Some(AwsNames::new(&id));
         place.account = "222222222222".into();
         place.other_account = "111111111111".into();
         place.region = "eu-central-1".into();
+        place.other_region = "eu-west-1".into();
         place.published = Some("/shop/db/endpoint".into());
         let all = |resource| place.arns(resource);
         assert_eq!(
             all(Resource::SharedSnapshot),
-            ["arn:aws:rds:eu-central-1:111111111111:snapshot:changeover-shop-1-*"]
+            ["arn:aws:rds:eu-west-1:111111111111:snapshot:changeover-shop-1-seed"]
+        );
+        // Not those of a migration whose name begins so.
+        assert_eq!(
+            all(Resource::OurSnapshot),
+            ["arn:aws:rds:eu-central-1:222222222222:snapshot:changeover-shop-1-seed-copy"]
+        );
+        assert_eq!(
+            all(Resource::OurParameterGroup),
+            ["arn:aws:rds:eu-central-1:222222222222:pg:changeover-shop-1-target"]
         );
         assert_eq!(all(Resource::OurAlias), ["arn:aws:kms:eu-central-1:222222222222:alias/changeover/shop_1"]);
         assert_eq!(

@@ -14,6 +14,8 @@ const OUR_GROUP: &[R] = &[R::OurParameterGroup];
 const GROUPS: &[R] = &[R::OurParameterGroup, R::SourceGroup];
 const OUR_OPTIONS: &[R] = &[R::OurOptionGroup];
 const SNAPSHOT: &[R] = &[R::OurSnapshot];
+const LAST_SNAPSHOT: &[R] = &[R::LastSnapshot, R::SourceInstance];
+const SOURCE_KEY: &[R] = &[R::SourceKey];
 const SNAPSHOT_OF_SOURCE: &[R] = &[R::OurSnapshot, R::SourceInstance];
 const KEY: &[R] = &[R::Key];
 const CLAIM: &[R] = &[R::ClaimParameter];
@@ -175,6 +177,7 @@ pub const CALLS: &[Call] = &[
     .when(When::NetworkIsJoined),
     Call::changes(Step::Network, Target, S::Ec2, "CreateTags", PEERING, "tag it as it is made")
         .when(When::NetworkIsJoined)
+        .only(Condition::TagAsMade("CreateVpcPeeringConnection"))
         .implied(),
     Call::changes(
         Step::Network,
@@ -213,11 +216,11 @@ pub const CALLS: &[Call] = &[
         .when(When::NetworkIsJoined),
     Call::changes(Step::Network, Source, S::Ec2, "CreateTags", &[R::Any], "tag the rule as it is made")
         .when(When::NetworkIsJoined)
-        .only(Condition::TagIsGiven)
+        .only(Condition::TagAsMade("AuthorizeSecurityGroupIngress"))
         .implied(),
     Call::changes(Step::Network, Target, S::Ec2, "CreateTags", &[R::Any], "tag the rule as it is made")
         .when(When::NetworkIsJoined)
-        .only(Condition::TagIsGiven)
+        .only(Condition::TagAsMade("AuthorizeSecurityGroupIngress"))
         .implied(),
     // The master's password, made by AWS and kept there.
     Call::reads(Step::Secret, Target, S::SecretsManager, "GetRandomPassword", ANY, "have AWS make a password"),
@@ -237,6 +240,14 @@ pub const CALLS: &[Call] = &[
         "CreateSecret",
         SECRET,
         "keep the master's password under the key",
+    ),
+    Call::changes(
+        Step::Secret,
+        Target,
+        S::SecretsManager,
+        "RestoreSecret",
+        SECRET,
+        "take the secret back that an abort before has given seven days",
     ),
     Call::changes(Step::Secret, Target, S::SecretsManager, "TagResource", SECRET, "tag it as it is made").implied(),
     // The seed.
@@ -267,6 +278,17 @@ pub const CALLS: &[Call] = &[
     .when(When::BySnapshot),
     Call::changes(Step::Seed, Target, S::Rds, "AddTagsToResource", SNAPSHOT, "tag it as it is made")
         .when(When::BySnapshot)
+        .implied(),
+    // A copy of an encrypted snapshot is read under the source's key, by RDS in our name.
+    Call::reads(Step::Seed, Target, S::Kms, "DescribeKey", SOURCE_KEY, "the copy is read under the source's key")
+        .when(When::SourceIsEncrypted),
+    Call::changes(Step::Seed, Target, S::Kms, "CreateGrant", SOURCE_KEY, "the copy is read under the source's key")
+        .when(When::SourceIsEncrypted)
+        .only(Condition::GrantForAws)
+        .implied(),
+    Call::changes(Step::Seed, Target, S::Kms, "Decrypt", SOURCE_KEY, "the copy is read under the source's key")
+        .when(When::SourceIsEncrypted)
+        .only(Condition::ViaServices)
         .implied(),
     // RDS takes the key in the name of whoever calls it
     // (<https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Overview.Encryption.Keys.html>).
@@ -331,7 +353,7 @@ pub const CALLS: &[Call] = &[
         Target,
         S::Rds,
         "ModifyDBInstance",
-        &[R::TargetInstance, R::AnyParameterGroup],
+        &[R::TargetInstance, R::AnyParameterGroup, R::AnyOptionGroup],
         "set what a restore doesn't take: backups, monitoring, windows, the master's password",
     ),
     Call::changes(
@@ -342,6 +364,17 @@ pub const CALLS: &[Call] = &[
         TARGET_INSTANCE,
         "bring static parameters into force, where the new instance doesn't have them yet; nobody uses it",
     ),
+    Call::changes(
+        Step::Instance,
+        Target,
+        S::Iam,
+        "PassRole",
+        &[R::MonitoringRole],
+        "the new instance's monitoring goes by this role",
+    )
+    .when(When::Monitored)
+    .only(Condition::PassedToMonitoring)
+    .implied(),
     // The endpoint.
     Call::reads(Step::Publish, Target, S::Ssm, "GetParameter", PUBLISHED, "see what is published"),
     Call::reads(Step::Publish, Target, S::Ssm, "GetParameterHistory", PUBLISHED, "see under which label"),
@@ -376,11 +409,14 @@ pub const CALLS: &[Call] = &[
         Source,
         S::Rds,
         "CreateDBSnapshot",
-        SNAPSHOT_OF_SOURCE,
+        LAST_SNAPSHOT,
         "keep the source's last state",
     )
     .when(When::FinalSnapshot)
     .waits(Finalize),
+    Call::changes(Step::FinalSnapshot, Source, S::Rds, "AddTagsToResource", LAST_SNAPSHOT, "tag it as it is made")
+        .when(When::FinalSnapshot)
+        .implied(),
     Call::changes(
         Step::Retire,
         Source,
@@ -411,19 +447,32 @@ pub const CALLS: &[Call] = &[
     )
     .when(When::Deleted)
     .waits(Delete),
-    // Undo, last made first. IAM lets us delete only what carries the tag, where it can tell.
+    // Undo, last made first. IAM lets us delete only what carries the tag, but for what has none: routes, rules and labels. What belonged
+    // to others is set back under its name alone.
     Call::changes(Step::Undo, Target, S::Ssm, "DeleteParameter", PUBLISHED, "the parameter that we made")
+        .when(When::Published)
+        .only(Condition::TagIsThere)
+        .waits(Abort),
+    Call::changes(Step::Undo, Target, S::Ssm, "PutParameter", PUBLISHED, "the version before ours, written again")
         .when(When::Published)
         .waits(Abort),
     Call::changes(Step::Undo, Target, S::Ssm, "UnlabelParameterVersion", PUBLISHED, "the label that we gave")
         .when(When::Published)
         .waits(Abort),
     Call::changes(Step::Undo, Target, S::Rds, "DeleteDBInstance", TARGET_INSTANCE, "the target that we made")
+        .only(Condition::TagIsThere)
+        .waits(Abort),
+    Call::changes(Step::Undo, Target, S::Rds, "ModifyDBInstance", TARGET_INSTANCE, "lift its protection, before that")
         .waits(Abort),
     Call::changes(Step::Undo, Target, S::Rds, "DeleteDBSnapshot", SNAPSHOT, "the copy that we made")
         .when(When::BySnapshot)
+        .only(Condition::TagIsThere)
         .waits(Abort),
     Call::changes(Step::Undo, Source, S::Rds, "DeleteDBSnapshot", SNAPSHOT, "the snapshot that we made")
+        .when(When::BySnapshot)
+        .only(Condition::TagIsThere)
+        .waits(Abort),
+    Call::changes(Step::Undo, Source, S::Rds, "ModifyDBSnapshotAttribute", SNAPSHOT, "take its sharing back")
         .when(When::BySnapshot)
         .waits(Abort),
     Call::changes(
@@ -432,8 +481,9 @@ pub const CALLS: &[Call] = &[
         S::SecretsManager,
         "DeleteSecret",
         SECRET,
-        "the secret that we made, after its time of recovery",
+        "the secret that we made, after its seven days of recovery",
     )
+    .only(Condition::TagIsThere)
     .waits(Abort),
     Call::reads(Step::Undo, Source, S::Ec2, "DescribeSecurityGroups", ANY, "see that a rule's group is still there"),
     Call::changes(Step::Undo, Source, S::Ec2, "RevokeSecurityGroupIngress", SECURITY, "the rule that we made")
@@ -454,8 +504,10 @@ pub const CALLS: &[Call] = &[
         .waits(Abort),
     Call::changes(Step::Undo, Target, S::Rds, "DeleteOptionGroup", OUR_OPTIONS, "the option group that we made")
         .when(When::HasOptions)
+        .only(Condition::TagIsThere)
         .waits(Abort),
     Call::changes(Step::Undo, Target, S::Rds, "DeleteDBParameterGroup", OUR_GROUP, "the group that we made")
+        .only(Condition::TagIsThere)
         .waits(Abort),
     Call::changes(
         Step::Undo,
@@ -482,6 +534,7 @@ pub const CALLS: &[Call] = &[
         .waits(Abort),
     Call::changes(Step::Undo, Source, S::Rds, "DeleteDBParameterGroup", OUR_GROUP, "the group that we made")
         .when(When::SourceGroupIsDefault)
+        .only(Condition::TagIsThere)
         .waits(Abort),
     Call::changes(Step::Undo, Target, S::Kms, "DeleteAlias", &[R::OurAlias], "the alias that we gave")
         .when(When::KeyIsMade)
@@ -501,12 +554,19 @@ pub const CALLS: &[Call] = &[
     .when(When::KeyIsMade)
     .only(Condition::TagIsThere)
     .waits(Abort),
-    Call::changes(Step::Undo, Source, S::Ssm, "DeleteParameter", CLAIM, "the claim on the source"),
+    Call::changes(Step::Undo, Source, S::Ssm, "DeleteParameter", CLAIM, "the claim on the source")
+        .only(Condition::TagIsThere),
 ];
 
 /// Whether a call is in the table for a side. `operation` is the API's name.
 pub fn allows(side: crate::Side, service: S, operation: &str) -> bool {
     CALLS.iter().any(|call| call.side == side && call.service == service && call.action == operation)
+}
+
+/// The same for an undo: reads, and the rows of [`Step::Undo`] alone.
+pub fn allows_undo(side: crate::Side, service: S, operation: &str) -> bool {
+    let undoes = |call: &&Call| call.step == Step::Undo || call.effect == super::Effect::Reads;
+    CALLS.iter().filter(undoes).any(|call| call.side == side && call.service == service && call.action == operation)
 }
 
 #[cfg(test)]
