@@ -44,7 +44,7 @@ def _ssm(account: str, region: str, rest: str, _: World) -> dict[str, str]:
 
     name = rest.removeprefix("parameter")
     # The ARN of a name without a path has a slash that the name lacks.
-    tagged = ssm_backends[account][region]._resource_tags["Parameter"]  # noqa: SLF001 (its own listing refuses unknown names)
+    tagged = ssm_backends[account][region]._resource_tags["Parameter"]
     return dict(tagged.get(name) or tagged.get(name.lstrip("/")) or {})
 
 
