@@ -16,6 +16,6 @@ fn twelve_switches_with_random_faults_lose_nothing() {
     let totals: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let number = |key: &str| totals[key].as_u64().unwrap();
     assert_eq!((number("switches"), number("lost"), number("doubled"), number("else_wrong")), (12, 0, 0, 0), "{said}");
-    assert!(number("acknowledged") > 100 && number("random_strikes") > 2, "{said}");
+    assert!(number("acknowledged") > 100 && number("random_strikes") > 0, "{said}");
     assert!(totals["all"]["failed"] == 0 && totals["all"]["open"].as_u64().unwrap() > 0, "{said}");
 }
