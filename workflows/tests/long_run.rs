@@ -6,7 +6,6 @@
 mod support;
 
 use changeover_domain::{
-    history::{MOST_BYTES, MOST_EVENTS},
     proto::{ApprovalKind, Soak, Spec, StageState, State, Status},
     spec,
     stage::StageName,
@@ -15,7 +14,7 @@ use changeover_workflows::{MigrationInput, migration::Asked};
 use std::{sync::Arc, time::Duration};
 use support::{
     FakeWorker, Run, Script, Server, control,
-    time::{DAY, MINUTE, Past},
+    time::{DAY, MINUTE, within_bounds},
 };
 
 /// Longest wait for a week to pass, on a machine that is busy.
@@ -70,13 +69,6 @@ async fn a_week_of_sync_and_a_week_of_soak_stay_within_the_bounds_of_a_history()
     let bytes = past.iter().map(|run| run.bytes).max().unwrap();
     println!("{} runs, {all} events; at most {most} events and {bytes} bytes in one", past.len());
     assert!(past.len() > 20, "{past:#?}");
-}
-
-fn within_bounds(past: &[Past]) {
-    for run in past {
-        assert!(run.events + run.skips <= u64::from(MOST_EVENTS) && run.bytes <= MOST_BYTES as u64, "{run:?}");
-        assert_eq!(run.failed_tasks, 0, "{run:?}");
-    }
 }
 
 /// A run that goes on in another one's place begins nothing anew.

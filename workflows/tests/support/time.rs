@@ -3,7 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use changeover_domain::proto::Status;
+use changeover_domain::{
+    history::{MOST_BYTES, MOST_EVENTS},
+    proto::Status,
+};
 use changeover_workflows::{Migration, MigrationInput};
 use temporalio_client::{Client, WorkflowExecutionInfo, WorkflowHandle, grpc::WorkflowService, tonic::IntoRequest};
 use temporalio_protos::temporal::api::{
@@ -192,6 +195,14 @@ impl Run {
             let json = self.run(run_id).await.fetch_history(Default::default()).to_json().await.unwrap();
             std::fs::write(std::path::Path::new(&directory).join(format!("{name}.json")), json).unwrap();
         }
+    }
+}
+
+/// No run's history has grown beyond its bounds, and none had a task that failed.
+pub fn within_bounds(past: &[Past]) {
+    for run in past {
+        assert!(run.events + run.skips <= u64::from(MOST_EVENTS) && run.bytes <= MOST_BYTES as u64, "{run:?}");
+        assert_eq!(run.failed_tasks, 0, "{run:?}");
     }
 }
 

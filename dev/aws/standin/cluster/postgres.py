@@ -150,6 +150,10 @@ class Cluster:
         """Whether the server's process is alive."""
         return self._process is not None and self._process.poll() is None
 
+    def _as_superuser(self) -> list:
+        """How PostgreSQL's programs reach the server: as the superuser over the unix socket."""
+        return ["-U", SUPERUSER, "-h", self.socket_directory, "-p", str(self.port)]
+
     def psql(self, script: str, database: str = "postgres") -> str:
         """Runs a script as the superuser over the unix socket; the first error ends it."""
         return programs.run(
@@ -158,12 +162,7 @@ class Cluster:
                 "-XqAt",
                 "-v",
                 "ON_ERROR_STOP=1",
-                "-U",
-                SUPERUSER,
-                "-h",
-                self.socket_directory,
-                "-p",
-                str(self.port),
+                *self._as_superuser(),
                 "-f",
                 "-",
                 database,
@@ -185,12 +184,7 @@ class Cluster:
                     "fast",
                     "--no-sync",
                     "--no-manifest",
-                    "-U",
-                    SUPERUSER,
-                    "-h",
-                    self.socket_directory,
-                    "-p",
-                    str(self.port),
+                    *self._as_superuser(),
                 ),
                 seconds=1800,
             )
