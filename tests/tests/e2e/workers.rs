@@ -138,6 +138,8 @@ impl Servers {
             "reverse"
         } else if has(&source, "/verify") {
             "verify"
+        } else if has(&target, "/roles") {
+            "roles"
         } else {
             return Ok(None);
         };

@@ -271,6 +271,7 @@ pub fn bounded(known: &Known) -> Vec<Run> {
             runs.push(refused(known, index, (*one).clone()));
         }
     }
+    runs.extend(slots_lost(known).into_iter().filter(|run| run.to == "verify"));
     runs.push(mixed(known));
     // Last: the stack has had its day then.
     runs.push(to_the_end(known, Fault::Lost, "after"));

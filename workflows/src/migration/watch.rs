@@ -33,8 +33,8 @@ use crate::{
 const WATCH_SECONDS: u64 = 3_600;
 /// The same while a run is parked or paused, which may last for weeks within one history.
 const IDLE_WATCH_SECONDS: u64 = 6 * 3_600;
-/// The pause after one that came back early without any reason.
-const REST: Duration = Duration::from_secs(600);
+/// The first pause after one that came back early without any reason; each more in a row is twice as long.
+const REST: Duration = Duration::from_secs(10);
 /// The longest one, where that goes on.
 const LONGEST_REST: Duration = Duration::from_secs(3_600);
 

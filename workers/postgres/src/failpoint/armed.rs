@@ -7,6 +7,7 @@ use std::{
         LazyLock,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use changeover_domain::Failure;
@@ -17,6 +18,8 @@ use crate::switch::Effect;
 
 /// Holds what is to be done.
 const VARIABLE: &str = "CHANGEOVER_FAILPOINTS";
+/// By then a signal to this process has been taken.
+const TAKEN: Duration = Duration::from_millis(100);
 /// What names of activities begin with.
 const ACTIVITY: &str = "activity.";
 
@@ -126,7 +129,10 @@ fn act(name: &str, when: When, action: Action, at: u32) -> Result<(), Failure> {
         Action::Stop => Signal::STOP,
     };
     kill_process(getpid(), signal)
-        .map_err(|error| Failure::invariant("CO0750", format!("failpoint {name}: no signal was sent: {error}")))
+        .map_err(|error| Failure::invariant("CO0750", format!("failpoint {name}: no signal was sent: {error}")))?;
+    // Another thread may take the signal, and this one would go on past the failpoint until it has. The time runs on while stopped.
+    std::thread::sleep(TAKEN);
+    Ok(())
 }
 
 fn word(when: When) -> &'static str {
