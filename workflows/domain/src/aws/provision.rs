@@ -173,10 +173,10 @@ pub fn undo_of(step: AwsStep, aws: &Aws, names: &AwsNames) -> Option<AwsUndo> {
 
 /// Puts into the spec what AWS has told: addresses, and the login of the instance that was made. What the spec gives stays.
 pub fn fill_in(spec: &mut Spec, facts: &AwsFacts) {
-    if let (Some(endpoint), Some(address)) = (spec.source.as_mut(), &facts.source) {
-        if endpoint.host.is_empty() {
-            reach(endpoint, address);
-        }
+    if let (Some(endpoint), Some(address)) = (spec.source.as_mut(), &facts.source)
+        && endpoint.host.is_empty()
+    {
+        reach(endpoint, address);
     }
     if let (Some(endpoint), Some(address)) = (spec.target.as_mut(), &facts.target) {
         reach(endpoint, address);
