@@ -4,7 +4,11 @@
 //! of an application failure whose type is the failure's code.
 
 use changeover_domain::{
-    Direction,
+    Direction, Side,
+    aws::{
+        provision::{AwsFacts, AwsStep},
+        undo::AwsUndo,
+    },
     proto::{LinkHealth, PreflightReport, Progress, Spec, SwitchRecord, VerifyTotals},
     undo::Undo,
 };
@@ -174,6 +178,77 @@ pub struct FinalizeInput {
     pub source_is_lost: bool,
 }
 
+/// A step of the AWS half.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AwsInput {
+    /// The spec.
+    pub spec: Spec,
+    /// The step.
+    pub step: AwsStep,
+    /// What is known by the steps before it.
+    pub facts: AwsFacts,
+    /// The side that serves.
+    pub serving: Side,
+    /// When the target was opened, seconds since 1970; 0 before the switch.
+    #[serde(default)]
+    pub switched_at: i64,
+    /// The instance that the approval of a deletion names.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub named: String,
+}
+
+/// What a step would do, with nothing changed yet.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AwsPlanned {
+    /// What undoes it, to be kept before it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undo: Vec<AwsUndo>,
+    /// What is known now.
+    pub facts: AwsFacts,
+    /// What a person has to approve first, in words for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approve: Option<String>,
+}
+
+/// How far a step is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AwsDone {
+    /// What was done or found, for people.
+    pub detail: String,
+    /// What is known now.
+    pub facts: AwsFacts,
+    /// What it waits for; it is called again by a durable timer. Absent when it is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goes_on: Option<String>,
+    /// What a person should know and what doesn't stop the run: each a code, a space and the words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// One undo of the AWS half.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AwsUndoInput {
+    /// The spec.
+    pub spec: Spec,
+    /// The run that took the source.
+    pub run: String,
+    /// What to undo.
+    pub undo: AwsUndo,
+}
+
+/// How far an undo is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AwsUndone {
+    /// What was done or found, for people.
+    pub detail: String,
+    /// What it waits for; it is called again by a durable timer. Absent when it is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goes_on: Option<String>,
+    /// The instance whose next reboot brings it into force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_reboot: Option<String>,
+}
+
 /// The contract: declarations without bodies; the worker implements them.
 pub struct Contract;
 
@@ -255,10 +330,25 @@ impl Contract {
     pub fn finalize(input: FinalizeInput) -> Result<Evidence, anyhow::Error> {
         unimplemented!()
     }
+    /// What a step of the AWS half would do; changes nothing.
+    #[activity(name = "aws_plan")]
+    pub fn aws_plan(input: AwsInput) -> Result<AwsPlanned, anyhow::Error> {
+        unimplemented!()
+    }
+    /// Brings a step of the AWS half nearer to its end.
+    #[activity(name = "aws_act")]
+    pub fn aws_act(input: AwsInput) -> Result<AwsDone, anyhow::Error> {
+        unimplemented!()
+    }
+    /// Makes sure that something isn't there, or is as it was, in AWS.
+    #[activity(name = "aws_undo")]
+    pub fn aws_undo(input: AwsUndoInput) -> Result<AwsUndone, anyhow::Error> {
+        unimplemented!()
+    }
 }
 
 /// The names of all activities.
-pub const ACTIVITIES: [&str; 15] = [
+pub const ACTIVITIES: [&str; 18] = [
     "preflight",
     "ensure_home",
     "ensure_roles",
@@ -274,11 +364,15 @@ pub const ACTIVITIES: [&str; 15] = [
     "housekeeping",
     "undo",
     "finalize",
+    "aws_plan",
+    "aws_act",
+    "aws_undo",
 ];
 
 pub use contract::{
-    EnsureForward, EnsureHome, EnsureReverse, EnsureRoles, EnsureSchema, Finalize, FinishSchema, Housekeeping,
-    LookAtLinks, LookAtSync, LookForDrift, Preflight, Switch, Undo as UndoActivity, Verify,
+    AwsAct, AwsPlan, AwsUndo as AwsUndoActivity, EnsureForward, EnsureHome, EnsureReverse, EnsureRoles, EnsureSchema,
+    Finalize, FinishSchema, Housekeeping, LookAtLinks, LookAtSync, LookForDrift, Preflight, Switch,
+    Undo as UndoActivity, Verify,
 };
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use changeover_domain::{
     plan::{same_plan, short_hash},
     proto::{ApprovalKind, Approve, Status},
+    stage::StageName,
 };
 use clap::ValueEnum;
 
@@ -15,6 +16,12 @@ enum For {
     Cutover,
     Rollback,
     Finalize,
+    /// The source's reboot, in a migration with an AWS half
+    Reboot,
+    /// Stopping the old instance, after finalize
+    Stop,
+    /// Deleting the old instance, after finalize; names it by --object
+    Delete,
 }
 
 #[derive(Debug, clap::Args)]
@@ -31,6 +38,9 @@ pub(super) struct Args {
     /// What is approved; without it, what comes next
     #[arg(long = "for", value_name = "STEP")]
     kind: Option<For>,
+    /// The identifier of the instance that is deleted
+    #[arg(long, value_name = "IDENTIFIER")]
+    object: Option<String>,
     /// How long the approval counts
     #[arg(long, value_name = "DURATION", value_parser = super::duration, default_value = "24h")]
     expires: Duration,
@@ -61,7 +71,7 @@ pub(super) async fn run(ui: &Ui, args: &Args) -> Result<Exit, Problem> {
         ui.print_json(&accepted)?;
     } else {
         ui.print(&format!("{}: {}", args.name, accepted.message));
-        ui.hint(&format!("changeover {} {}", changeover_domain::approval::word(kind), args.name));
+        ui.hint(&next_command(kind, &args.name));
     }
     Ok(Exit::Done)
 }
@@ -71,6 +81,10 @@ fn approve_of(args: &Args, status: &Status, now: SystemTime) -> Approve {
         Some(For::Cutover) => ApprovalKind::Cutover,
         Some(For::Rollback) => ApprovalKind::Rollback,
         Some(For::Finalize) => ApprovalKind::Finalize,
+        Some(For::Reboot) => ApprovalKind::Reboot,
+        Some(For::Stop) => ApprovalKind::Stop,
+        Some(For::Delete) => ApprovalKind::Delete,
+        None if status.stage == StageName::Provision.word() => ApprovalKind::Reboot,
         None if status.serving == "target" => ApprovalKind::Finalize,
         None => ApprovalKind::Cutover,
     };
@@ -89,6 +103,15 @@ fn approve_of(args: &Args, status: &Status, now: SystemTime) -> Approve {
         epoch: args.epoch.unwrap_or(status.epoch),
         expires_at: changeover_domain::rfc3339(expires),
         kind: kind.into(),
+        object: args.object.clone().unwrap_or_default(),
+    }
+}
+
+/// A cutover, a rollback and finalize are commands of their own; the rest goes on by itself.
+fn next_command(kind: ApprovalKind, name: &str) -> String {
+    match kind {
+        ApprovalKind::Reboot | ApprovalKind::Stop | ApprovalKind::Delete => format!("changeover status {name} --watch"),
+        kind => format!("changeover {} {name}", changeover_domain::approval::word(kind)),
     }
 }
 
@@ -104,6 +127,7 @@ mod tests {
             approver: "ada".into(),
             reason: "checked".into(),
             kind: None,
+            object: None,
             expires: Duration::from_secs(3600),
             plan_hash: None,
             epoch: None,

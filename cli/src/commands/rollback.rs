@@ -33,6 +33,7 @@ fn control_of(args: &RollbackArgs, status: &Status, now: SystemTime) -> Control 
         epoch: status.epoch,
         expires_at: changeover_domain::rfc3339(now + AT_ONCE),
         kind: ApprovalKind::Rollback.into(),
+        object: String::new(),
     });
     // Whoever approves it is who says it, unless somebody else is named.
     let actor =

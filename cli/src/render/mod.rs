@@ -1,5 +1,6 @@
 //! Messages as text. Pure: a message and the colours in, the text out.
 
+pub(crate) mod aws;
 pub(crate) mod format;
 pub(crate) mod history;
 pub(crate) mod list;

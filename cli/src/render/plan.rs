@@ -4,7 +4,7 @@ use changeover_domain::{
     fence::Fence,
     plan::{plan_hash, short_hash},
     proto::{PreflightReport, Spec},
-    stage::{Gate, Phase, STAGES, Stage, StageName},
+    stage::{Gate, Phase, Stage, StageName, stages_of},
 };
 use serde::Serialize;
 
@@ -61,12 +61,12 @@ pub(crate) fn plan_of(spec: &Spec, report: PreflightReport) -> Plan {
             .given_up_after_ms(spec.budgets.unwrap_or_default().fence_lock_ms, tables + sequences),
         tables,
         bytes: report.databases.iter().map(|d| d.bytes).sum(),
-        stages: STAGES.iter().map(planned).collect(),
+        stages: stages_of(spec).map(planned).collect(),
         preflight: report,
     }
 }
 
-fn planned(stage: &Stage) -> PlannedStage {
+pub(super) fn planned(stage: &Stage) -> PlannedStage {
     PlannedStage {
         stage: stage.word,
         title: stage.title,
@@ -102,7 +102,7 @@ pub(crate) fn plan(plan: &Plan, spec: &Spec, paint: Paint) -> String {
     out
 }
 
-fn stage_lines(number: usize, stage: &PlannedStage, paint: Paint) -> String {
+pub(super) fn stage_lines(number: usize, stage: &PlannedStage, paint: Paint) -> String {
     let gate = if stage.waits_for_approval { paint.warn("  waits for approval") } else { String::new() };
     let mut out = format!("\n{number:>2}. {}{gate}\n    {}\n", paint.strong(stage.title), stage.does);
     if stage.traffic != "none" {

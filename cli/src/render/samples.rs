@@ -2,16 +2,17 @@
 
 use changeover_domain::{
     proto::{
-        ApprovalKind, Approve, Failure, Finding, LinkHealth, Progress, Severity, StageState, StageStatus, State,
+        ApprovalKind, Approve, Failure, Finding, LinkHealth, Progress, Severity, Spec, StageState, StageStatus, State,
         Status, SwitchRecord, VerifyTotals,
     },
-    stage::STAGES,
+    stage::{Stage, stages_of},
 };
 
 /// A status in `stage`, all stages before it done.
 pub(crate) fn at(stage: &str, state: State) -> Status {
-    let at = STAGES.iter().position(|s| s.word == stage).unwrap();
-    let stages = STAGES.iter().enumerate().map(|(index, row)| {
+    let all: Vec<&Stage> = stages_of(&Spec::default()).collect();
+    let at = all.iter().position(|s| s.word == stage).unwrap();
+    let stages = all.iter().enumerate().map(|(index, row)| {
         let (state, started, ended) = match index.cmp(&at) {
             std::cmp::Ordering::Less => (StageState::Done, time(index), time(index + 1)),
             std::cmp::Ordering::Equal => (StageState::Running, time(index), String::new()),
@@ -158,6 +159,7 @@ pub(crate) fn soaking() -> Status {
         epoch: 0,
         expires_at: "2026-11-24T08:00:00.000Z".into(),
         kind: ApprovalKind::Cutover.into(),
+        object: String::new(),
         ..Approve::default()
     }];
     status

@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{claim::tag, error::Told, session::Session};
 
+pub use crate::unpublish::ensure_as_before;
+
 /// What is to be published where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
@@ -50,7 +52,7 @@ pub struct PublishEvidence {
     pub label: String,
 }
 
-/// Publishes an endpoint. CO1016 if somebody else has written meanwhile, CO1024 if its readers would be moved before the switch.
+/// Publishes an endpoint. CO1016 if somebody else has written meanwhile, CO1024 if it is no SecureString.
 pub async fn ensure_published(
     target: &Session,
     endpoint: &Endpoint,

@@ -105,6 +105,17 @@ async fn random(target: &Session) -> Result<Password, Failure> {
     }
 }
 
+/// The master's password as it is now, for a session with the server.
+pub async fn current(target: &Session) -> Result<Password, Failure> {
+    let seen = look(target).await?;
+    let version = seen.map(|seen| seen.version).ok_or_else(|| {
+        let name = target.names().master_secret();
+        let message = format!("the secret {name} on the target isn't there");
+        Failure::needs_human("CO1006", message, "restore the secret in Secrets Manager, then `changeover retry`")
+    })?;
+    password(target, &version).await
+}
+
 /// The master's password, for the request that gives it to an instance.
 /// `version` is the secret's that the evidence names.
 pub(crate) async fn password(target: &Session, version: &str) -> Result<Password, Failure> {

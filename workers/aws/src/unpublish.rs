@@ -2,7 +2,7 @@
 
 use changeover_domain::{
     Failure,
-    aws::publish::{Back, Latest, back, check_written, raced},
+    aws::publish::{Again, Back, Latest, again, back, check_written, raced},
 };
 
 use crate::{
@@ -29,7 +29,7 @@ pub(crate) async fn unpublish(target: &Session, name: &str, before: i64, ours: &
         Back::Write => {
             unlabel(target, name, latest).await?;
             let value = was.ok_or_else(|| unreadable(name))?;
-            write(target, name, before, value).await.map(|()| Undone::Done)
+            write(target, name, before, before + 1, value).await.map(|_| Undone::Done)
         }
     }
 }
@@ -47,7 +47,24 @@ async fn unlabel(target: &Session, name: &str, number: i64) -> Result<(), Failur
     request.send().await.told(target.side(), &format!("taking the label off {name}")).map(drop)
 }
 
-async fn write(target: &Session, name: &str, before: i64, value: String) -> Result<(), Failure> {
+/// Lets what stood there before this migration hold again, in its type and under its key, as the version after ours: the source serves.
+/// `ours` is the latest version that we have published. Returns the version that holds it. CO1016 if somebody has written after us.
+pub async fn ensure_as_before(target: &Session, name: &str, before: i64, ours: i64) -> Result<i64, Failure> {
+    let (latest, value) = get(target, name).await?.unwrap_or_default();
+    let was = get(target, &format!("{name}:{before}")).await?.map(|(_, value)| value);
+    let now =
+        Latest { version: latest, ours: latest == ours, labelled: false, as_before: was.as_ref() == Some(&value) };
+    match again(name, now, before, ours)? {
+        Again::Holds => Ok(latest),
+        Again::Write => {
+            unlabel(target, name, latest).await?;
+            write(target, name, before, latest, was.ok_or_else(|| unreadable(name))?).await
+        }
+    }
+}
+
+/// Writes the value of version `before` as the version after `latest`.
+async fn write(target: &Session, name: &str, before: i64, latest: i64, value: String) -> Result<i64, Failure> {
     // The history knows of which type it was, and under which key.
     let was = version(target, name, before).await?.ok_or_else(|| unreadable(name))?;
     let request = target.ssm.put_parameter().name(name).value(value).overwrite(true);
@@ -55,7 +72,8 @@ async fn write(target: &Session, name: &str, before: i64, value: String) -> Resu
     // A second request of the SDK's own would overwrite whoever came between the two.
     let answer = request.customize().config_override(once()).send().await;
     let answer = answer.told(target.side(), &format!("writing version {before} of {name} again"))?;
-    check_written(name, before + 1, answer.version())
+    check_written(name, latest, answer.version())?;
+    Ok(answer.version())
 }
 
 fn unreadable(name: &str) -> Failure {

@@ -21,6 +21,7 @@ pub mod patience;
 pub mod pglogical;
 pub mod predecessor;
 pub mod preflight;
+pub mod provision;
 pub mod roles;
 pub mod schema;
 pub mod secret;

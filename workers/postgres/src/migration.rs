@@ -65,12 +65,15 @@ pub struct Migration {
 impl Migration {
     /// Resolves a spec's secrets and checks the little that everything rests on.
     pub fn resolve(spec: &Spec) -> Result<Self, Failure> {
-        let id = MigrationId::parse(&spec.name)
-            .map_err(|e| Failure::refused("CO0101", e.to_string(), "correct `name` in the spec"))?;
+        Self::resolve_with(spec, None)
+    }
+    /// The same with the password that the migration made for its target's master, which stands in nobody's environment or file.
+    pub fn resolve_with(spec: &Spec, made: Option<&Secret>) -> Result<Self, Failure> {
+        let id = id_of(spec)?;
         let replication = spec.replication.clone().unwrap_or_default();
         Ok(Self {
-            source: site(&id, Side::Source, spec.source.as_ref())?,
-            target: site(&id, Side::Target, spec.target.as_ref())?,
+            source: site(&id, Side::Source, spec.source.as_ref(), made)?,
+            target: site(&id, Side::Target, spec.target.as_ref(), made)?,
             replication_user: replication.user.clone(),
             replication_password: secret::resolve(replication.password.as_ref(), "replication")?,
             id,
@@ -102,7 +105,17 @@ impl Migration {
     }
 }
 
-fn site(id: &MigrationId, side: Side, endpoint: Option<&Endpoint>) -> Result<Site, Failure> {
+fn id_of(spec: &Spec) -> Result<MigrationId, Failure> {
+    MigrationId::parse(&spec.name).map_err(|e| Failure::refused("CO0101", e.to_string(), "correct `name` in the spec"))
+}
+
+/// One side alone, for what comes before the other one is there.
+pub fn site_of(spec: &Spec, side: Side, made: Option<&Secret>) -> Result<Site, Failure> {
+    let endpoint = if side == Side::Source { &spec.source } else { &spec.target };
+    site(&id_of(spec)?, side, endpoint.as_ref(), made)
+}
+
+fn site(id: &MigrationId, side: Side, endpoint: Option<&Endpoint>, made: Option<&Secret>) -> Result<Site, Failure> {
     let endpoint = endpoint.ok_or_else(|| {
         Failure::refused("CO0101", format!("the spec has no [{side}]"), format!("add a [{side}] section"))
     })?;
@@ -118,7 +131,7 @@ fn site(id: &MigrationId, side: Side, endpoint: Option<&Endpoint>) -> Result<Sit
             host: endpoint.host.clone(),
             port: worker_port,
             user: endpoint.user.clone(),
-            password: secret::resolve(endpoint.password.as_ref(), side.word())?,
+            password: secret::resolve_with(endpoint.password.as_ref(), side.word(), made)?,
             ca_file: endpoint.ca_file.clone(),
         },
         peer_host: if endpoint.peer_host.is_empty() { endpoint.host.clone() } else { endpoint.peer_host.clone() },

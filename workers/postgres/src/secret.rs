@@ -30,6 +30,11 @@ impl fmt::Debug for Secret {
 
 /// Finds the secret that a reference names. `what` says whose it is, for the error.
 pub fn resolve(reference: Option<&SecretRef>, what: &str) -> Result<Secret, Failure> {
+    resolve_with(reference, what, None)
+}
+
+/// The same where the reference may name a secret that the migration made: `made`, which the caller has read.
+pub fn resolve_with(reference: Option<&SecretRef>, what: &str, made: Option<&Secret>) -> Result<Secret, Failure> {
     match reference.and_then(|r| r.from.as_ref()) {
         Some(From::Env(name)) => std::env::var(name).map(Secret::new).map_err(|_| {
             let message = format!("{what}: the environment variable {name} isn't set for the worker");
@@ -42,6 +47,10 @@ pub fn resolve(reference: Option<&SecretRef>, what: &str) -> Result<Secret, Fail
                 Err(Failure::refused("CO0201", message, "make the file readable for the worker"))
             }
         },
+        Some(From::Made(name)) => made.cloned().ok_or_else(|| {
+            let message = format!("{what}: the password is kept in {name}, which wasn't read");
+            Failure::refused("CO0201", message, "have a worker do this: it can read what the migration made")
+        }),
         None => {
             let message = format!("{what}: the spec gives no reference to a password");
             Err(Failure::refused("CO0201", message, "give `password = { env = \"NAME\" }` or `{ file = \"PATH\" }`"))

@@ -13,13 +13,14 @@ use changeover_postgres::{
 };
 use changeover_traffic::PgBouncer;
 use changeover_workflows::contract::{
-    self, Directed, DriftLook, Evidence, FinalizeInput, HealthLook, HousekeepingInput, RolesDone, SwitchInput,
-    SyncLook, UndoInput, Watch,
+    self, AwsDone, AwsInput, AwsPlanned, AwsUndoInput, AwsUndone, Directed, DriftLook, Evidence, FinalizeInput,
+    HealthLook, HousekeepingInput, RolesDone, SwitchInput, SyncLook, UndoInput, Watch,
 };
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 
 use crate::{
+    aws,
     beat::{CALM, Doing, FAST, beating, beating_through, directed},
     finalize, undo,
 };
@@ -118,7 +119,7 @@ impl Activities {
     pub async fn look_at_sync(ctx: ActivityContext, spec: Spec) -> Result<SyncLook, ActivityError> {
         let doing = Doing::default();
         beating(&ctx, CALM, &doing, async {
-            let migration = Migration::resolve(&spec)?;
+            let migration = aws::resolve(&spec).await?;
             let look = pglogical::sync_progress(&migration).await?;
             Ok(SyncLook { progress: look.progress, ready: look.ready, problems: look.problems })
         })
@@ -145,7 +146,7 @@ impl Activities {
     pub async fn look_at_links(ctx: ActivityContext, input: Directed) -> Result<HealthLook, ActivityError> {
         let doing = Doing::default();
         let work = async {
-            let migration = Migration::resolve(&input.spec)?;
+            let migration = aws::resolve(&input.spec).await?;
             let links = match input.watch {
                 None => {
                     pglogical::unstick(&migration, input.direction).await?;
@@ -166,7 +167,7 @@ impl Activities {
     pub async fn look_for_drift(ctx: ActivityContext, input: Directed) -> Result<DriftLook, ActivityError> {
         let doing = Doing::default();
         beating(&ctx, CALM, &doing, async {
-            let migration = Migration::resolve(&input.spec)?;
+            let migration = aws::resolve(&input.spec).await?;
             let drift = drift::check(&migration, input.direction.from_side()).await?;
             let changes = drift.iter().take(CHANGES_TOLD).map(tell).collect();
             Ok(DriftLook { changes, total: drift.len() as u64 })
@@ -258,6 +259,39 @@ impl Activities {
         })
         .await
     }
+
+    #[activity(definition = contract::AwsPlan)]
+    pub async fn aws_plan(ctx: ActivityContext, input: AwsInput) -> Result<AwsPlanned, ActivityError> {
+        let doing = Doing::default();
+        doing.now(input.step.doing());
+        beating(&ctx, CALM, &doing, async {
+            let name = format!("activity.aws_plan.{}", input.step.word());
+            failpoint::around(&name, Box::pin(aws::plan(input, &run_id(&ctx)))).await
+        })
+        .await
+    }
+
+    #[activity(definition = contract::AwsAct)]
+    pub async fn aws_act(ctx: ActivityContext, input: AwsInput) -> Result<AwsDone, ActivityError> {
+        let doing = Doing::default();
+        doing.now(input.step.doing());
+        beating(&ctx, CALM, &doing, async {
+            let name = format!("activity.aws_act.{}", input.step.word());
+            failpoint::around(&name, Box::pin(aws::act(input, ctx.info().attempt, &run_id(&ctx)))).await
+        })
+        .await
+    }
+
+    #[activity(definition = contract::AwsUndoActivity)]
+    pub async fn aws_undo(ctx: ActivityContext, input: AwsUndoInput) -> Result<AwsUndone, ActivityError> {
+        let doing = Doing::default();
+        doing.now(input.undo.describe());
+        beating_through(&ctx, CALM, &doing, async { Box::pin(aws::undo(input)).await }).await
+    }
+}
+
+fn run_id(ctx: &ActivityContext) -> String {
+    ctx.info().workflow_run_id.clone().unwrap_or_default()
 }
 
 /// The switch, which has a task queue of its own.
@@ -275,7 +309,7 @@ impl Switching {
 /// The migration, with no session of an earlier attempt left that might hold something, or wake up. Activities that only look
 /// resolve it themselves: their sessions hold nothing, and a watch that is tried again must not end what runs beside it.
 async fn begin(ctx: &ActivityContext, spec: &Spec) -> Result<Migration, Failure> {
-    let migration = Migration::resolve(spec)?;
+    let migration = aws::resolve(spec).await?;
     if ctx.info().attempt > 1 {
         predecessor::evict(&migration).await?;
     }
@@ -307,7 +341,7 @@ fn tell(drift: &drift::Drift) -> String {
 }
 
 async fn switch_once(input: &SwitchInput) -> Result<SwitchRecord, Failure> {
-    let migration = Migration::resolve(&input.spec)?;
+    let migration = aws::resolve(&input.spec).await?;
     let traffic = PgBouncer::new(&migration)?;
     // What can't be read isn't known, and the gate refuses it.
     let verified_at = input.verified_at.as_deref().and_then(changeover_domain::from_rfc3339);

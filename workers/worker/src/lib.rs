@@ -3,6 +3,7 @@
 //! *Architecture Invariant:* activities touch the world and decide nothing; what they return is small and holds no secret.
 
 mod activities;
+mod aws;
 mod beat;
 mod finalize;
 #[cfg(debug_assertions)]
@@ -21,6 +22,7 @@ use temporalio_sdk::{
 };
 
 pub use activities::{Activities, Switching};
+pub use aws::{Outlook, outlook};
 pub use changeover_traffic::pause_guard;
 
 /// How a worker runs.

@@ -27,7 +27,7 @@ pub fn check(approve: &Approve, expected: &Expected<'_>) -> Result<(), Vec<Strin
         reasons.push("it gives no reason".to_owned());
     }
     if approve.kind() == ApprovalKind::Unspecified {
-        reasons.push("it doesn't say what it is for: cutover, rollback or finalize".to_owned());
+        reasons.push("it doesn't say what it is for: cutover, rollback, finalize, reboot, stop or delete".to_owned());
     } else if approve.kind() != expected.kind && expected.kind != ApprovalKind::Unspecified {
         reasons.push(format!("it is for {}, not for {}", word(approve.kind()), word(expected.kind)));
     }
@@ -49,13 +49,16 @@ pub fn check(approve: &Approve, expected: &Expected<'_>) -> Result<(), Vec<Strin
     if reasons.is_empty() { Ok(()) } else { Err(reasons) }
 }
 
-/// `cutover`, `rollback` or `finalize`.
+/// `cutover`, `rollback`, `finalize`, `reboot`, `stop` or `delete`.
 pub fn word(kind: ApprovalKind) -> &'static str {
     match kind {
         ApprovalKind::Unspecified => "nothing",
         ApprovalKind::Cutover => "cutover",
         ApprovalKind::Finalize => "finalize",
         ApprovalKind::Rollback => "rollback",
+        ApprovalKind::Reboot => "reboot",
+        ApprovalKind::Stop => "stop",
+        ApprovalKind::Delete => "delete",
     }
 }
 
@@ -77,6 +80,7 @@ mod tests {
             epoch: 3,
             expires_at: "1970-01-02T00:00:00Z".into(),
             kind: ApprovalKind::Cutover.into(),
+            object: String::new(),
         }
     }
 

@@ -1,5 +1,13 @@
 //! The one table of stages. `changeover plan`, status, the README and the operator's pages come from it or are checked against it.
 
+use crate::proto::Spec;
+
+/// The stages of a migration, in order.
+pub fn stages_of(spec: &Spec) -> impl Iterator<Item = &'static Stage> {
+    let has_aws = spec.aws.is_some();
+    STAGES.iter().filter(move |stage| has_aws || stage.name != StageName::Provision)
+}
+
 /// Which side of the point of no return a stage lies on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -24,6 +32,8 @@ pub enum Gate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StageName {
+    /// What AWS has to make first. Only in migrations with an AWS half.
+    Provision,
     /// Reads both sides, changes nothing.
     Preflight,
     /// Roles, closed on the target.
@@ -76,7 +86,18 @@ pub struct Stage {
 const DAY: u64 = 86_400;
 
 /// The stages in order.
-pub const STAGES: [Stage; 12] = [
+pub const STAGES: [Stage; 13] = [
+    Stage {
+        name: StageName::Provision,
+        word: "provision",
+        title: "Provision",
+        does: "in AWS: takes the source, makes key, parameter groups, secret and the encrypted target; the source's reboot waits for approval",
+        undo: "deletes what it made, sets back what it changed; keys wait seven days or longer for their deletion",
+        gate: Gate::Automatic,
+        timeout_seconds: 900,
+        traffic: "none, but for the source's reboot where one is needed",
+        phase: Phase::BeforeSwitch,
+    },
     Stage {
         name: StageName::Preflight,
         word: "preflight",
@@ -219,6 +240,14 @@ impl StageName {
     /// Its word.
     pub fn word(self) -> &'static str {
         self.row().word
+    }
+    /// Whether a migration has it.
+    pub fn is_of(self, spec: &Spec) -> bool {
+        self != StageName::Provision || spec.aws.is_some()
+    }
+    /// The first one that a migration has.
+    pub fn first_of(spec: &Spec) -> StageName {
+        if StageName::Provision.is_of(spec) { StageName::Provision } else { StageName::Preflight }
     }
     /// The stage after it.
     pub fn next(self) -> Option<StageName> {

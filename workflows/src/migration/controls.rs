@@ -51,6 +51,15 @@ impl State {
             (ApprovalKind::Finalize | ApprovalKind::Rollback, Regime::Before(_)) => {
                 reasons.push("the source still serves".to_owned())
             }
+            (ApprovalKind::Stop | ApprovalKind::Delete, Regime::Before(_)) => {
+                reasons.push("the source still serves".to_owned())
+            }
+            (ApprovalKind::Reboot | ApprovalKind::Stop | ApprovalKind::Delete, _) if self.spec.aws.is_none() => {
+                reasons.push("the spec has no [aws.source]".to_owned())
+            }
+            (ApprovalKind::Delete, _) if self.spec.aws.as_ref().is_some_and(|aws| aws.instance != approve.object) => {
+                reasons.push("it doesn't name the old instance: give --object with its identifier".to_owned())
+            }
             _ => {}
         }
         if reasons.is_empty() {

@@ -14,7 +14,7 @@ use futures::FutureExt;
 use temporalio_workflow::{WorkflowContext, WorkflowResult, WorkflowTermination, workflows::select};
 
 use super::{
-    Migration, MigrationOutcome,
+    Migration, MigrationOutcome, aws,
     call::{Stop, stop_asked, tick},
     serving, stages,
     state::Rest,
@@ -117,6 +117,7 @@ async fn one_stage(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
     }
     serving::tidy(ctx).await?;
     match stage {
+        StageName::Provision => aws::provision(ctx).await,
         StageName::Preflight => stages::preflight(ctx).await,
         StageName::Roles => stages::roles(ctx).await,
         StageName::Schema => stages::schema(ctx).await,
@@ -145,7 +146,9 @@ async fn hold_while_paused(ctx: &WorkflowContext<Migration>) -> Result<(), Stop>
 
 /// Preflight's refusal ends the migration, since nothing was changed; any other failure parks it.
 async fn after_failure(ctx: &WorkflowContext<Migration>, failure: &Failure) -> Step {
-    let untouched = ctx.state(|m| m.state.stage == StageName::Preflight && m.state.regime == Regime::default());
+    let untouched = ctx.state(|m| {
+        m.state.stage == StageName::Preflight && m.state.regime == Regime::default() && m.state.aws.is_none()
+    });
     if untouched && failure.code == stages::BLOCKED {
         ctx.state_mut(|m| {
             m.state.park(failure);

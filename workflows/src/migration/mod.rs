@@ -1,5 +1,6 @@
 //! The migration workflow: handlers here, the way through the stages in the modules.
 
+mod aws;
 mod call;
 mod controls;
 mod drive;
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_workflow::{SyncWorkflowContext, WorkflowContext, WorkflowContextView, WorkflowResult};
 
-pub use state::{Asked, State};
+pub use state::{Asked, AwsState, State};
 
 use controls::{Refusal, accepted};
 

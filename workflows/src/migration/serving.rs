@@ -11,7 +11,7 @@ use changeover_domain::{
 use temporalio_workflow::WorkflowContext;
 
 use super::{
-    Migration,
+    Migration, aws,
     call::{Limits, Stop, call, call_through, stop_asked},
     drive::{Step, park},
     patience::bear,
@@ -178,10 +178,14 @@ const DRIFT: &str = "schema of the target";
 pub(super) async fn tidy(ctx: &WorkflowContext<Migration>) -> Result<(), Stop> {
     let due = ctx.state(|m| m.state.untidied.filter(|_| !m.state.source_lost));
     let Some((direction, epoch)) = due else { return Ok(()) };
+    // First: clients that find their side by it wait for nothing else.
+    let published = aws::publish(ctx, direction).await?;
     let input = HousekeepingInput { spec: spec(ctx), direction, epoch };
     match call(ctx, Housekeeping, input, Limits::at_leisure()).await {
         Ok(evidence) => ctx.state_mut(|m| {
-            m.state.untidied = None;
+            if published {
+                m.state.untidied = None;
+            }
             m.state.warn_about(HOUSEKEEPING, &[]);
             m.state.record(ITSELF, "tidied", evidence.detail);
         }),
@@ -251,6 +255,7 @@ pub(super) async fn soak(ctx: &WorkflowContext<Migration>, goes_on: bool) -> Res
         let looks = ctx.state(|m| m.state.looks.number);
         if looks.is_multiple_of(LOOKS_PER_DRIFT) && ctx.state(|m| m.state.untidied.is_none()) {
             note_drift(ctx).await?;
+            aws::watch(ctx).await?;
         }
         ctx.state_mut(|m| m.state.looks.number = looks.wrapping_add(1));
         if !way_back_is_lost && !ctx.state(|m| m.state.soak_verified) {
@@ -370,7 +375,9 @@ fn take_lost_source_back(state: &mut State) {
 /// Removes everything but the data, step by step.
 pub(super) async fn finalize(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
     let mut told = Vec::new();
-    for step in FINALIZE_STEPS {
+    // The old instance may be gone by now, and can't be asked once more.
+    let left = if aws::is_ending(ctx) { &[][..] } else { &FINALIZE_STEPS[..] };
+    for step in left.iter().copied() {
         let input = FinalizeInput { spec: spec(ctx), step, source_is_lost: ctx.state(|m| m.state.source_lost) };
         let limits = Limits::taking_down(StageName::Finalize.row().timeout_seconds);
         if !input.source_is_lost {
@@ -387,6 +394,7 @@ pub(super) async fn finalize(ctx: &WorkflowContext<Migration>) -> Result<Step, S
         ctx.state_mut(|m| m.state.record(super::state::ITSELF, "finalized", evidence.detail.clone()));
         told.push(evidence.detail);
     }
+    told.extend(aws::end(ctx).await?);
     ctx.state_mut(|m| m.state.done(StageName::Finalize, told.join("; ")));
     Ok(Step::End(Phase::Finished))
 }

@@ -3,13 +3,18 @@
 use std::{collections::BTreeMap, time::SystemTime};
 
 use changeover_domain::{
-    Direction, Failure, history,
+    Direction, Failure,
+    aws::{
+        provision::{AwsFacts, AwsStep, PROVISION},
+        undo::AwsUndo,
+    },
+    history,
     progress::Rate,
     proto::{
         Approve, AuditEvent, Control, Finding, History, Severity, Spec, StageState, StageStatus, State as Phase,
         Status, SwitchRecord,
     },
-    stage::{STAGES, StageName},
+    stage::{STAGES, Stage, StageName, stages_of},
     undo::Regime,
     wal::Pile,
 };
@@ -85,8 +90,50 @@ pub struct State {
     /// The number of events after which this run ends, told by the one before it, or by its own beginning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enough: Option<u32>,
+    /// The AWS half, once it has begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<AwsState>,
     /// Where a rollback that was asked for is to begin.
     pub ended: bool,
+}
+
+/// How far the AWS half is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AwsState {
+    /// The next step of `provision`; nothing when all are done.
+    pub next: Option<AwsStep>,
+    /// What is known.
+    pub facts: AwsFacts,
+    /// Finalize has removed everything from the servers: only the old instance is left to be dealt with.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ending: bool,
+    /// What an abort has to undo, first to last. It has a stack of its own, since most of it outlives the switch, and nothing of it is
+    /// undone after one.
+    pub undo: Vec<AwsUndo>,
+}
+
+impl Default for AwsState {
+    fn default() -> Self {
+        Self { next: PROVISION.first().copied(), facts: AwsFacts::default(), ending: false, undo: Vec::new() }
+    }
+}
+
+impl AwsState {
+    /// Keeps an undo, before its act. Of parameters that were set by an earlier plan the first values count.
+    pub fn push(&mut self, undo: AwsUndo) {
+        if let AwsUndo::SetBack { side, group, values } = &undo {
+            let same = |known: &&mut AwsUndo| matches!(known, AwsUndo::SetBack { side: s, group: g, .. } if s == side && g == group);
+            if let Some(AwsUndo::SetBack { values: known, .. }) = self.undo.iter_mut().find(same) {
+                for (name, was) in values {
+                    known.entry(name.clone()).or_insert_with(|| was.clone());
+                }
+                return;
+            }
+        }
+        if !self.undo.contains(&undo) {
+            self.undo.push(undo);
+        }
+    }
 }
 
 /// What a run was waiting for a person in when another one went on in its place.
@@ -121,15 +168,8 @@ pub struct Asked {
 impl State {
     /// The state of a migration that begins.
     pub fn new(spec: Spec, plan_hash: String, now: SystemTime) -> Self {
-        let stages = STAGES
-            .iter()
-            .map(|stage| StageStatus {
-                stage: stage.word.to_owned(),
-                title: stage.title.to_owned(),
-                state: StageState::Pending.into(),
-                ..StageStatus::default()
-            })
-            .collect();
+        let stage = StageName::first_of(&spec);
+        let stages = stages_of(&spec).map(pending).collect();
         let status = Status {
             migration: spec.name.clone(),
             state: Phase::Running.into(),
@@ -140,7 +180,7 @@ impl State {
         Self {
             spec,
             plan_hash,
-            stage: StageName::Preflight,
+            stage,
             regime: Regime::default(),
             epoch: 0,
             status,
@@ -163,6 +203,7 @@ impl State {
             continued: false,
             rest: None,
             enough: None,
+            aws: None,
             ended: false,
         }
     }
@@ -188,10 +229,17 @@ impl State {
         status.serving = self.regime.serving().word().to_owned();
         status.epoch = self.epoch;
         status.plan_hash = self.plan_hash.clone();
-        status.undo = self.regime.undo_descriptions();
+        status.undo = self.undo_descriptions();
         status.soak_until = self.soak_until.map(time).unwrap_or_default();
         status.updated_at = time(self.now);
         status
+    }
+
+    /// What an abort would do, last first; nothing once the target serves.
+    fn undo_descriptions(&self) -> Vec<String> {
+        let aws = self.aws.iter().filter(|_| matches!(self.regime, Regime::Before(_)));
+        let aws = aws.flat_map(|aws| aws.undo.iter().rev().map(AwsUndo::describe));
+        self.regime.undo_descriptions().into_iter().chain(aws).collect()
     }
 
     /// The audit trail.
@@ -216,9 +264,14 @@ impl State {
         self.audit.iter().rfind(|e| e.event == event).map(|e| e.detail.clone()).unwrap_or_default()
     }
 
+    /// By its word: a run that an earlier version began has no row for a stage of a later one.
     fn row(&mut self, stage: StageName) -> &mut StageStatus {
-        let index = stage as usize;
-        &mut self.status.stages[index]
+        let rows = &mut self.status.stages;
+        let at = rows.iter().position(|row| row.stage == stage.word()).unwrap_or_else(|| {
+            rows.push(pending(stage.row()));
+            rows.len() - 1
+        });
+        &mut rows[at]
     }
 
     /// A stage begins, or is tried again.
@@ -368,6 +421,15 @@ impl State {
             self.regime = std::mem::take(&mut self.regime).opened(direction);
             self.untidied = Some((direction, epoch));
         }
+    }
+}
+
+fn pending(stage: &Stage) -> StageStatus {
+    StageStatus {
+        stage: stage.word.to_owned(),
+        title: stage.title.to_owned(),
+        state: StageState::Pending.into(),
+        ..StageStatus::default()
     }
 }
 

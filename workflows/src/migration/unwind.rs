@@ -8,7 +8,7 @@ use changeover_domain::{
 use temporalio_workflow::{WorkflowContext, WorkflowTermination};
 
 use super::{
-    Migration,
+    Migration, aws,
     call::{Limits, call_through},
     drive::Step,
     state::{ITSELF, Rest},
@@ -47,6 +47,9 @@ pub(super) async fn unwind(ctx: &WorkflowContext<Migration>) -> Step {
             }
         }
     }
+    if let Err(termination) = aws::unwind(ctx).await {
+        return Step::Leave(termination);
+    }
     ctx.state_mut(|m| m.state.undone());
     Step::End(Phase::Aborted)
 }
@@ -59,7 +62,7 @@ pub(super) async fn rest(ctx: &WorkflowContext<Migration>) -> Step {
     }
 }
 
-fn park(ctx: &WorkflowContext<Migration>, failure: &Failure) {
+pub(super) fn park(ctx: &WorkflowContext<Migration>, failure: &Failure) {
     ctx.state_mut(|m| {
         m.state.asked.retry = None;
         m.state.park(failure);
@@ -67,7 +70,7 @@ fn park(ctx: &WorkflowContext<Migration>, failure: &Failure) {
     });
 }
 
-async fn wait_for_retry(ctx: &WorkflowContext<Migration>) -> Result<(), WorkflowTermination> {
+pub(super) async fn wait_for_retry(ctx: &WorkflowContext<Migration>) -> Result<(), WorkflowTermination> {
     until_said(ctx, Rest::Undoing, |s| s.asked.retry.is_some()).await?;
     ctx.state_mut(|m| {
         m.state.asked.retry = None;

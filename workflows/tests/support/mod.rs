@@ -12,7 +12,11 @@ use std::{
 };
 
 use changeover_domain::{
-    Direction, Failure,
+    Direction, Failure, MigrationId, Side,
+    aws::{
+        AwsNames,
+        provision::{AwsFacts, AwsStep, undo_of},
+    },
     proto::{
         ApprovalKind, Approve, AuditEvent, Budgets, Control, Database, Finding, Gates, LinkHealth, PreflightReport,
         Progress, Replication, Severity, Soak, Spec, State, Status, SwitchRecord, VerifyTotals,
@@ -21,8 +25,8 @@ use changeover_domain::{
 use changeover_workflows::{
     Migration, MigrationInput, SWITCH_QUEUE, TASK_QUEUE,
     contract::{
-        self, Directed, DriftLook, Evidence, FinalizeInput, HealthLook, HousekeepingInput, RolesDone, SwitchInput,
-        SyncLook, UndoInput,
+        self, AwsDone, AwsInput, AwsPlanned, AwsUndoInput, AwsUndone, Directed, DriftLook, Evidence, FinalizeInput,
+        HealthLook, HousekeepingInput, RolesDone, SwitchInput, SyncLook, UndoInput,
     },
 };
 use temporalio_client::{Client, WorkflowHandle, WorkflowStartOptions};
@@ -54,6 +58,8 @@ pub struct Script {
     pub held_bytes: Mutex<u64>,
     /// What a slot says of its WAL.
     pub wal_status: Mutex<String>,
+    /// The next undo in AWS leaves this instance with a reboot pending.
+    pub pending_reboot: Mutex<Option<String>>,
     /// How long the copy lasts by Temporal's time, in place of a number of looks.
     pub copy_lasts: Option<Duration>,
     pub copy_began: Mutex<Option<SystemTime>>,
@@ -242,6 +248,44 @@ impl Fakes {
     ) -> Result<Evidence, ActivityError> {
         let lost = if input.source_is_lost { " without the source" } else { "" };
         self.0.enter("finalize", &format!("{:?}{lost}", input.step)).map(|()| evidence())
+    }
+    #[activity(definition = contract::AwsPlan)]
+    pub async fn aws_plan(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        input: AwsInput,
+    ) -> Result<AwsPlanned, ActivityError> {
+        self.0.enter("aws_plan", input.step.word())?;
+        let names = AwsNames::new(&MigrationId::parse("fake").unwrap());
+        let undo = undo_of(input.step, input.spec.aws.as_ref().unwrap(), &names).into_iter().collect();
+        let approve = (input.step == AwsStep::Reboot).then(|| "it has to be rebooted".to_owned());
+        Ok(AwsPlanned { undo, facts: AwsFacts { run: "first".into(), ..input.facts }, approve })
+    }
+    #[activity(definition = contract::AwsAct)]
+    pub async fn aws_act(self: Arc<Self>, _ctx: ActivityContext, input: AwsInput) -> Result<AwsDone, ActivityError> {
+        let AwsInput { step, mut facts, serving, .. } = input;
+        self.0.enter("aws_act", &format!("{} {serving}", step.word()))?;
+        assert_eq!(facts.run, "first", "the facts of one step reach the next one");
+        if step == AwsStep::Instance && facts.target.is_none() {
+            facts.target = Some(("made".into(), 5433));
+            facts.secret = Some(("arn:secret".into(), "1".into()));
+            return Ok(AwsDone { facts, goes_on: Some("creating".into()), ..AwsDone::default() });
+        }
+        if step == AwsStep::Publish {
+            facts.published = Some((1, if serving == Side::Target { "made:5433" } else { ":0" }.into()));
+        }
+        Ok(AwsDone { detail: "fake".into(), facts, ..AwsDone::default() })
+    }
+    #[activity(definition = contract::AwsUndoActivity)]
+    pub async fn aws_undo(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        input: AwsUndoInput,
+    ) -> Result<AwsUndone, ActivityError> {
+        assert_eq!(input.run, "first");
+        self.0.enter("aws_undo", &input.undo.describe())?;
+        let pending_reboot = self.0.pending_reboot.lock().unwrap().take();
+        Ok(AwsUndone { detail: "fake".into(), goes_on: None, pending_reboot })
     }
 }
 
@@ -489,5 +533,6 @@ pub fn approval(kind: ApprovalKind, epoch: u64) -> Approve {
         epoch,
         expires_at: "2999-01-01T00:00:00Z".into(),
         kind: kind.into(),
+        object: String::new(),
     }
 }

@@ -40,8 +40,8 @@ pub enum Act {
     },
 }
 
-/// Decides. `expected` is the version that was the latest when the plan was made, 0 for none. A parameter that isn't ours is written
-/// only where its readers go by a label: whoever reads the latest version would be moved by it, before the switch.
+/// Decides. `expected` is the version that was the latest when the plan was made, or that we have published since, 0 for none. It is asked
+/// after a switch alone: whoever reads the latest version is moved by it.
 pub fn decide(name: &str, now: Option<&Published>, expected: i64, label: &str) -> Result<Act, Failure> {
     let Some(now) = now else {
         return if expected == 0 { Ok(Act::Create) } else { Err(changed(name, expected, 0)) };
@@ -61,13 +61,27 @@ pub fn decide(name: &str, now: Option<&Published>, expected: i64, label: &str) -
         let message = format!("{name} is no SecureString, and AWS doesn't let a parameter become one");
         return Err(Failure::refused("CO1024", message, "name another parameter"));
     }
-    if now.owner != Owner::Us && now.labels.is_empty() {
-        let message = format!(
-            "{name} is in use, and its readers take the latest version: a new one would move them before the switch"
-        );
-        return Err(Failure::refused("CO1024", message, "name another parameter, or have its readers go by a label"));
-    }
     Ok(Act::Write { after: now.version })
+}
+
+/// What it takes to let what stood there before us hold again, once the source serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// It holds.
+    Holds,
+    /// It has to be written as the next version.
+    Write,
+}
+
+/// Decides it. `ours` is the version that we have published, `before` the one before us. CO1016 if somebody has written after us.
+pub fn again(name: &str, now: Latest, before: i64, ours: i64) -> Result<Again, Failure> {
+    match now.version {
+        version if version == before && ours == before => Ok(Again::Holds),
+        version if version == ours => Ok(Again::Write),
+        // Written by an earlier attempt, whose answer was lost.
+        version if version == ours + 1 && now.as_before => Ok(Again::Holds),
+        version => Err(changed(name, ours, version)),
+    }
 }
 
 /// Whether the version that a write was answered with follows the one that was there.
@@ -149,7 +163,7 @@ mod tests {
     #[case::answer_lost(Some(now(1, true, &[], Owner::Us)), 0, Ok(Act::Label { version: 1 }))]
     #[case::lost_on_theirs(Some(now(4, true, &[], Owner::Somebody)), 3, Ok(Act::Label { version: 4 }))]
     #[case::by_label(Some(now(3, false, &["live"], Owner::Somebody)), 3, Ok(Act::Write { after: 3 }))]
-    #[case::live(Some(now(3, false, &[], Owner::Somebody)), 3, Err("CO1024"))]
+    #[case::live(Some(now(3, false, &[], Owner::Somebody)), 3, Ok(Act::Write { after: 3 }))]
     #[case::raced(Some(now(4, false, &["live"], Owner::Somebody)), 3, Err("CO1016"))]
     #[case::appeared(Some(now(1, false, &[], Owner::Somebody)), 0, Err("CO1016"))]
     fn each_state_has_its_act(#[case] now: Option<Published>, #[case] expected: i64, #[case] act: Result<Act, &str>) {
@@ -174,6 +188,22 @@ mod tests {
         #[case] expected: Back,
     ) {
         assert_eq!(back(3, Latest { version, ours, labelled, as_before }), expected);
+    }
+
+    #[rstest]
+    #[case::never_published(3, 3, true, Ok(Again::Holds))]
+    #[case::ours(5, 5, false, Ok(Again::Write))]
+    #[case::answer_lost(6, 5, true, Ok(Again::Holds))]
+    #[case::a_strangers(6, 5, false, Err("CO1016"))]
+    #[case::older(4, 5, false, Err("CO1016"))]
+    fn the_value_before_is_written_once(
+        #[case] version: i64,
+        #[case] ours: i64,
+        #[case] as_before: bool,
+        #[case] expected: Result<Again, &str>,
+    ) {
+        let now = Latest { version, ours: false, labelled: false, as_before };
+        assert_eq!(again("/p", now, 3, ours).map_err(|failure| failure.code), expected.map_err(str::to_owned));
     }
 
     #[test]

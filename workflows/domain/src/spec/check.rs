@@ -1,7 +1,7 @@
 //! What only shows when values are looked at together.
 
 use super::{
-    error::{CONFLICT, DUPLICATE, SAME, SpecError, VALUE},
+    error::{CONFLICT, DUPLICATE, MISSING, SAME, SpecError, VALUE},
     read::Read,
     value::words,
 };
@@ -19,6 +19,41 @@ pub(super) fn check(read: &mut Read) {
     sides(read);
     fence_lock(read);
     soak(read);
+    aws(read);
+}
+
+/// Keys of `[target]` that AWS answers for.
+const MADE: [&str; 5] = ["host", "user", "password", "peer_host", "peer_port"];
+
+/// The AWS half is whole or absent, and what it makes isn't given by hand.
+fn aws(read: &mut Read) {
+    let written = |read: &Read, section: &str| read.count(section) > 0;
+    let has = ["aws.source", "aws.target"].map(|section| written(read, section));
+    for (section, other) in [("aws.source", has[1]), ("aws.target", has[0])] {
+        let here = written(read, section);
+        let for_nothing = ["aws.publish", "aws.end"].into_iter().any(|section| written(read, section));
+        if !here && (other || for_nothing) {
+            let message = format!("the section [{section}] is missing");
+            push(read, MISSING, section, message, "a migration with an AWS half needs [aws.source] and [aws.target]");
+        }
+    }
+    if has != [true, true] {
+        return;
+    }
+    for key in MADE.map(|key| format!("target.{key}")) {
+        if read.get(&key).is_some() {
+            let message = format!("`{key}` is given, but [aws.target] has the target made");
+            push(read, CONFLICT, &key, message, "remove it: RDS gives the address, and the login is made");
+        }
+    }
+    if read.flag("aws.end.stop") && read.flag("aws.end.delete") {
+        let message = "`aws.end.stop` and `aws.end.delete` are both true".to_owned();
+        push(read, CONFLICT, "aws.end.delete", message, "choose one: what is deleted needn't be stopped");
+    }
+    if read.flag("aws.end.delete") && !read.flag("aws.end.final_snapshot") {
+        let message = "`aws.end.delete` needs `aws.end.final_snapshot`".to_owned();
+        push(read, CONFLICT, "aws.end.delete", message, "add `final_snapshot = true`");
+    }
 }
 
 fn databases(read: &mut Read) {

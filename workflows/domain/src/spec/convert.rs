@@ -2,8 +2,8 @@
 
 use super::{read::Read, value::Value};
 use crate::proto::{
-    Budgets, Database, Endpoint, Gates, Pooler, Replication, RolePassword, Roles, SecretRef, Soak, Spec, Traffic,
-    Verification,
+    Aws, AwsAccount, AwsEnd, AwsTarget, Budgets, Database, Endpoint, Gates, Pooler, Replication, RolePassword, Roles,
+    SecretRef, Soak, Spec, Traffic, Verification,
 };
 
 /// Builds the message. The values were checked before: what is absent here is optional.
@@ -46,6 +46,46 @@ pub(super) fn convert(read: &Read) -> Spec {
             chunk_rows: small(number("verification.chunk_rows")),
         }),
         soak: Some(Soak { duration_ms: number("soak.duration"), poll_ms: number("soak.poll") }),
+        aws: (read.count("aws.source") > 0).then(|| aws(read)),
+    }
+}
+
+fn aws(read: &Read) -> Aws {
+    let text = |key: &str| read.text(&format!("aws.{key}"));
+    let flag = |key: &str| read.flag(&format!("aws.{key}"));
+    Aws {
+        source: Some(aws_account(read, "source")),
+        target: Some(aws_account(read, "target")),
+        instance: text("source.instance"),
+        failover: flag("source.failover"),
+        made: Some(AwsTarget {
+            instance: text("target.instance"),
+            kms_key: text("target.kms_key"),
+            subnet_group: text("target.subnet_group"),
+            security_groups: read.texts("aws.target.security_groups"),
+            class: text("target.class"),
+            monitoring_role: text("target.monitoring_role"),
+        }),
+        publish: text("publish.parameter"),
+        deploy: text("publish.deploy"),
+        end: Some(AwsEnd {
+            final_snapshot: flag("end.final_snapshot"),
+            stop: flag("end.stop"),
+            delete: flag("end.delete"),
+        }),
+    }
+}
+
+fn aws_account(read: &Read, side: &str) -> AwsAccount {
+    let text = |key: &str| read.text(&format!("aws.{side}.{key}"));
+    AwsAccount {
+        region: text("region"),
+        account: text("account"),
+        profile: text("profile"),
+        credentials_file: text("credentials_file"),
+        role_arn: text("role_arn"),
+        external_id: text("external_id"),
+        endpoint: text("endpoint"),
     }
 }
 

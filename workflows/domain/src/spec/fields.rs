@@ -37,6 +37,10 @@ pub enum Kind {
     Secret,
     /// A table from names to secrets.
     Secrets,
+    /// `true` or `false`.
+    Flag,
+    /// An account of AWS: twelve digits.
+    Account,
 }
 
 /// Whether a key has to be there.
@@ -44,6 +48,8 @@ pub enum Kind {
 pub enum Need {
     /// It has to.
     Required,
+    /// It has to, unless this section is written.
+    Unless(&'static str),
     /// Without it, nothing of the kind (an empty text or list).
     Optional,
     /// Without it, this value, written as in TOML.
@@ -94,30 +100,31 @@ const fn field(key: &'static str, kind: Kind, need: Need, example: &'static str,
     Field { key, kind, need, doc, example }
 }
 
-const fn endpoint(host: &'static str, password: &'static str, peer: &'static str) -> [Field; 9] {
-    use Need::{Default, Optional, Required};
+/// `host` and `login` tell whether the host, and user and password, have to be there.
+const fn endpoint(host: &'static str, password: &'static str, peer: &'static str, login: Need) -> [Field; 9] {
+    use Need::{Default, Optional, Required, Unless};
     [
         field(
             "host",
             Kind::Host,
-            Required,
+            Unless("aws"),
             host,
-            "Host by which the worker reaches the instance; the server's certificate must carry this name.",
+            "Host by which the worker reaches the instance; the server's certificate must carry this name. With `[aws.source]` and `[aws.target]`, RDS is asked.",
         ),
         field("port", PORT, Default("5432"), "5432", "TCP port."),
         field(
             "user",
             Kind::Text,
-            Required,
+            login,
             "\"changeover\"",
-            "The migration's login: on RDS the master user. It needn't be a superuser; docs/operator.md lists what it needs.",
+            "The migration's login: on RDS the master user. It needn't be a superuser; docs/operator.md lists what it needs. With `[aws.target]`, the target has the source's master user.",
         ),
         field(
             "password",
             Kind::Secret,
-            Required,
+            login,
             password,
-            "Where the worker finds its password: an environment variable or a file. Never the password itself.",
+            "Where the worker finds its password: an environment variable or a file. Never the password itself. With `[aws.target]`, the target's is made and kept in Secrets Manager.",
         ),
         field(
             "database",
@@ -157,8 +164,10 @@ const fn endpoint(host: &'static str, password: &'static str, peer: &'static str
     ]
 }
 
-const SOURCE: [Field; 9] = endpoint("\"db-old.example.com\"", "{ env = \"SOURCE_PASSWORD\" }", "\"10.0.1.10\"");
-const TARGET: [Field; 9] = endpoint("\"db-new.example.com\"", "{ env = \"TARGET_PASSWORD\" }", "\"10.0.2.10\"");
+const SOURCE: [Field; 9] =
+    endpoint("\"db-old.example.com\"", "{ env = \"SOURCE_PASSWORD\" }", "\"10.0.1.10\"", Need::Required);
+const TARGET: [Field; 9] =
+    endpoint("\"db-new.example.com\"", "{ env = \"TARGET_PASSWORD\" }", "\"10.0.2.10\"", Need::Unless("aws"));
 
 /// The table.
 pub const SECTIONS: &[Section] = &[
@@ -202,7 +211,7 @@ pub const SECTIONS: &[Section] = &[
         path: "target",
         repeated: false,
         required: true,
-        doc: "The instance that they move to. It exists, and holds the databases' names as empty databases.",
+        doc: "The instance that they move to. It exists, and holds the databases' names as empty databases; or, with `[aws.target]`, it is made.",
         fields: &TARGET,
     },
     Section {
@@ -467,6 +476,168 @@ pub const SECTIONS: &[Section] = &[
             ),
         ],
     },
+    Section {
+        path: "aws.source",
+        repeated: false,
+        required: false,
+        doc: "For a migration that makes its target in AWS: the account of the source. docs/runbooks/aws.md goes through it from zero.",
+        fields: &AWS_SOURCE,
+    },
+    Section {
+        path: "aws.target",
+        repeated: false,
+        required: false,
+        doc: "The account of the target, and what it gives: names of one account mean nothing in another.",
+        fields: &AWS_TARGET,
+    },
+    Section {
+        path: "aws.publish",
+        repeated: false,
+        required: false,
+        doc: "After each switch, where applications find the side that serves.",
+        fields: &[
+            field(
+                "parameter",
+                Kind::Text,
+                Need::Required,
+                "\"/shop/db/endpoint\"",
+                "Parameter of Parameter Store in the target's account. `host:port` is written there as a SecureString under the target's key, as a new version that only follows the version last seen.",
+            ),
+            field(
+                "deploy",
+                Kind::Text,
+                Need::Optional,
+                "\"/etc/changeover/deploy\"",
+                "A program on the worker's machine that is called after each publication, and awaited for ten minutes: to have deployments read the endpoint again. It gets `CHANGEOVER_ENDPOINT`, `CHANGEOVER_SERVING` (`source` or `target`), `CHANGEOVER_PARAMETER`, `CHANGEOVER_VERSION` and `CHANGEOVER_KEY`, which is the same whenever it is called again for the same publication; of the worker's own environment `PATH` and `HOME` alone. It has to end with 0; its last line becomes evidence.",
+            ),
+        ],
+    },
+    Section {
+        path: "aws.end",
+        repeated: false,
+        required: false,
+        doc: "What becomes of the old instance at the end, after `finalize`. Nothing by default.",
+        fields: &[
+            field(
+                "final_snapshot",
+                Kind::Flag,
+                Need::Default("false"),
+                "true",
+                "Takes a last snapshot of the old instance. A deletion needs one.",
+            ),
+            field(
+                "stop",
+                Kind::Flag,
+                Need::Default("false"),
+                "true",
+                "Stops the old instance, once that is approved. AWS starts it again after seven days.",
+            ),
+            field(
+                "delete",
+                Kind::Flag,
+                Need::Default("false"),
+                "true",
+                "Deletes the old instance, once that is approved with the instance's name.",
+            ),
+        ],
+    },
+];
+
+const REGION: Field = field("region", Kind::Text, Need::Required, "\"eu-central-1\"", "Its region.");
+const ACCOUNT: Field = field(
+    "account",
+    Kind::Account,
+    Need::Required,
+    "\"111111111111\"",
+    "The account's twelve digits. Credentials of another account are refused.",
+);
+const PROFILE: Field = field(
+    "profile",
+    Kind::Text,
+    Need::Optional,
+    "\"source\"",
+    "A profile of the shared configuration files; without one, the SDK's chain (environment, web identity, container, instance).",
+);
+const CREDENTIALS_FILE: Field = field(
+    "credentials_file",
+    Kind::Text,
+    Need::Optional,
+    "\"/etc/changeover/credentials\"",
+    "A file in which the profile is looked for instead of the shared files.",
+);
+const ROLE_ARN: Field = field(
+    "role_arn",
+    Kind::Text,
+    Need::Optional,
+    "\"arn:aws:iam::111111111111:role/changeover\"",
+    "A role to assume from there.",
+);
+const EXTERNAL_ID: Field =
+    field("external_id", Kind::Text, Need::Optional, "\"shop-migration\"", "The external id that the role asks for.");
+const ENDPOINT: Field = field(
+    "endpoint",
+    Kind::Text,
+    Need::Optional,
+    "\"http://127.0.0.1:5566\"",
+    "Another endpoint for all services of AWS: for test stacks.",
+);
+
+const AWS_SOURCE: [Field; 9] = [
+    REGION,
+    ACCOUNT,
+    field("instance", Kind::Text, Need::Required, "\"orders\"", "Identifier of the instance that is moved."),
+    field(
+        "failover",
+        Kind::Flag,
+        Need::Default("false"),
+        "true",
+        "Where the source has to be rebooted and has a standby: fail over to it. That is quicker, and changes the zone of the primary.",
+    ),
+    PROFILE,
+    CREDENTIALS_FILE,
+    ROLE_ARN,
+    EXTERNAL_ID,
+    ENDPOINT,
+];
+
+const AWS_TARGET: [Field; 13] = [
+    REGION,
+    ACCOUNT,
+    field("subnet_group", Kind::Text, Need::Required, "\"databases\"", "Subnet group of the target."),
+    field(
+        "security_groups",
+        Kind::Texts,
+        Need::Required,
+        "[\"sg-0123456789abcdef0\"]",
+        "Security groups of the target, by id.",
+    ),
+    field(
+        "instance",
+        Kind::Text,
+        Need::Optional,
+        "\"orders-new\"",
+        "Identifier of the target; without it, one of the migration's name.",
+    ),
+    field(
+        "kms_key",
+        Kind::Text,
+        Need::Optional,
+        "\"alias/databases\"",
+        "A customer-managed key, by ARN, id or alias; without it, one is made. AWS's default key is refused: snapshots under it can't be shared.",
+    ),
+    field("class", Kind::Text, Need::Optional, "\"db.m6g.large\"", "Another instance class than the source's."),
+    field(
+        "monitoring_role",
+        Kind::Text,
+        Need::Optional,
+        "\"arn:aws:iam::222222222222:role/rds-monitoring\"",
+        "Role of enhanced monitoring, needed where the source has it.",
+    ),
+    PROFILE,
+    CREDENTIALS_FILE,
+    ROLE_ARN,
+    EXTERNAL_ID,
+    ENDPOINT,
 ];
 
 /// The field at a section and key.

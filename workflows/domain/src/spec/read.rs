@@ -40,6 +40,9 @@ impl Read {
     pub(super) fn number(&self, key: &str) -> u64 {
         if let Some(Value::Number(number)) = self.get(key) { *number } else { 0 }
     }
+    pub(super) fn flag(&self, key: &str) -> bool {
+        matches!(self.get(key), Some(Value::Flag(true)))
+    }
     pub(super) fn texts(&self, key: &str) -> Vec<String> {
         if let Some(Value::Texts(texts)) = self.get(key) { texts.clone() } else { Vec::new() }
     }
@@ -61,7 +64,8 @@ impl Lines<'_> {
 /// Reads all that can be read.
 pub(super) fn read(text: &str) -> Read {
     let (document, syntax) = DeTable::parse_recoverable(text);
-    let mut reader = Reader { lines: Lines(text), read: Read::default() };
+    let written = document.get_ref().keys().map(|key| key.get_ref().to_string()).collect();
+    let mut reader = Reader { lines: Lines(text), read: Read::default(), written };
     for error in syntax {
         let line = error.span().map_or(1, |span| reader.lines.of(&span));
         let message = format!("not valid TOML: {}", error.message());
@@ -79,6 +83,8 @@ pub(super) fn read(text: &str) -> Read {
 struct Reader<'a> {
     lines: Lines<'a>,
     read: Read,
+    /// The keys at the top, sections among them.
+    written: Vec<String>,
 }
 
 impl Reader<'_> {
@@ -159,12 +165,13 @@ impl Reader<'_> {
     fn absent(&mut self, field: &Field, path: String, line: usize) {
         match field.need {
             Need::Optional => {}
+            Need::Unless(section) if self.written.iter().any(|key| key == section) => {}
             Need::Default(text) => {
                 if let Some(value) = default_value(field, text) {
                     self.read.values.insert(path, (value, line));
                 }
             }
-            Need::Required => {
+            Need::Required | Need::Unless(_) => {
                 let remedy = format!("add `{} = {}`", field.key, field.example);
                 self.read.errors.push(SpecError::new(MISSING, line, &path, format!("`{path}` is missing"), remedy));
             }
@@ -190,6 +197,8 @@ impl Reader<'_> {
                     self.read.errors.push(SpecError::new(MISSING, line, section.path, message, remedy));
                 }
                 _ if section.repeated => {}
+                // Nothing of the kind.
+                _ if section.fields.iter().any(|field| field.need == Need::Required) => {}
                 _ => self.fields(section, section.path, &DeTable::new(), self.lines.last()),
             }
         }

@@ -21,20 +21,27 @@ pub fn init_text() -> String {
             out.push_str(&format!("# {line}\n"));
         }
         if !section.path.is_empty() {
-            out.push_str(&format!("{}\n", section.header()));
+            let left_out = if is_left_out(section) { "# " } else { "" };
+            out.push_str(&format!("{left_out}{}\n", section.header()));
         }
         for field in section.fields {
             for line in wrap(field.doc, 100) {
                 out.push_str(&format!("# {line}\n"));
             }
             out.push_str(&match field.need {
-                Need::Required => format!("{} = {}\n", field.key, field.example),
+                Need::Required if is_left_out(section) => format!("# {} = {}\n", field.key, field.example),
+                Need::Required | Need::Unless(_) => format!("{} = {}\n", field.key, field.example),
                 Need::Optional => format!("# {} = {}\n", field.key, field.example),
                 Need::Default(default) => format!("# {} = {default}\n", field.key),
             });
         }
     }
     out
+}
+
+/// Shown as an example: most migrations have nothing of the kind.
+fn is_left_out(section: &Section) -> bool {
+    section.path.starts_with("aws.")
 }
 
 fn wrap(text: &str, width: usize) -> Vec<String> {
@@ -83,6 +90,7 @@ pub fn docs() -> String {
 fn row(field: &Field) -> String {
     let default = match field.need {
         Need::Required => "**required**".to_owned(),
+        Need::Unless(section) => format!("**required** without `[{section}.…]`"),
         Need::Optional => "–".to_owned(),
         Need::Default(text) => format!("`{text}`"),
     };
@@ -108,6 +116,8 @@ fn kind_words(kind: Kind) -> String {
         Kind::Tables => "list of `schema.table`".to_owned(),
         Kind::Secret => "secret".to_owned(),
         Kind::Secrets => "table from roles to secrets".to_owned(),
+        Kind::Flag => "`true` or `false`".to_owned(),
+        Kind::Account => "twelve digits".to_owned(),
     }
 }
 
@@ -197,6 +207,8 @@ fn field_schema(field: &Field) -> Value {
         }
         Kind::Secret => json!({ "$ref": "#/$defs/secret" }),
         Kind::Secrets => json!({ "type": "object", "additionalProperties": { "$ref": "#/$defs/secret" } }),
+        Kind::Flag => json!({ "type": "boolean" }),
+        Kind::Account => json!({ "type": "string", "pattern": "^[0-9]{12}$" }),
     };
     schema["description"] = json!(field.doc);
     if let Need::Default(text) = field.need {

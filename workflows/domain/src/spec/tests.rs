@@ -216,11 +216,59 @@ fn the_commented_file_is_a_spec_with_and_without_its_comments() {
     let spec = parse(&text).unwrap();
     let key_line =
         |line: &str| SECTIONS.iter().flat_map(|s| s.fields).any(|f| line.starts_with(&format!("# {} = ", f.key)));
+    // An AWS half answers for what the rest gives by hand.
+    let by_hand = text.split("# [aws.source]").next().unwrap();
     let full: String =
-        text.lines().map(|l| if key_line(l) { format!("{}\n", &l[2..]) } else { format!("{l}\n") }).collect();
+        by_hand.lines().map(|l| if key_line(l) { format!("{}\n", &l[2..]) } else { format!("{l}\n") }).collect();
     let written = parse(&full).unwrap();
     assert_eq!(spec.budgets, written.budgets);
     assert_eq!(written.roles.unwrap().passwords.len(), 1);
+}
+
+/// The smallest one whose target is made.
+fn made() -> String {
+    let target = "[target]\nhost = \"new\"\nuser = \"changeover\"\npassword = { file = \"/run/t\" }\n";
+    let text = SMALL.replace(target, "[target]\n").replace("host = \"old\"\n", "");
+    text + "[aws.source]\nregion = \"eu-central-1\"\naccount = \"111111111111\"\ninstance = \"orders\"\n\
+            [aws.target]\nregion = \"eu-west-1\"\naccount = \"222222222222\"\nsubnet_group = \"net\"\n\
+            security_groups = [\"sg-1\"]\n"
+}
+
+#[test]
+fn a_target_that_is_made_needs_no_address_and_no_login() {
+    let spec = parse(&made()).unwrap();
+    let aws = spec.aws.unwrap();
+    assert_eq!((aws.instance.as_str(), aws.failover, aws.publish.as_str()), ("orders", false, ""));
+    assert_eq!(aws.target.unwrap().region, "eu-west-1");
+    assert_eq!(aws.made.unwrap().security_groups, ["sg-1"]);
+    assert_eq!(aws.end, Some(crate::proto::AwsEnd::default()));
+    let target = spec.target.unwrap();
+    assert_eq!((target.host.as_str(), target.password, target.ca_file.as_str()), ("", None, "/ca"));
+    let end = "[aws.publish]\nparameter = \"/p\"\n[aws.end]\nfinal_snapshot = true\ndelete = true\n";
+    let aws = parse(&(made() + end)).unwrap().aws.unwrap();
+    assert_eq!((aws.publish.as_str(), aws.end.unwrap().delete), ("/p", true));
+    assert!(parse(SMALL).unwrap().aws.is_none());
+}
+
+#[test]
+fn an_aws_half_is_whole_and_says_nothing_twice() {
+    let codes =
+        |text: &str| mistakes(text).into_iter().map(|(_, key, code)| format!("{code} {key}")).collect::<Vec<_>>();
+    let half = made().split("[aws.target]").next().unwrap().to_owned();
+    assert_eq!(codes(&half), ["CO0104 aws.target"]);
+    assert_eq!(
+        codes(&(SMALL.to_owned() + "[aws.publish]\nparameter = \"/p\"\n")),
+        ["CO0104 aws.source", "CO0104 aws.target"]
+    );
+    assert_eq!(codes(&made().replace("[target]", "[target]\nhost = \"new\"")), ["CO0108 target.host"]);
+    assert_eq!(codes(&made().replace("222222222222", "2222")), ["CO0101 aws.target.account"]);
+    assert_eq!(codes(&made().replace("subnet_group = \"net\"\n", "")), ["CO0104 aws.target.subnet_group"]);
+    assert_eq!(codes(&(made() + "[aws.end]\ndelete = true\n")), ["CO0108 aws.end.delete"]);
+    assert_eq!(
+        codes(&(made() + "[aws.end]\nstop = true\ndelete = true\nfinal_snapshot = true\n")),
+        ["CO0108 aws.end.delete"]
+    );
+    assert_eq!(codes(&SMALL.replace("host = \"new\"\n", "")), ["CO0104 target.host"]);
 }
 
 #[test]

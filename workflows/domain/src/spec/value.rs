@@ -21,6 +21,7 @@ pub(super) enum Value {
     Texts(Vec<String>),
     Secret(SecretRef),
     Secrets(Vec<(String, SecretRef)>),
+    Flag(bool),
 }
 
 /// Why a value was not understood.
@@ -50,6 +51,8 @@ pub(super) fn read(kind: Kind, value: &DeValue<'_>, example: &str) -> Result<Val
         Kind::Name => name(text(value, "a text", example)?),
         Kind::Host => host(text(value, "a text", example)?, example),
         Kind::Function => function(text(value, "a text", example)?, example),
+        Kind::Flag => value.as_bool().map(Value::Flag).ok_or_else(|| mistyped(value, "`true` or `false`", example)),
+        Kind::Account => account(text(value, "a text of twelve digits", example)?, example),
         Kind::OneOf(words) => one_of(text(value, "a text", example)?, words),
     }
 }
@@ -104,6 +107,13 @@ fn host(text: &str, example: &str) -> Result<Value, Wrong> {
         return Err(wrong(VALUE, format!("`{text}` holds a port"), "give the host alone, and the port as `port`"));
     }
     Ok(Value::Text(text))
+}
+
+fn account(text: &str, example: &str) -> Result<Value, Wrong> {
+    if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(Value::Text(text.to_owned()));
+    }
+    Err(wrong(VALUE, "isn't an account of AWS", format!("give its twelve digits as a text, as in `{example}`")))
 }
 
 fn function(text: &str, example: &str) -> Result<Value, Wrong> {

@@ -1,0 +1,341 @@
+//! One step of the AWS half, a call nearer to its end.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use changeover_aws::{
+    Session, claim, key, metrics, options, publish, reboot, retire, secret, source_parameters, target,
+    target_parameters,
+};
+use changeover_domain::{
+    Failure, Side,
+    aws::{
+        metrics::unusual,
+        provision::{AwsFacts, AwsStep, target_instance},
+        status::Progress,
+        target::{Given, modelled},
+    },
+};
+use changeover_postgres::provision;
+use changeover_workflows::contract::{AwsDone, AwsInput};
+
+use super::{
+    deploy,
+    ground::{Ground, address},
+    made,
+    plan::{has_options, of_source},
+};
+
+/// Between two looks at a reboot: what is measured is over in a minute or two.
+const REBOOT_LOOK: Duration = Duration::from_secs(1);
+/// What is compared of the target: CloudWatch has a value a minute.
+const RECENT: Duration = Duration::from_secs(600);
+
+/// Does a step, or sees how far it is. `attempt` is Temporal's, `run` this run's id.
+pub(crate) async fn act(input: AwsInput, attempt: u32, run: &str) -> Result<AwsDone, Failure> {
+    let run = if input.facts.run.is_empty() { run } else { &input.facts.run };
+    let ground = Ground::new(&input.spec, &input.facts, run)?;
+    let facts = input.facts.clone();
+    // Each on the heap: the SDK's futures are large, and a poll would hold all of them on its stack.
+    match input.step {
+        AwsStep::Look => Box::pin(look(&ground, facts)).await,
+        AwsStep::Claim => Box::pin(claim(&ground, facts)).await,
+        AwsStep::Key => Box::pin(key(&ground, facts)).await,
+        AwsStep::SourceParameters => Box::pin(source_parameters(&ground, facts)).await,
+        AwsStep::Reboot => Box::pin(reboot(&ground, facts, attempt)).await,
+        AwsStep::RebootBack => Box::pin(reboot_back(&ground, facts, attempt)).await,
+        AwsStep::TargetParameters => Box::pin(target_parameters(&ground, facts)).await,
+        AwsStep::Options => Box::pin(options(&ground, facts)).await,
+        AwsStep::Secret => Box::pin(secret(&ground, facts)).await,
+        AwsStep::Instance => Box::pin(make_target(&ground, facts)).await,
+        AwsStep::Databases => Box::pin(databases(&ground, facts)).await,
+        AwsStep::Publish => Box::pin(publish(&ground, facts, input.serving)).await,
+        AwsStep::Watch => Box::pin(watch(&ground, facts, input.switched_at)).await,
+        AwsStep::FinalSnapshot => Box::pin(final_snapshot(&ground, facts, input.switched_at)).await,
+        AwsStep::Stop => Box::pin(stop(&ground, facts)).await,
+        AwsStep::Delete => Box::pin(delete(&ground, facts, &input)).await,
+    }
+}
+
+fn done(facts: AwsFacts, detail: impl Into<String>) -> Result<AwsDone, Failure> {
+    Ok(AwsDone { detail: detail.into(), facts, ..AwsDone::default() })
+}
+
+fn goes_on(facts: AwsFacts, status: impl Into<String>) -> Result<AwsDone, Failure> {
+    Ok(AwsDone { facts, goes_on: Some(status.into()), ..AwsDone::default() })
+}
+
+fn as_far(facts: AwsFacts, progress: &Progress, detail: String) -> Result<AwsDone, Failure> {
+    match progress {
+        Progress::Working { status, percent: Some(percent) } => goes_on(facts, format!("{status}, {percent} %")),
+        Progress::Working { status, .. } => goes_on(facts, status.clone()),
+        _ => done(facts, detail),
+    }
+}
+
+async fn look(ground: &Ground, mut facts: AwsFacts) -> Result<AwsDone, Failure> {
+    let (source, target) = tokio::try_join!(ground.session(Side::Source), ground.session(Side::Target))?;
+    if !ground.aws.publish.is_empty() {
+        // Now, and not when the target serves.
+        let name = ground.aws.publish.clone();
+        let expected = publish::latest_version(&target, &name).await?;
+        let endpoint = publish::Endpoint { name, value: String::new(), expected };
+        publish::check_publishable(&target, &endpoint).await?;
+        facts.version_before.get_or_insert(expected);
+    }
+    let seen = ground.source(&source).await?;
+    facts.source = address(&seen);
+    facts.master_user.clone_from(&seen.master_user);
+    let Some((host, port)) = &facts.source else { return goes_on(facts, format!("the source is {}", seen.status)) };
+    let detail = format!(
+        "{} of account {} ({} {}, {}) at {host}:{port}; the target goes to account {}",
+        ground.aws.instance,
+        ground.account(Side::Source),
+        seen.shape.engine,
+        seen.shape.engine_version,
+        seen.shape.class,
+        ground.account(Side::Target)
+    );
+    done(facts, detail)
+}
+
+async fn claim(ground: &Ground, facts: AwsFacts) -> Result<AwsDone, Failure> {
+    claim::ensure_claim(&ground.session(Side::Source).await?, &ground.aws.instance).await?;
+    done(facts, format!("{} is taken for this migration", ground.aws.instance))
+}
+
+async fn key(ground: &Ground, mut facts: AwsFacts) -> Result<AwsDone, Failure> {
+    let session = ground.session(Side::Target).await?;
+    let given = ground.aws.made.clone().unwrap_or_default().kms_key;
+    let key = if given.is_empty() {
+        key::ensure_key(&session, &[ground.account(Side::Source)]).await?
+    } else {
+        key::check_given_key(&session, &given).await?
+    };
+    facts.key.clone_from(&key.arn);
+    let whose = if key.ours { "made" } else { "given" };
+    let rotated = match key.rotated {
+        Some(true) => "rotated each year",
+        Some(false) => "not rotated",
+        None => "rotation can't be seen",
+    };
+    done(facts, format!("{} ({whose}, {rotated})", key.arn))
+}
+
+async fn source_parameters(ground: &Ground, facts: AwsFacts) -> Result<AwsDone, Failure> {
+    let Some(plan) = facts.parameters.clone() else {
+        return Err(Failure::invariant("CO1082", "the source's parameters are to be set without a plan"));
+    };
+    let evidence = source_parameters::ensure_source_parameters(&ground.session(Side::Source).await?, &plan).await?;
+    let why = plan.made_because.map_or_else(String::new, |because| format!(", made because {because}"));
+    let changed: Vec<String> = plan.changes.iter().map(|change| format!("{} = {}", change.name, change.to)).collect();
+    let changed = if changed.is_empty() { "as they are needed".to_owned() } else { changed.join(", ") };
+    done(facts, format!("group {}{why}: {changed}", evidence.group))
+}
+
+/// Measured, so that it stays within one activity. An attempt that comes after another one asks for no second reboot by the same approval.
+async fn reboot(ground: &Ground, mut facts: AwsFacts, attempt: u32) -> Result<AwsDone, Failure> {
+    let session = ground.session(Side::Source).await?;
+    let seen = ground.source(&session).await?;
+    let sizing = ground.sizing(&seen).await?;
+    let site = ground.site(Side::Source, None)?;
+    let lacking = ground.lacking(&site, &sizing).await?;
+    let order = reboot::Order {
+        failover: ground.aws.failover,
+        started: facts.reboot_asked || (attempt > 1 && facts.away_ms.is_none()),
+    };
+    match reboot::observe_reboot(&session, &ground.aws.instance, &lacking).await? {
+        reboot::Reboot::Done if lacking.is_empty() => return done(facts, "no reboot is needed"),
+        reboot::Reboot::Working { status } => return goes_on(facts, status),
+        _ => {}
+    }
+    let evidence = measured(&session, &ground.aws.instance, order, &lacking).await?;
+    facts.away_ms = evidence.away_ms.or(facts.away_ms);
+    let left = ground.lacking(&site, &sizing).await?;
+    if !left.is_empty() {
+        let message = format!("{} isn't in force after the reboot of {}", left.join(", "), ground.aws.instance);
+        let remedy = "see the instance's events and its parameter group for why, then `changeover retry`";
+        return Err(Failure::needs_human("CO1083", message, remedy));
+    }
+    done(facts, rebooted(&ground.aws.instance, &evidence))
+}
+
+/// After an abort has set parameters back: what they were is nothing that replication needs.
+async fn reboot_back(ground: &Ground, facts: AwsFacts, attempt: u32) -> Result<AwsDone, Failure> {
+    let session = ground.session(Side::Source).await?;
+    let order = reboot::Order { failover: ground.aws.failover, started: attempt > 1 };
+    let evidence = measured(&session, &ground.aws.instance, order, &[]).await?;
+    done(facts, rebooted(&ground.aws.instance, &evidence))
+}
+
+async fn measured(
+    session: &Session,
+    instance: &str,
+    order: reboot::Order,
+    lacking: &[String],
+) -> Result<reboot::RebootEvidence, Failure> {
+    let over = async {
+        loop {
+            tokio::time::sleep(REBOOT_LOOK).await;
+            if reboot::observe_reboot(session, instance, &[]).await? == reboot::Reboot::Done {
+                return Ok(());
+            }
+        }
+    };
+    Box::pin(reboot::reboot_measured(session, instance, order, lacking, Box::pin(over))).await
+}
+
+fn rebooted(instance: &str, evidence: &reboot::RebootEvidence) -> String {
+    let how = if evidence.failover { " with a failover" } else { "" };
+    match evidence.away_ms {
+        Some(ms) => format!("{instance} was rebooted{how}: nobody could log in for {ms} ms"),
+        None => format!("{instance} needed no reboot any more"),
+    }
+}
+
+async fn target_parameters(ground: &Ground, mut facts: AwsFacts) -> Result<AwsDone, Failure> {
+    let (source, target) = tokio::try_join!(ground.session(Side::Source), ground.session(Side::Target))?;
+    let sizing = ground.sizing(&ground.source(&source).await?).await?;
+    let running = ground.running(&ground.site(Side::Source, None)?, &sizing).await?;
+    let family = facts.parameters.as_ref().map(|plan| plan.family.clone()).unwrap_or_default();
+    let of_source = of_source(&source, &facts).await?;
+    let group = target_parameters::ensure_target_group(&target, &family, &of_source, &sizing, &running).await?;
+    facts.target_group.clone_from(&group.group);
+    let detail = format!("group {} of {family} with {} parameters set", group.group, group.set);
+    let left = group.left.iter().map(|name| format!("CO1014 the source has set {name}, which the target can't have"));
+    Ok(AwsDone { detail, facts, goes_on: None, warnings: left.collect() })
+}
+
+async fn options(ground: &Ground, mut facts: AwsFacts) -> Result<AwsDone, Failure> {
+    if !has_options(ground).await? {
+        return done(facts, "the source has no options");
+    }
+    let (source, target) = tokio::try_join!(ground.session(Side::Source), ground.session(Side::Target))?;
+    let group = ground.source(&source).await?.shape.option_group;
+    let Some(seen) = options::look_at_options(&source, &group).await? else {
+        return done(facts, "the source has no options");
+    };
+    let (name, left) = options::ensure_option_group(&target, &seen.major, &seen.options).await?;
+    facts.option_group.clone_from(&name);
+    let number = seen.options.len();
+    if left.is_empty() {
+        done(facts, format!("group {name} with {number} options"))
+    } else {
+        goes_on(facts, "options are being added")
+    }
+}
+
+async fn secret(ground: &Ground, mut facts: AwsFacts) -> Result<AwsDone, Failure> {
+    let session = ground.session(Side::Target).await?;
+    let evidence = secret::ensure_master_secret(&session, &facts.master_user, &facts.key).await?;
+    facts.secret = Some((evidence.arn.clone(), evidence.version));
+    done(facts, format!("the master's password is in {}", evidence.arn))
+}
+
+async fn make_target(ground: &Ground, mut facts: AwsFacts) -> Result<AwsDone, Failure> {
+    let (source, session) = tokio::try_join!(ground.session(Side::Source), ground.session(Side::Target))?;
+    let seen = ground.source(&source).await?;
+    let wanted = modelled(&seen, &given(ground, &facts))?;
+    let version = facts.secret.as_ref().map(|(_, version)| version.clone()).unwrap_or_default();
+    let lacking = lacking_on_target(ground, &facts, &seen).await;
+    let begin = target::Begin::Empty;
+    let now = target::ensure_target(&session, &wanted, &begin, &version, lacking.as_deref(), facts.modified).await?;
+    facts.modified += u32::from(!now.differences.is_empty());
+    if now.endpoint.is_some() {
+        facts.target = now.endpoint;
+    }
+    let detail = format!("{} ({}) is available, encrypted with {}", wanted.identifier, wanted.shape.class, facts.key);
+    as_far(facts, &now.progress, detail)
+}
+
+/// Unknown while it can't be asked: then the target isn't ready.
+async fn lacking_on_target(
+    ground: &Ground,
+    facts: &AwsFacts,
+    source: &changeover_domain::aws::target::InstanceSeen,
+) -> Option<Vec<String>> {
+    facts.target.as_ref()?;
+    let asked = async {
+        let made = made::of(&ground.spec).await?;
+        let sizing = ground.sizing(source).await?;
+        ground.lacking(&ground.site(Side::Target, made.as_ref())?, &sizing).await
+    };
+    asked.await.ok()
+}
+
+fn given(ground: &Ground, facts: &AwsFacts) -> Given {
+    let made = ground.aws.made.clone().unwrap_or_default();
+    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    Given {
+        identifier: target_instance(&ground.aws, &ground.names),
+        subnet_group: made.subnet_group.clone(),
+        security_groups: made.security_groups.clone(),
+        parameter_group: facts.target_group.clone(),
+        option_group: some(&facts.option_group),
+        kms_key: facts.key.clone(),
+        monitoring_role: some(&made.monitoring_role),
+        class: some(&made.class),
+        engine_version: None,
+    }
+}
+
+async fn databases(ground: &Ground, facts: AwsFacts) -> Result<AwsDone, Failure> {
+    let migration = made::resolve(&ground.spec).await?;
+    let made = provision::ensure_databases(&migration).await?;
+    let login = if provision::ensure_replication_login(&migration).await? { "made" } else { "there already" };
+    let names = if made.is_empty() { "none: all were there".to_owned() } else { made.join(", ") };
+    done(facts, format!("databases made: {names}; the login for replication was {login}"))
+}
+
+/// The endpoint of the side that serves; or, where the source serves again, what stood there before this migration.
+async fn publish(ground: &Ground, mut facts: AwsFacts, serving: Side) -> Result<AwsDone, Failure> {
+    let session = ground.session(Side::Target).await?;
+    let endpoint = if serving == Side::Target { &ground.spec.target } else { &ground.spec.source };
+    let value = endpoint.as_ref().map(|endpoint| format!("{}:{}", endpoint.host, endpoint.port)).unwrap_or_default();
+    let before = facts.version_before.unwrap_or_default();
+    let expected = facts.published.as_ref().map_or(before, |(version, _)| *version);
+    let name = ground.aws.publish.clone();
+    let (published, says) = if serving == Side::Source && before > 0 {
+        let version = publish::ensure_as_before(&session, &name, before, expected).await?;
+        (version, format!("what version {before} said"))
+    } else {
+        let endpoint = publish::Endpoint { name: name.clone(), value: value.clone(), expected };
+        (publish::ensure_published(&session, &endpoint, &facts.key).await?.version, value.clone())
+    };
+    let deployed = deploy::run(ground, serving, &value, published).await?;
+    facts.published = Some((published, value));
+    done(facts, format!("{name} version {published} says {says}: the {serving} serves{deployed}"))
+}
+
+/// The target's last minutes beside the source's day before the switch.
+async fn watch(ground: &Ground, facts: AwsFacts, switched_at: i64) -> Result<AwsDone, Failure> {
+    let (source, target) = tokio::try_join!(ground.session(Side::Source), ground.session(Side::Target))?;
+    let switched = UNIX_EPOCH + Duration::from_secs(u64::try_from(switched_at).unwrap_or_default());
+    let now = SystemTime::now();
+    let usual = metrics::measured(&source, &ground.aws.instance, metrics::usual_since(switched), switched).await?;
+    let name = target_instance(&ground.aws, &ground.names);
+    let seen = metrics::measured(&target, &name, now - RECENT, now).await?;
+    let unusual = unusual(&usual, &seen);
+    let warning = format!("CO1085 metrics of {name} beside the day before the switch: {}", unusual.join("; "));
+    let warnings = if unusual.is_empty() { Vec::new() } else { vec![warning] };
+    Ok(AwsDone { detail: format!("{} metrics compared", seen.len()), facts, goes_on: None, warnings })
+}
+
+async fn final_snapshot(ground: &Ground, facts: AwsFacts, switched_at: i64) -> Result<AwsDone, Failure> {
+    let session = ground.session(Side::Source).await?;
+    let seen = retire::ensure_final_snapshot(&session, &ground.aws.instance, switched_at).await?;
+    as_far(facts, &seen.progress, format!("the last snapshot of {} is {}", ground.aws.instance, seen.name))
+}
+
+async fn stop(ground: &Ground, facts: AwsFacts) -> Result<AwsDone, Failure> {
+    let now = retire::ensure_stopped(&ground.session(Side::Source).await?, &ground.aws.instance).await?;
+    as_far(facts, &now, format!("{} is stopped; AWS starts it again after seven days", ground.aws.instance))
+}
+
+async fn delete(ground: &Ground, facts: AwsFacts, input: &AwsInput) -> Result<AwsDone, Failure> {
+    let session = ground.session(Side::Source).await?;
+    let now = retire::ensure_deleted(&session, &ground.aws.instance, &input.named, input.switched_at).await?;
+    match now {
+        Progress::Ready => goes_on(facts, "it is being deleted"),
+        now => as_far(facts, &now, format!("{} is deleted; its last snapshot stays", ground.aws.instance)),
+    }
+}

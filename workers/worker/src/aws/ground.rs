@@ -1,0 +1,122 @@
+//! What all of it stands on: accounts, names, sessions, and what the servers say.
+
+use std::collections::BTreeMap;
+
+use changeover_aws::{Access, Session, instance};
+use changeover_domain::{
+    Failure, MigrationId, Side,
+    aws::{
+        AwsNames,
+        parameters::{Engine, Sizing, lacking, wanted},
+        provision::{AwsFacts, fill_in},
+        target::InstanceSeen,
+    },
+    proto::{Aws, AwsAccount, Spec},
+};
+use changeover_postgres::{Site, migration::site_of, provision, secret::Secret};
+
+/// A spec that has an AWS half.
+pub(super) struct Ground {
+    pub(super) spec: Spec,
+    pub(super) aws: Aws,
+    pub(super) names: AwsNames,
+    id: MigrationId,
+    run: String,
+}
+
+impl Ground {
+    /// `run` is the one that took the source. Addresses that are known by now are filled in.
+    pub(super) fn new(spec: &Spec, facts: &AwsFacts, run: &str) -> Result<Self, Failure> {
+        let refused = |what: &str| Failure::refused("CO0101", what.to_owned(), "correct the spec, then start again");
+        let id = MigrationId::parse(&spec.name).map_err(|error| refused(&error.to_string()))?;
+        let aws = spec.aws.clone().ok_or_else(|| refused("the spec has no [aws.source] and [aws.target]"))?;
+        let mut spec = spec.clone();
+        fill_in(&mut spec, facts);
+        Ok(Self { spec, aws, names: AwsNames::new(&id), id, run: run.to_owned() })
+    }
+
+    /// A session in a side's account.
+    pub(super) async fn session(&self, side: Side) -> Result<Session, Failure> {
+        Session::open(&access(&self.aws, side), &self.id, &self.run).await
+    }
+
+    /// One that only undoes.
+    pub(super) async fn session_to_undo(&self, side: Side) -> Result<Session, Failure> {
+        Session::open_to_undo(&access(&self.aws, side), &self.id, &self.run).await
+    }
+
+    /// The source's account.
+    pub(super) fn account(&self, side: Side) -> String {
+        access(&self.aws, side).account
+    }
+
+    /// A side's server, for SQL.
+    pub(super) fn site(&self, side: Side, made: Option<&Secret>) -> Result<Site, Failure> {
+        site_of(&self.spec, side, made)
+    }
+
+    /// What the parameters are made of, counted on the source: the target is to bear as much.
+    pub(super) async fn sizing(&self, seen: &InstanceSeen) -> Result<Sizing, Failure> {
+        let usage = provision::usage(&self.site(Side::Source, None)?).await?;
+        let storage_gib = u32::try_from(seen.shape.storage_gib).unwrap_or_default();
+        let major = seen.shape.engine_version.split('.').next().and_then(|major| major.parse().ok());
+        Ok(Sizing {
+            databases: u32::try_from(self.spec.databases.len()).unwrap_or(u32::MAX),
+            slots_used: usage.slots,
+            senders_used: usage.senders,
+            engine: Engine::Pglogical,
+            major: major.unwrap_or_default(),
+            storage_gib,
+            retained_mb: usage.retained_mb.max(self.budget_mb(storage_gib)),
+        })
+    }
+
+    /// Half of what our own slots may hold back by the spec: the server's limit is twice this, so that the run parks before a slot is lost.
+    /// Never more than the disk bears.
+    fn budget_mb(&self, storage_gib: u32) -> u32 {
+        let budget = self.spec.budgets.unwrap_or_default().max_retained_wal_bytes / 2_000_000;
+        u32::try_from(budget).unwrap_or(u32::MAX).min(storage_gib.saturating_mul(1024) / 4)
+    }
+
+    /// What a server says of the parameters that replication needs.
+    pub(super) async fn running(&self, site: &Site, sizing: &Sizing) -> Result<BTreeMap<String, String>, Failure> {
+        let names: Vec<&str> = wanted(sizing).iter().map(|want| want.name).collect();
+        provision::settings(site, &names).await
+    }
+
+    /// Which of them it doesn't have yet.
+    pub(super) async fn lacking(&self, site: &Site, sizing: &Sizing) -> Result<Vec<String>, Failure> {
+        Ok(lacking(&wanted(sizing), &self.running(site, sizing).await?))
+    }
+
+    /// The source as RDS has it.
+    pub(super) async fn source(&self, session: &Session) -> Result<InstanceSeen, Failure> {
+        instance::look_at_existing(session, &self.aws.instance).await
+    }
+}
+
+/// Where an instance is; nothing while it has no address.
+pub(super) fn address(seen: &InstanceSeen) -> Option<(String, u16)> {
+    seen.host.clone().zip(seen.port.and_then(|port| u16::try_from(port).ok()))
+}
+
+/// How a side's account is reached.
+pub(super) fn access(aws: &Aws, side: Side) -> Access {
+    let account = if side == Side::Source { &aws.source } else { &aws.target };
+    let AwsAccount { region, account, profile, credentials_file, role_arn, external_id, endpoint } =
+        account.clone().unwrap_or_default();
+    Access {
+        side,
+        region,
+        account,
+        profile: some(profile),
+        credentials_file: some(credentials_file).map(Into::into),
+        role_arn: some(role_arn),
+        external_id: some(external_id),
+        endpoint: some(endpoint),
+    }
+}
+
+fn some(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}

@@ -1,0 +1,47 @@
+//! The password of a target's master that the migration made: read from Secrets Manager where it is needed, kept in memory for a while.
+
+use std::{
+    collections::HashMap,
+    sync::{LazyLock, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use changeover_aws::secret;
+use changeover_domain::{
+    Failure, Side,
+    aws::provision::AwsFacts,
+    proto::{Spec, secret_ref::From},
+};
+use changeover_postgres::{Migration, secret::Secret};
+
+use super::ground::Ground;
+
+/// For how long one that was read is believed: a look at replication comes every few seconds, and a switch must not wait for AWS.
+const BELIEVED: Duration = Duration::from_secs(600);
+
+static READ: LazyLock<Mutex<HashMap<String, (Instant, Secret)>>> = LazyLock::new(Mutex::default);
+
+/// The migration with its secrets, wherever they are.
+pub(crate) async fn resolve(spec: &Spec) -> Result<Migration, Failure> {
+    let made = of(spec).await?;
+    Migration::resolve_with(spec, made.as_ref())
+}
+
+/// The password that a spec's target was made with; nothing where the spec names another one.
+pub(super) async fn of(spec: &Spec) -> Result<Option<Secret>, Failure> {
+    let reference = spec.target.as_ref().and_then(|target| target.password.as_ref()?.from.as_ref());
+    let Some(From::Made(arn)) = reference else { return Ok(None) };
+    if let Some(secret) = known(arn) {
+        return Ok(Some(secret));
+    }
+    let ground = Ground::new(spec, &AwsFacts::default(), "")?;
+    let session = ground.session(Side::Target).await?;
+    let secret = Secret::new(secret::current(&session).await?.expose());
+    READ.lock().unwrap_or_else(PoisonError::into_inner).insert(arn.clone(), (Instant::now(), secret.clone()));
+    Ok(Some(secret))
+}
+
+fn known(arn: &str) -> Option<Secret> {
+    let read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    read.get(arn).filter(|(at, _)| at.elapsed() < BELIEVED).map(|(_, secret)| secret.clone())
+}

@@ -1,0 +1,15 @@
+//! The activities of the AWS half: plans, acts, undos, and the password of a target that was made.
+
+mod act;
+mod deploy;
+mod ground;
+mod made;
+mod outlook;
+mod plan;
+mod undo;
+
+pub(crate) use act::act;
+pub(crate) use made::resolve;
+pub use outlook::{Outlook, outlook};
+pub(crate) use plan::plan;
+pub(crate) use undo::undo;

@@ -1,0 +1,26 @@
+//! Undoing in AWS, one thing at a time.
+
+use changeover_aws::undo::{self, Undone};
+use changeover_domain::{Failure, aws::provision::AwsFacts};
+use changeover_workflows::contract::{AwsUndoInput, AwsUndone};
+
+use super::ground::Ground;
+
+/// Undoes one thing, or sees how far that is.
+pub(crate) async fn undo(input: AwsUndoInput) -> Result<AwsUndone, Failure> {
+    let ground = Ground::new(&input.spec, &AwsFacts::default(), &input.run)?;
+    let session = ground.session_to_undo(input.undo.side()).await?;
+    Ok(match Box::pin(undo::undo(&session, &input.undo)).await? {
+        Undone::Done => AwsUndone { detail: "done".to_owned(), ..AwsUndone::default() },
+        Undone::Working { status } => AwsUndone { goes_on: Some(status), ..AwsUndone::default() },
+        Undone::PendingReboot { instance } => AwsUndone {
+            detail: format!("done; it holds from the next reboot of {instance} on"),
+            pending_reboot: Some(instance),
+            ..AwsUndone::default()
+        },
+        Undone::Left { names } => AwsUndone {
+            detail: format!("done, but {}, which somebody else has changed since", names.join(", ")),
+            ..AwsUndone::default()
+        },
+    })
+}

@@ -1,0 +1,314 @@
+//! The AWS half: what is made before anything is replicated, published at each switch, undone by an abort, ended after finalize.
+//!
+//! Each step is planned, its undo is kept, then it is done by one call or many with a durable timer between them.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use changeover_domain::{
+    Direction, Failure, Side,
+    aws::{
+        provision::{AwsFacts, AwsStep, fill_in},
+        undo::{AwsUndo, Kind},
+    },
+    from_rfc3339,
+    proto::{ApprovalKind, State as Phase},
+    stage::StageName,
+};
+use temporalio_workflow::{WorkflowContext, WorkflowTermination};
+
+use super::{
+    Migration,
+    call::{Limits, Stop, call, call_through, stop_asked},
+    drive::Step,
+    stages::{poll_interval, spec},
+    state::{AwsState, ITSELF, State},
+    unwind::{park, wait_for_retry},
+    wait::{between_looks, continue_when_long, pause, stop_wanted},
+};
+use crate::contract::{AwsAct, AwsDone, AwsInput, AwsPlan, AwsUndoActivity, AwsUndoInput, AwsUndone};
+
+/// A reboot takes a minute or two, and its activity measures it.
+const REBOOT_SECONDS: u64 = 3_600;
+/// What takes AWS minutes isn't looked at more often than this.
+const LOOK: Duration = Duration::from_secs(1);
+/// One attempt to publish, with the deployment that follows it.
+const PUBLISHED: Duration = Duration::from_secs(900);
+/// While a person is waited for, nothing changes by itself.
+const DAY: Duration = Duration::from_secs(86_400);
+/// What warnings about publishing are filed under.
+const PUBLISHING: &str = "published endpoint";
+
+fn known<T>(ctx: &WorkflowContext<Migration>, look: impl FnOnce(&mut AwsState) -> T) -> T {
+    ctx.state_mut(|m| look(m.state.aws.get_or_insert_default()))
+}
+
+/// The stage: all steps from where it is.
+pub(super) async fn provision(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
+    while let Some(step) = known(ctx, |aws| aws.next) {
+        one(ctx, step).await?;
+        known(ctx, |aws| aws.next = step.next());
+    }
+    Ok(ctx.state_mut(|m| {
+        let facts = m.state.aws.as_ref().map(|aws| aws.facts.clone()).unwrap_or_default();
+        fill_in(&mut m.state.spec, &facts);
+        m.state.done(StageName::Provision, told(&facts));
+        Step::To(StageName::Preflight)
+    }))
+}
+
+fn told(facts: &AwsFacts) -> String {
+    let (host, port) = facts.target.clone().unwrap_or_default();
+    let away =
+        facts.away_ms.map_or_else(String::new, |ms| format!("; the source's reboot kept clients away for {ms} ms"));
+    format!("the target is at {host}:{port}, encrypted with {}{away}", facts.key)
+}
+
+async fn one(ctx: &WorkflowContext<Migration>, step: AwsStep) -> Result<(), Stop> {
+    say(ctx, step.doing());
+    let planned = call(ctx, AwsPlan, input(ctx, step), Limits::short()).await?;
+    known(ctx, |aws| {
+        aws.facts = planned.facts;
+        planned.undo.into_iter().for_each(|undo| aws.push(undo));
+    });
+    if let Some(what) = planned.approve {
+        approved(ctx, ApprovalKind::Reboot, &what).await?;
+        say(ctx, step.doing());
+    }
+    let done = act(ctx, step).await;
+    if step == AwsStep::Reboot {
+        // It was for one reboot.
+        ctx.state_mut(|m| m.state.status.approvals.retain(|approve| approve.kind() != ApprovalKind::Reboot));
+    }
+    done.map(drop)
+}
+
+/// Calls a step until it is done.
+async fn act(ctx: &WorkflowContext<Migration>, step: AwsStep) -> Result<AwsDone, Stop> {
+    loop {
+        let limits = if step == AwsStep::Reboot { Limits::stage(REBOOT_SECONDS) } else { Limits::short() };
+        let done = call(ctx, AwsAct, input(ctx, step), limits).await?;
+        known(ctx, |aws| aws.facts = done.facts.clone());
+        match &done.goes_on {
+            Some(status) => {
+                say(ctx, &format!("{}: {status}", step.doing()));
+                between_looks(ctx, poll_interval(ctx).max(LOOK)).await?;
+            }
+            None => {
+                note(ctx, step, &done);
+                return Ok(done);
+            }
+        }
+    }
+}
+
+fn note(ctx: &WorkflowContext<Migration>, step: AwsStep, done: &AwsDone) {
+    ctx.state_mut(|m| {
+        m.state.record(ITSELF, "provisioned", format!("{}: {}", step.word(), done.detail));
+        m.state.warn_about(&format!("AWS: {}", step.word()), &done.warnings);
+    });
+}
+
+fn say(ctx: &WorkflowContext<Migration>, doing: &str) {
+    ctx.state_mut(|m| m.state.set(Phase::Running, doing, "", ""));
+}
+
+fn input(ctx: &WorkflowContext<Migration>, step: AwsStep) -> AwsInput {
+    ctx.state(|m| AwsInput {
+        spec: m.state.spec.clone(),
+        step,
+        facts: m.state.aws.as_ref().map(|aws| aws.facts.clone()).unwrap_or_default(),
+        serving: m.state.regime.serving(),
+        switched_at: switched_at(&m.state),
+        named: m.state.valid_approval(ApprovalKind::Delete).map(|approve| approve.object.clone()).unwrap_or_default(),
+    })
+}
+
+/// When the target was opened for the last time, seconds since 1970.
+fn switched_at(state: &State) -> i64 {
+    let opened =
+        state.status.switches.iter().rev().find(|record| record.outcome == "open" && record.direction == "forward");
+    let at = opened.and_then(|record| from_rfc3339(&record.ended_at)).and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    at.and_then(|since| i64::try_from(since.as_secs()).ok()).unwrap_or_default()
+}
+
+/// Waits until a person has approved, for weeks if need be.
+async fn approved(ctx: &WorkflowContext<Migration>, kind: ApprovalKind, what: &str) -> Result<(), Stop> {
+    let valid = move |state: &State| state.valid_approval(kind).is_ok();
+    let word = changeover_domain::approval::word(kind);
+    loop {
+        ctx.state_mut(|m| {
+            let aws = m.state.spec.aws.as_ref();
+            let object = aws
+                .filter(|_| kind == ApprovalKind::Delete)
+                .map_or_else(String::new, |aws| format!(" --object {}", aws.instance));
+            let next = format!("changeover approve {} --for {word}{object}", m.state.spec.name);
+            m.state.set(Phase::Waiting, what, &format!("a person: approval to {word}"), &next);
+        });
+        pause(ctx, DAY, |state| valid(state) || stop_wanted(state)).await;
+        if ctx.state(|m| stop_wanted(&m.state)) {
+            return Err(stop_asked(ctx));
+        }
+        if ctx.state(|m| valid(&m.state)) {
+            return Ok(());
+        }
+        continue_when_long(ctx)?;
+    }
+}
+
+/// Publishes the endpoint of the side that a switch has opened. False where that failed, which status shows and the next look tries
+/// again: traffic and the run have nothing to do with it.
+pub(super) async fn publish(ctx: &WorkflowContext<Migration>, direction: Direction) -> Result<bool, Stop> {
+    let wanted = ctx.state(|m| m.state.spec.aws.as_ref().is_some_and(|aws| !aws.publish.is_empty()));
+    if !wanted || is_published(ctx, direction) {
+        return Ok(true);
+    }
+    match publish_once(ctx).await {
+        Ok(done) => {
+            ctx.state_mut(|m| {
+                m.state.warn_about(PUBLISHING, &[]);
+                m.state.record(ITSELF, "published", done.detail);
+            });
+            Ok(true)
+        }
+        Err(Stop::Failed(failure)) => {
+            ctx.state_mut(|m| {
+                let warning = format!("{} {}; it is tried again", failure.code, failure.message);
+                m.state.warn_about(PUBLISHING, &[warning]);
+            });
+            Ok(false)
+        }
+        Err(stop) => Err(stop),
+    }
+}
+
+/// What is tidied up again after its publication went well.
+fn is_published(ctx: &WorkflowContext<Migration>, direction: Direction) -> bool {
+    ctx.state(|m| {
+        let serving = if direction.to_side() == Side::Target { &m.state.spec.target } else { &m.state.spec.source };
+        let value = serving.as_ref().map(|endpoint| format!("{}:{}", endpoint.host, endpoint.port));
+        let known = m.state.aws.as_ref().and_then(|aws| aws.facts.published.as_ref());
+        known.is_some_and(|(_, published)| Some(published) == value.as_ref())
+    })
+}
+
+async fn publish_once(ctx: &WorkflowContext<Migration>) -> Result<AwsDone, Stop> {
+    let planned = call(ctx, AwsPlan, input(ctx, AwsStep::Publish), Limits::at_leisure()).await?;
+    known(ctx, |aws| {
+        aws.facts = planned.facts;
+        planned.undo.into_iter().for_each(|undo| aws.push(undo));
+    });
+    let limits = Limits { timeout: PUBLISHED, ..Limits::at_leisure() };
+    let done = call(ctx, AwsAct, input(ctx, AwsStep::Publish), limits).await?;
+    known(ctx, |aws| aws.facts = done.facts.clone());
+    Ok(done)
+}
+
+/// What warnings about metrics are filed under.
+const METRICS: &str = "CloudWatch";
+
+/// Compares the target's metrics with what was usual for the source. What is unusual, or can't be told, is said and stops nothing.
+pub(super) async fn watch(ctx: &WorkflowContext<Migration>) -> Result<(), Stop> {
+    if ctx.state(|m| m.state.spec.aws.is_none()) {
+        return Ok(());
+    }
+    let warnings = match call(ctx, AwsAct, input(ctx, AwsStep::Watch), Limits::at_leisure()).await {
+        Ok(done) => done.warnings,
+        Err(Stop::Failed(failure)) => vec![format!("{} {}", failure.code, failure.message)],
+        Err(stop) => return Err(stop),
+    };
+    ctx.state_mut(|m| m.state.warn_about(METRICS, &warnings));
+    Ok(())
+}
+
+/// Whether finalize has done all that it has to do on the servers.
+pub(super) fn is_ending(ctx: &WorkflowContext<Migration>) -> bool {
+    ctx.state(|m| m.state.aws.as_ref().is_some_and(|aws| aws.ending))
+}
+
+/// After finalize: what the spec says of the old instance, each with its approval; then the source is given free. Nothing is skipped in
+/// silence, and nothing is undone any more.
+pub(super) async fn end(ctx: &WorkflowContext<Migration>) -> Result<Vec<String>, Stop> {
+    let Some(aws) = ctx.state(|m| m.state.spec.aws.clone()) else { return Ok(Vec::new()) };
+    known(ctx, |aws| aws.ending = true);
+    let wanted = aws.end.unwrap_or_default();
+    let mut told = Vec::new();
+    if ctx.state(|m| m.state.source_lost) {
+        return Ok(vec!["the source is lost: what AWS has of it is left alone".to_owned()]);
+    }
+    if wanted.final_snapshot {
+        told.push(act(ctx, AwsStep::FinalSnapshot).await?.detail);
+    }
+    for (is_wanted, kind, step) in
+        [(wanted.stop, ApprovalKind::Stop, AwsStep::Stop), (wanted.delete, ApprovalKind::Delete, AwsStep::Delete)]
+    {
+        if is_wanted {
+            approved(ctx, kind, &format!("everything is done but {} {}", step.doing(), aws.instance)).await?;
+            told.push(act(ctx, step).await?.detail);
+        }
+    }
+    let claim = AwsUndo::Delete { side: Side::Source, kind: Kind::Claim, name: aws.instance };
+    told.push(call_through(ctx, AwsUndoActivity, undo_input(ctx, claim), Limits::taking_down(600)).await?.detail);
+    Ok(told)
+}
+
+fn undo_input(ctx: &WorkflowContext<Migration>, undo: AwsUndo) -> AwsUndoInput {
+    let run = known(ctx, |aws| aws.facts.run.clone());
+    AwsUndoInput { spec: spec(ctx), run, undo }
+}
+
+/// Undoes the AWS half, after all that was done on the servers. A failed undo parks.
+pub(super) async fn unwind(ctx: &WorkflowContext<Migration>) -> Result<(), WorkflowTermination> {
+    while let Some(undo) = ctx.state(|m| m.state.aws.as_ref().and_then(|aws| aws.undo.last().cloned())) {
+        let what = undo.describe();
+        ctx.state_mut(|m| what.clone_into(&mut m.state.status.doing));
+        match undo_one(ctx, &undo).await {
+            Ok(done) => {
+                if let Some(instance) = &done.pending_reboot {
+                    reboot_or_leave(ctx, instance).await?;
+                }
+                known(ctx, |aws| aws.undo.pop());
+                ctx.state_mut(|m| m.state.record(ITSELF, "undone", format!("{what}: {}", done.detail)));
+            }
+            Err(failure) => {
+                park(ctx, &failure.during(&what));
+                wait_for_retry(ctx).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn undo_one(ctx: &WorkflowContext<Migration>, undo: &AwsUndo) -> Result<AwsUndone, Failure> {
+    loop {
+        let done = call_through(ctx, AwsUndoActivity, undo_input(ctx, undo.clone()), Limits::taking_down(600)).await?;
+        let Some(status) = &done.goes_on else { return Ok(done) };
+        ctx.state_mut(|m| m.state.status.doing = format!("{}: {status}", undo.describe()));
+        pause(ctx, poll_interval(ctx).max(LOOK), |_| false).await;
+    }
+}
+
+/// Parameters that were set back hold from the next reboot on, which is a person's to ask for: with an approval it is made at `retry`,
+/// without one it is left to whoever reboots next.
+async fn reboot_or_leave(ctx: &WorkflowContext<Migration>, instance: &str) -> Result<(), WorkflowTermination> {
+    let name = ctx.state(|m| m.state.spec.name.clone());
+    let message = format!("static parameters of {instance} are set back, and hold from its next reboot on");
+    let remedy = format!(
+        "`changeover approve {name} --for reboot`, then `changeover retry {name}` reboots it now; `changeover retry {name}` alone leaves it to the next reboot"
+    );
+    park(ctx, &Failure::needs_human("CO1080", message, remedy));
+    wait_for_retry(ctx).await?;
+    if ctx.state(|m| m.state.valid_approval(ApprovalKind::Reboot).is_err()) {
+        ctx.state_mut(|m| m.state.record(ITSELF, "left", format!("the reboot of {instance} is left to others")));
+        return Ok(());
+    }
+    let rebooted = call_through(ctx, AwsAct, input(ctx, AwsStep::RebootBack), Limits::stage(REBOOT_SECONDS)).await;
+    ctx.state_mut(|m| m.state.status.approvals.retain(|approve| approve.kind() != ApprovalKind::Reboot));
+    match rebooted {
+        Ok(done) => ctx.state_mut(|m| m.state.record(ITSELF, "rebooted", done.detail)),
+        Err(failure) => {
+            // Once more with another approval, or without.
+            ctx.state_mut(|m| m.state.record(ITSELF, "left", failure.to_string()));
+        }
+    }
+    Ok(())
+}
