@@ -22,10 +22,13 @@ use clap::Parser;
 
 use crate::{commands::Cli, exit::Exit};
 
+/// Of each thread, bytes: without optimisation a poll of the SDKs' futures takes more than the usual 2 MiB. What isn't touched costs nothing.
+const STACK: usize = 8 << 20;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let ui = ui::Ui::new(cli.json);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build();
     let outcome = match runtime {
         Ok(runtime) => {
             let outcome = runtime.block_on(commands::run(cli, &ui));

@@ -91,7 +91,7 @@ async fn an_abort_undoes_the_servers_first_and_then_all_that_was_made() {
     for (undone, kind) in undone.iter().zip(kinds) {
         assert!(undone.contains(&format!("delete the {kind} ")), "{undone}");
     }
-    assert_eq!(run.script.called("aws_act reboot").len(), 2);
+    assert_eq!(run.script.called("aws_act reboot"), ["aws_act reboot source", "aws_act reboot_back source"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

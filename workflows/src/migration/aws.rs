@@ -281,7 +281,7 @@ async fn reboot_or_leave(ctx: &WorkflowContext<Migration>, instance: &str) -> Re
         ctx.state_mut(|m| m.state.record(ITSELF, "left", format!("the reboot of {instance} is left to others")));
         return Ok(());
     }
-    let rebooted = call_through(ctx, AwsAct, input(ctx, AwsStep::Reboot), Limits::stage(REBOOT_SECONDS)).await;
+    let rebooted = call_through(ctx, AwsAct, input(ctx, AwsStep::RebootBack), Limits::stage(REBOOT_SECONDS)).await;
     ctx.state_mut(|m| m.state.status.approvals.retain(|approve| approve.kind() != ApprovalKind::Reboot));
     match rebooted {
         Ok(done) => ctx.state_mut(|m| m.state.record(ITSELF, "rebooted", done.detail)),

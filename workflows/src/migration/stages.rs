@@ -57,12 +57,12 @@ pub(super) async fn preflight(ctx: &WorkflowContext<Migration>) -> Result<Step, 
     if blockers > 0 {
         let first = of(Severity::Blocker).next().map(|f| format!("{} {}", f.code, f.message)).unwrap_or_default();
         let message = format!("preflight found {blockers} blockers, the first: {first}");
-        return Err(Failure::refused(
-            BLOCKED,
-            message,
-            "see them all with `changeover preflight`, mend them, start again",
-        )
-        .into());
+        // A target that was made stays until an abort: the stage is tried again.
+        let remedy = match ctx.state(|m| m.state.aws.is_some()) {
+            true => "see them all with `changeover status`, mend them, then `changeover retry`",
+            false => "see them all with `changeover preflight`, mend them, start again",
+        };
+        return Err(Failure::refused(BLOCKED, message, remedy).into());
     }
     let bytes: u64 = report.databases.iter().map(|d| d.bytes).sum();
     let tables: u64 = report.databases.iter().map(|d| d.tables).sum();

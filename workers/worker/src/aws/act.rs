@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use changeover_aws::{
-    claim, key, options, publish, reboot, retire, secret, source_parameters, target, target_parameters,
+    Session, claim, key, options, publish, reboot, retire, secret, source_parameters, target, target_parameters,
 };
 use changeover_domain::{
     Failure, Side,
@@ -30,21 +30,23 @@ pub(crate) async fn act(input: AwsInput, attempt: u32, run: &str) -> Result<AwsD
     let run = if input.facts.run.is_empty() { run } else { &input.facts.run };
     let ground = Ground::new(&input.spec, &input.facts, run)?;
     let facts = input.facts.clone();
+    // Each on the heap: the SDK's futures are large, and a poll would hold all of them on its stack.
     match input.step {
-        AwsStep::Look => look(&ground, facts).await,
-        AwsStep::Claim => claim(&ground, facts).await,
-        AwsStep::Key => key(&ground, facts).await,
-        AwsStep::SourceParameters => source_parameters(&ground, facts).await,
-        AwsStep::Reboot => reboot(&ground, facts, attempt).await,
-        AwsStep::TargetParameters => target_parameters(&ground, facts).await,
-        AwsStep::Options => options(&ground, facts).await,
-        AwsStep::Secret => secret(&ground, facts).await,
-        AwsStep::Instance => make_target(&ground, facts).await,
-        AwsStep::Databases => databases(&ground, facts).await,
-        AwsStep::Publish => publish(&ground, facts, input.serving).await,
-        AwsStep::FinalSnapshot => final_snapshot(&ground, facts, input.switched_at).await,
-        AwsStep::Stop => stop(&ground, facts).await,
-        AwsStep::Delete => delete(&ground, facts, &input).await,
+        AwsStep::Look => Box::pin(look(&ground, facts)).await,
+        AwsStep::Claim => Box::pin(claim(&ground, facts)).await,
+        AwsStep::Key => Box::pin(key(&ground, facts)).await,
+        AwsStep::SourceParameters => Box::pin(source_parameters(&ground, facts)).await,
+        AwsStep::Reboot => Box::pin(reboot(&ground, facts, attempt)).await,
+        AwsStep::RebootBack => Box::pin(reboot_back(&ground, facts, attempt)).await,
+        AwsStep::TargetParameters => Box::pin(target_parameters(&ground, facts)).await,
+        AwsStep::Options => Box::pin(options(&ground, facts)).await,
+        AwsStep::Secret => Box::pin(secret(&ground, facts)).await,
+        AwsStep::Instance => Box::pin(make_target(&ground, facts)).await,
+        AwsStep::Databases => Box::pin(databases(&ground, facts)).await,
+        AwsStep::Publish => Box::pin(publish(&ground, facts, input.serving)).await,
+        AwsStep::FinalSnapshot => Box::pin(final_snapshot(&ground, facts, input.switched_at)).await,
+        AwsStep::Stop => Box::pin(stop(&ground, facts)).await,
+        AwsStep::Delete => Box::pin(delete(&ground, facts, &input)).await,
     }
 }
 
@@ -140,15 +142,7 @@ async fn reboot(ground: &Ground, mut facts: AwsFacts, attempt: u32) -> Result<Aw
         reboot::Reboot::Working { status } => return goes_on(facts, status),
         _ => {}
     }
-    let over = async {
-        loop {
-            tokio::time::sleep(REBOOT_LOOK).await;
-            if reboot::observe_reboot(&session, &ground.aws.instance, &[]).await? == reboot::Reboot::Done {
-                return Ok(());
-            }
-        }
-    };
-    let evidence = reboot::reboot_measured(&session, &ground.aws.instance, order, &lacking, over).await?;
+    let evidence = measured(&session, &ground.aws.instance, order, &lacking).await?;
     facts.away_ms = evidence.away_ms.or(facts.away_ms);
     let left = ground.lacking(&site, &sizing).await?;
     if !left.is_empty() {
@@ -156,9 +150,40 @@ async fn reboot(ground: &Ground, mut facts: AwsFacts, attempt: u32) -> Result<Aw
         let remedy = "see the instance's events and its parameter group for why, then `changeover retry`";
         return Err(Failure::needs_human("CO1083", message, remedy));
     }
+    done(facts, rebooted(&ground.aws.instance, &evidence))
+}
+
+/// After an abort has set parameters back: what they were is nothing that replication needs.
+async fn reboot_back(ground: &Ground, facts: AwsFacts, attempt: u32) -> Result<AwsDone, Failure> {
+    let session = ground.session(Side::Source).await?;
+    let order = reboot::Order { failover: ground.aws.failover, started: attempt > 1 };
+    let evidence = measured(&session, &ground.aws.instance, order, &[]).await?;
+    done(facts, rebooted(&ground.aws.instance, &evidence))
+}
+
+async fn measured(
+    session: &Session,
+    instance: &str,
+    order: reboot::Order,
+    lacking: &[String],
+) -> Result<reboot::RebootEvidence, Failure> {
+    let over = async {
+        loop {
+            tokio::time::sleep(REBOOT_LOOK).await;
+            if reboot::observe_reboot(session, instance, &[]).await? == reboot::Reboot::Done {
+                return Ok(());
+            }
+        }
+    };
+    Box::pin(reboot::reboot_measured(session, instance, order, lacking, Box::pin(over))).await
+}
+
+fn rebooted(instance: &str, evidence: &reboot::RebootEvidence) -> String {
     let how = if evidence.failover { " with a failover" } else { "" };
-    let away = evidence.away_ms.map_or_else(String::new, |ms| format!(": nobody could log in for {ms} ms"));
-    done(facts, format!("{} was rebooted{how}{away}", ground.aws.instance))
+    match evidence.away_ms {
+        Some(ms) => format!("{instance} was rebooted{how}: nobody could log in for {ms} ms"),
+        None => format!("{instance} needed no reboot any more"),
+    }
 }
 
 async fn target_parameters(ground: &Ground, mut facts: AwsFacts) -> Result<AwsDone, Failure> {

@@ -58,6 +58,7 @@ impl Ground {
     /// What the parameters are made of, counted on the source: the target is to bear as much.
     pub(super) async fn sizing(&self, seen: &InstanceSeen) -> Result<Sizing, Failure> {
         let usage = provision::usage(&self.site(Side::Source, None)?).await?;
+        let storage_gib = u32::try_from(seen.shape.storage_gib).unwrap_or_default();
         let major = seen.shape.engine_version.split('.').next().and_then(|major| major.parse().ok());
         Ok(Sizing {
             databases: u32::try_from(self.spec.databases.len()).unwrap_or(u32::MAX),
@@ -65,9 +66,16 @@ impl Ground {
             senders_used: usage.senders,
             engine: Engine::Pglogical,
             major: major.unwrap_or_default(),
-            storage_gib: u32::try_from(seen.shape.storage_gib).unwrap_or_default(),
-            retained_mb: usage.retained_mb,
+            storage_gib,
+            retained_mb: usage.retained_mb.max(self.budget_mb(storage_gib)),
         })
+    }
+
+    /// Half of what our own slots may hold back by the spec: the server's limit is twice this, so that the run parks before a slot is lost.
+    /// Never more than the disk bears.
+    fn budget_mb(&self, storage_gib: u32) -> u32 {
+        let budget = self.spec.budgets.unwrap_or_default().max_retained_wal_bytes / 2_000_000;
+        u32::try_from(budget).unwrap_or(u32::MAX).min(storage_gib.saturating_mul(1024) / 4)
     }
 
     /// What a server says of the parameters that replication needs.

@@ -25,10 +25,10 @@ pub(crate) async fn plan(input: AwsInput, run: &str) -> Result<AwsPlanned, Failu
     let mut undo: Vec<AwsUndo> = undo_of(step, &ground.aws, &ground.names).into_iter().collect();
     let mut approve = None;
     match step {
-        AwsStep::SourceParameters => undo.extend(source_parameters(&ground, &mut facts).await?),
-        AwsStep::Reboot => approve = reboot(&ground, &facts).await?,
-        AwsStep::Options if !has_options(&ground).await? => undo.clear(),
-        AwsStep::Publish => undo.extend(publish(&ground, &mut facts).await?),
+        AwsStep::SourceParameters => undo.extend(Box::pin(source_parameters(&ground, &mut facts)).await?),
+        AwsStep::Reboot => approve = Box::pin(reboot(&ground, &facts)).await?,
+        AwsStep::Options if !Box::pin(has_options(&ground)).await? => undo.clear(),
+        AwsStep::Publish => undo.extend(Box::pin(publish(&ground, &mut facts)).await?),
         _ => {}
     }
     Ok(AwsPlanned { undo, facts, approve })

@@ -10,7 +10,7 @@ use super::ground::Ground;
 pub(crate) async fn undo(input: AwsUndoInput) -> Result<AwsUndone, Failure> {
     let ground = Ground::new(&input.spec, &AwsFacts::default(), &input.run)?;
     let session = ground.session_to_undo(input.undo.side()).await?;
-    Ok(match undo::undo(&session, &input.undo).await? {
+    Ok(match Box::pin(undo::undo(&session, &input.undo)).await? {
         Undone::Done => AwsUndone { detail: "done".to_owned(), ..AwsUndone::default() },
         Undone::Working { status } => AwsUndone { goes_on: Some(status), ..AwsUndone::default() },
         Undone::PendingReboot { instance } => AwsUndone {

@@ -135,10 +135,10 @@ pub fn wanted(sizing: &Sizing) -> Vec<Wanted> {
         ),
     ];
     if sizing.engine == Engine::Pglogical {
-        all.insert(
-            1,
-            want("shared_preload_libraries", Need::Holds("pglogical"), "pglogical runs from the server's start"),
-        );
+        let preload =
+            want("shared_preload_libraries", Need::Holds("pglogical"), "pglogical runs from the server's start");
+        let commits = want("track_commit_timestamp", Need::Is("1"), "conflicts of both directions are settled by it");
+        all.splice(1..1, [preload, commits]);
     }
     if sizing.major >= 13 {
         let limit = (disk_mb(sizing) / WAL_SHARE).max(sizing.retained_mb.saturating_mul(2));
@@ -262,7 +262,8 @@ fn has(want: &Wanted, running: &BTreeMap<String, String>) -> bool {
     let number = value.parse::<i64>();
     match &want.need {
         Need::Is(_) if want.name == "rds.logical_replication" => text("wal_level") == "logical",
-        Need::Is(is) => value == *is,
+        // The server says `on` where a parameter group says 1.
+        Need::Is(is) => value == *is || (*is == "1" && value == "on"),
         Need::Holds(word) => with_word(value, word).is_none(),
         Need::AtLeast(least) => number.is_ok_and(|now| now >= i64::from(*least)),
         Need::AtLeastOrZero(least) => number.is_ok_and(|now| now == 0 || now >= i64::from(*least)),
@@ -357,6 +358,7 @@ mod tests {
         vec![
             parameter("rds.logical_replication", Some("0"), "static"),
             parameter("shared_preload_libraries", Some("pg_stat_statements"), "static"),
+            parameter("track_commit_timestamp", None, "static"),
             parameter("max_replication_slots", Some("20"), "static"),
             parameter("max_wal_senders", Some("20"), "static"),
             parameter("max_logical_replication_workers", None, "static"),
@@ -468,6 +470,7 @@ mod tests {
         let mut running: BTreeMap<String, String> = [
             ("wal_level", "replica"),
             ("shared_preload_libraries", "rdsutils, pglogical"),
+            ("track_commit_timestamp", "on"),
             ("max_replication_slots", "20"),
             ("max_wal_senders", "20"),
             ("max_logical_replication_workers", "10"),

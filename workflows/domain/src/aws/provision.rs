@@ -44,6 +44,8 @@ pub enum AwsStep {
     Stop,
     /// The old instance is deleted.
     Delete,
+    /// The reboot by which an abort's parameters come into force.
+    RebootBack,
 }
 
 /// Those of the stage `provision`.
@@ -78,6 +80,7 @@ impl AwsStep {
             AwsStep::FinalSnapshot => "final_snapshot",
             AwsStep::Stop => "stop",
             AwsStep::Delete => "delete",
+            AwsStep::RebootBack => "reboot_back",
         }
     }
     /// For people: what it is doing.
@@ -87,7 +90,7 @@ impl AwsStep {
             AwsStep::Claim => "taking the source for this migration",
             AwsStep::Key => "making sure of the key",
             AwsStep::SourceParameters => "setting the source's parameters",
-            AwsStep::Reboot => "rebooting the source",
+            AwsStep::Reboot | AwsStep::RebootBack => "rebooting the source",
             AwsStep::TargetParameters => "making the target's parameter group",
             AwsStep::Options => "comparing option groups",
             AwsStep::Secret => "keeping a password for the target's master",
