@@ -68,6 +68,11 @@ impl Pair {
         Ok(found)
     }
 
+    /// What isn't as it was on the source: for an aborted migration whose target is gone.
+    pub async fn source_after_abort(&self, info: &StackInfo) -> Result<Vec<Difference>> {
+        Ok(unchanged(&self.source, &Snapshot::take(&info.source).await?))
+    }
+
     /// What isn't as it was, on both sides: for an aborted migration.
     pub async fn after_abort(&self, info: &StackInfo) -> Result<Vec<Difference>> {
         let now = Self::take(info).await?;

@@ -12,7 +12,7 @@ use crate::stack::{Cluster, Side, cluster::MAJOR, rds};
 /// The instance that is moved.
 pub const SOURCE: &str = "orders";
 /// Its parameter group, where it has one of its own.
-const GROUP: &str = "orders-pg15";
+pub(super) const GROUP: &str = "orders-pg15";
 const EXTERNAL_ID: &str = "shop-migration";
 /// A cluster is made in some seconds; the machine may be slow.
 const CREATION: Duration = Duration::from_secs(120);
@@ -96,10 +96,9 @@ fn subnet_group(side: Side, network: &Network) -> Ask {
 
 /// One with what an owner sets, and replication doesn't need.
 fn parameter_group() -> [Ask; 2] {
-    let create = json!({ "DBParameterGroupName": GROUP, "DBParameterGroupFamily": "postgres15", "Description": "orders" });
-    let parameter = |name: &str, value: &str| {
-        json!({ "ParameterName": name, "ParameterValue": value, "ApplyMethod": "pending-reboot" })
-    };
+    let create =
+        json!({ "DBParameterGroupName": GROUP, "DBParameterGroupFamily": "postgres15", "Description": "orders" });
+    let parameter = |name: &str, value: &str| json!({ "ParameterName": name, "ParameterValue": value, "ApplyMethod": "pending-reboot" });
     let parameters = [
         parameter("work_mem", "8192"),
         parameter("random_page_cost", "1.1"),

@@ -46,7 +46,13 @@ impl StandIn {
     }
 
     /// One call.
-    pub async fn ask_one(&self, side: Side, service: &'static str, method: &'static str, fields: Value) -> Result<Value> {
+    pub async fn ask_one(
+        &self,
+        side: Side,
+        service: &'static str,
+        method: &'static str,
+        fields: Value,
+    ) -> Result<Value> {
         Ok(self.ask(&[Ask::new(side, service, method, fields)]).await?.remove(0))
     }
 
@@ -71,12 +77,8 @@ impl StandIn {
     }
 
     fn asked(&self, calls: &[Ask]) -> Value {
-        let keys = |Keys { access_key_id, secret_access_key, .. }: &Keys| {
-            json!({ "aws_access_key_id": access_key_id, "aws_secret_access_key": secret_access_key })
-        };
-        let call = |Ask { side, service, method, fields }: &Ask| {
-            json!({ "account": place(*side), "service": service, "method": method, "fields": fields })
-        };
+        let keys = |Keys { access_key_id, secret_access_key, .. }: &Keys| json!({ "aws_access_key_id": access_key_id, "aws_secret_access_key": secret_access_key });
+        let call = |Ask { side, service, method, fields }: &Ask| json!({ "account": place(*side), "service": service, "method": method, "fields": fields });
         json!({
             "endpoint": self.endpoint, "region": REGION,
             "accounts": self.accounts.iter().map(keys).collect::<Vec<_>>(),

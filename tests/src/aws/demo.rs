@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::{
-    AwsReport, AwsSpec, AwsStack, AwsStackOptions, Found, PUBLISHED, SOURCE, TARGET, call_counts,
-    finalize_but_for_the_stop, leftovers, past_provision, prepare, published_as,
+    AwsReport, AwsSpec, AwsStack, AwsStackOptions, Found, OldOne, PUBLISHED, SOURCE, TARGET, call_counts,
+    end_the_old_one, finalize_but_for_the_end, leftovers, past_provision, prepare, published_as,
     report::{AwsFacts, PublishedAfter},
-    stop_the_old_one,
 };
 use crate::{
     demo::{Report, measure, say, what_to_try},
@@ -23,7 +22,7 @@ pub async fn run(options: &ScenarioOptions, keep: bool) -> Result<AwsReport> {
     let options_of_stack = StackOptions { keep, temporal, ..StackOptions::default() };
     let started = AwsStackOptions { stack: options_of_stack, own_group: true, ..AwsStackOptions::default() };
     let mut stack = AwsStack::start(started).await?;
-    let report = migrate(&mut stack, options).await?;
+    let report = migrate(&mut stack, options, true).await?;
     report.write(&options.directory)?;
     println!("\n{}", report.markdown());
     say(&format!("report: {}", options.directory.join("report.md").display()));
@@ -38,7 +37,8 @@ pub async fn run(options: &ScenarioOptions, keep: bool) -> Result<AwsReport> {
     Ok(report)
 }
 
-async fn migrate(stack: &mut AwsStack, options: &ScenarioOptions) -> Result<AwsReport> {
+/// The whole way there, back and there again, under the policies that Changeover prints; the old instance is stopped at the end.
+pub async fn migrate(stack: &mut AwsStack, options: &ScenarioOptions, loud: bool) -> Result<AwsReport> {
     say(&format!(
         "loading the sample databases ({} MB) and putting them under load ({} writers)",
         options.size_mb, options.writers
@@ -46,7 +46,9 @@ async fn migrate(stack: &mut AwsStack, options: &ScenarioOptions) -> Result<AwsR
     let accounts_before = Found::look(&stack.stand_in).await?;
     let spec = AwsSpec { publish: PUBLISHED.to_owned(), final_snapshot: true, stop: true, delete: false };
     let at_first = stack.info().clone();
-    let mut scenario = prepare(stack, &at_first, options, &spec, true).await?;
+    let mut scenario = prepare(stack, &at_first, options, &spec, loud).await?;
+    say("from now on Changeover's roles may do what `changeover iam-policy` prints for it, and nothing else");
+    stack.limit_to_printed(&scenario.product, &spec).await?;
     for verb in ["plan", "start"] {
         scenario.say(&[verb, &scenario.spec]).await?;
     }
@@ -67,12 +69,12 @@ async fn migrate(stack: &mut AwsStack, options: &ScenarioOptions) -> Result<AwsR
     }
     say("holding the writers to compare every table of both sides, byte for byte");
     let rows = scenario.compare().await?;
-    finalize_but_for_the_stop(&scenario).await?;
+    finalize_but_for_the_end(&scenario).await?;
     say("stopping the writers and checking the ledger against the target");
     let verdict = scenario.judge(Side::Target).await?;
     let sequences = scenario.sequence_faults(Side::Source, Side::Target).await?;
     let leftovers = leftovers(&scenario).await?;
-    let status = stop_the_old_one(&scenario).await?;
+    let status = end_the_old_one(&scenario, OldOne::Stopped).await?;
     let history = scenario.product.json(&["history", NAME]).await?;
     let temporal = measure(&info, NAME).await?;
     scenario.stop_worker().await?;

@@ -51,8 +51,9 @@ fn version(row: &Value) -> Result<Version> {
 pub async fn master_password(stand_in: &StandIn) -> Result<String> {
     let all = stand_in.ask_one(Side::Target, "secretsmanager", "list_secrets", json!({})).await?;
     let id = text(&all["SecretList"][0]["ARN"]).context("there is no secret in the target's account")?;
-    let said =
-        stand_in.ask(&[Ask::new(Side::Target, "secretsmanager", "get_secret_value", json!({ "SecretId": id }))]).await?;
+    let said = stand_in
+        .ask(&[Ask::new(Side::Target, "secretsmanager", "get_secret_value", json!({ "SecretId": id }))])
+        .await?;
     let value = text(&said[0]["SecretString"])?;
     let parsed: Value = serde_json::from_str(&value).unwrap_or(Value::Null);
     Ok(parsed["password"].as_str().map_or(value, str::to_owned))

@@ -6,6 +6,7 @@ mod ask;
 mod demo;
 mod facts;
 mod found;
+mod policies;
 mod report;
 mod run;
 mod spec;
@@ -14,12 +15,13 @@ mod stand_in;
 
 pub use accounts::{Accounts, SOURCE};
 pub use ask::Ask;
-pub use demo::{default_directory, run as run_demo};
+pub use demo::{default_directory, migrate, run as run_demo};
 pub use facts::{CallCount, Version, call_counts, master_password, versions};
 pub use found::{Account, Found};
 pub use report::AwsReport;
 pub use run::{
-    PUBLISHED, TARGET, finalize_but_for_the_stop, leftovers, past_provision, prepare, published_as, stop_the_old_one,
+    OldOne, PUBLISHED, TARGET, end_the_old_one, finalize_but_for_the_end, leftovers, past_provision, prepare,
+    published_as,
 };
 pub use spec::{AwsSpec, spec_text};
 pub use stack::{AwsStack, AwsStackOptions};

@@ -70,8 +70,12 @@ impl AwsReport {
     /// What Changeover itself measured.
     fn reboot_words(&self) -> String {
         let stages = self.demo.stages.as_array().into_iter().flatten();
-        let provision = stages.filter(|stage| stage["stage"] == "provision").find_map(|stage| stage["evidence"].as_str());
-        provision.and_then(|words| words.split("; ").find(|part| part.contains("reboot"))).unwrap_or_default().to_owned()
+        let provision =
+            stages.filter(|stage| stage["stage"] == "provision").find_map(|stage| stage["evidence"].as_str());
+        provision
+            .and_then(|words| words.split("; ").find(|part| part.contains("reboot")))
+            .unwrap_or_default()
+            .to_owned()
     }
 }
 
@@ -95,6 +99,7 @@ impl AwsFacts {
         expect(encrypted, "the target isn't encrypted with the key");
         expect(self.final_snapshots() == 1, "there isn't exactly one last snapshot of the source");
         expect(self.unclaimed(), "the source is still taken");
+        expect(!self.is_denied(), "the policies that Changeover prints lack something");
         let values: Vec<usize> = self.published.iter().map(|after| after.versions.len()).collect();
         expect(values == [1, 2, 3], "the endpoint wasn't published exactly once for each switch");
         let all = self.published.iter().flat_map(|after| &after.versions);
@@ -104,6 +109,11 @@ impl AwsFacts {
 
     fn key(&self) -> Option<&Key> {
         self.after.target.keys.first()
+    }
+
+    /// A call was refused for want of a right, and not because what it asks for isn't there.
+    fn is_denied(&self) -> bool {
+        self.calls.values().flat_map(|count| count.refused.keys()).any(|code| code.contains("AccessDenied"))
     }
 
     fn final_snapshots(&self) -> usize {
@@ -141,7 +151,10 @@ impl AwsFacts {
     }
 
     fn write_instances(&self, text: &mut String) {
-        let _ = writeln!(text, "| instance | account of the | status | encrypted with | parameter group |\n|---|---|---|---|---|");
+        let _ = writeln!(
+            text,
+            "| instance | account of the | status | encrypted with | parameter group |\n|---|---|---|---|---|"
+        );
         for (side, account) in [("source", &self.after.source), ("target", &self.after.target)] {
             for Instance { identifier, status, key, group, applied, .. } in &account.instances {
                 let key = key.as_deref().unwrap_or("nothing");
@@ -163,10 +176,12 @@ impl AwsFacts {
     }
 
     fn write_calls(&self, text: &mut String) {
-        let (done, refused): (u64, u64) = self.calls.values().fold((0, 0), |(done, refused), count| {
-            (done + count.done, refused + count.refused.values().sum::<u64>())
-        });
-        let _ = writeln!(text, "Calls to AWS: {done}, refused: {refused}.\n\n| call | times | refused |\n|---|---|---|");
+        let (done, refused): (u64, u64) = self
+            .calls
+            .values()
+            .fold((0, 0), |(done, refused), count| (done + count.done, refused + count.refused.values().sum::<u64>()));
+        let _ =
+            writeln!(text, "Calls to AWS: {done}, refused: {refused}.\n\n| call | times | refused |\n|---|---|---|");
         for (call, CallCount { done, refused }) in &self.calls {
             let refused: Vec<String> = refused.iter().map(|(code, times)| format!("{times} x {code}")).collect();
             let _ = writeln!(text, "| {call} | {done} | {} |", refused.join(", "));

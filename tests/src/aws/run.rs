@@ -4,11 +4,13 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 
-use super::{AwsSpec, AwsStack, StandIn, Version, spec_text, versions};
+use super::{AwsSpec, AwsStack, SOURCE, StandIn, Version, spec_text, versions};
 use crate::{
     oracle::{Difference, Snapshot},
     product::Status,
-    scenario::{LONG, NAME, Pair, SHORT, Scenario, ScenarioOptions, application_roles, load_sample, spec_options, write_text},
+    scenario::{
+        LONG, NAME, Pair, SHORT, Scenario, ScenarioOptions, application_roles, load_sample, spec_options, write_text,
+    },
     stack::{StackInfo, process},
     workload::WindowStats,
 };
@@ -56,17 +58,32 @@ pub async fn published_as(stand_in: &StandIn, port: u16) -> Result<Vec<Version>>
     found
 }
 
-/// Approves and finalizes, and waits until everything is done but the old instance's stop, which wants an approval of its own. The source
-/// can still be looked into by then.
-pub async fn finalize_but_for_the_stop(scenario: &Scenario<'_>) -> Result<()> {
+/// Approves and finalizes, and waits until everything is done but what wants an approval of its own: the old instance's stop or deletion.
+/// The source can still be looked into by then.
+pub async fn finalize_but_for_the_end(scenario: &Scenario<'_>) -> Result<()> {
     scenario.approve("finalize", "soaked long enough").await?;
     scenario.say(&["finalize", NAME, "--yes", "--actor", "ada", "--reason", "done"]).await?;
     scenario.until_waiting("finalize", SHORT).await.map(drop)
 }
 
-/// Approves the stop and waits for the end.
-pub async fn stop_the_old_one(scenario: &Scenario<'_>) -> Result<Status> {
-    scenario.approve("stop", "nobody asks for it any more").await?;
+/// What becomes of the old instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OldOne {
+    /// It is stopped.
+    Stopped,
+    /// It is deleted.
+    Deleted,
+}
+
+/// Approves what becomes of the old instance, and waits for the migration's end.
+pub async fn end_the_old_one(scenario: &Scenario<'_>, old: OldOne) -> Result<Status> {
+    let reason = "nobody asks for it any more";
+    let mut arguments = vec!["approve", NAME, "--approver", "ada", "--reason", reason, "--for"];
+    match old {
+        OldOne::Stopped => arguments.push("stop"),
+        OldOne::Deleted => arguments.extend(["delete", "--object", SOURCE]),
+    }
+    scenario.say(&arguments).await?;
     if scenario.loud {
         scenario.say(&["status", NAME, "--watch"]).await?;
     }

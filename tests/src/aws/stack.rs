@@ -39,6 +39,8 @@ pub struct AwsStack {
     pub stand_in: StandIn,
     /// What both accounts have.
     pub accounts: Accounts,
+    /// The source has a parameter group of its own.
+    pub(super) own_group: bool,
     /// An instance before anybody has used it: what the target is like when it has just been made.
     pub empty: Snapshot,
 }
@@ -61,7 +63,7 @@ impl AwsStack {
         let stack = Stack::start_around(stack, source).await?;
         let (stand_in, accounts) = made.context("the local AWS wasn't started")?;
         let empty = Snapshot::take(&stack.info().source).await.context("reading the empty instance")?;
-        Ok(Self { stack, stand_in, accounts, empty })
+        Ok(Self { stack, stand_in, accounts, own_group, empty })
     }
 
     /// Addresses and passwords.

@@ -3,11 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
-use changeover_tests::{
-    aws,
-    demo,
-    scenario::ScenarioOptions,
-};
+use changeover_tests::{aws, demo, scenario::ScenarioOptions};
 use clap::Parser;
 
 #[derive(Parser)]
@@ -39,7 +35,11 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
-    let directory = arguments.directory.unwrap_or_else(if arguments.aws { aws::default_directory } else { demo::default_directory });
+    let directory = arguments.directory.unwrap_or_else(if arguments.aws {
+        aws::default_directory
+    } else {
+        demo::default_directory
+    });
     std::fs::create_dir_all(&directory)?;
     let options = ScenarioOptions {
         size_mb: arguments.size_mb,
