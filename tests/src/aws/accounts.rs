@@ -38,9 +38,13 @@ struct Network {
 /// Makes all of it. The source's parameter group is its own, or the family's default.
 pub(super) async fn set_up(stand_in: &StandIn, own_group: bool, password: &str) -> Result<Accounts> {
     let sides = [Side::Source, Side::Target];
-    let roles = stand_in.ask(&sides.map(|side| role(stand_in, side))).await?;
+    let roles = sides.map(|side| role(stand_in, side));
+    let (roles, here, there) = tokio::try_join!(
+        stand_in.ask(&roles),
+        network(stand_in, Side::Source, 10),
+        network(stand_in, Side::Target, 20)
+    )?;
     let role_arn = |at: usize| text(&roles[at]["Role"]["Arn"]);
-    let (here, there) = (network(stand_in, Side::Source, 10).await?, network(stand_in, Side::Target, 20).await?);
     let mut calls = vec![subnet_group(Side::Source, &here), subnet_group(Side::Target, &there)];
     if own_group {
         calls.extend(parameter_group());

@@ -1,15 +1,12 @@
 //! What the tests share: an AWS each, one test at a time.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use changeover_tests::{
-    aws::{AwsStack, AwsStackOptions, TARGET, call_counts},
+    aws::{AwsStack, AwsStackOptions, call_counts},
     scenario::{Scenario, ScenarioOptions},
-    stack::{Side, StackInfo, process},
+    stack::{Side, StackInfo},
 };
 use tokio::sync::Mutex;
 
@@ -60,15 +57,6 @@ pub async fn judge(scenario: &mut Scenario<'_>, serving: Side) -> Result<()> {
     ensure!(verdict.is_clean(), "the ledger contradicts the {}: {verdict:#?}", serving.name());
     ensure!(verdict.acknowledged > 100, "{} acknowledged transactions prove nothing", verdict.acknowledged);
     Ok(())
-}
-
-/// Waits until the target's instance is under way.
-pub async fn until_creating(stack: &AwsStack) -> Result<()> {
-    process::wait_until("the target is being created", Duration::from_secs(120), async || {
-        let seen = stack.instance(Side::Target, TARGET).await;
-        matches!(seen, Ok(Some(instance)) if instance["status"] == "creating")
-    })
-    .await
 }
 
 /// Each of these calls was carried out exactly once.

@@ -7,10 +7,10 @@ use changeover_tests::{
         prepare,
     },
     scenario::{LONG, NAME},
-    stack::Side,
+    stack::{Side, process},
 };
 
-use crate::common::{self, judge, lines, meet_target, on_aws, once_each, until_creating};
+use crate::common::{self, judge, lines, meet_target, on_aws, once_each};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_killed_while_the_target_is_created_is_followed_by_another() -> Result<()> {
@@ -20,14 +20,18 @@ async fn a_worker_killed_while_the_target_is_created_is_followed_by_another() ->
         let spec = AwsSpec { final_snapshot: true, delete: true, ..AwsSpec::default() };
         let at_first = stack.info().clone();
         let mut scenario = prepare(stack, &at_first, &common::options(&directory), &spec, false).await?;
+        // The creation has been asked for by then, and nobody has written that down.
+        scenario.stop_worker().await?;
+        let doomed = scenario.product.with_variable("CHANGEOVER_FAILPOINTS", "activity.aws_act.instance.after=kill");
+        scenario.worker = Some(doomed.worker("worker-doomed").await?);
         scenario.say(&["start", &scenario.spec]).await?;
         scenario.until_waiting("provision", LONG).await?;
         scenario.approve("reboot", "in the quiet hour").await?;
-        until_creating(stack).await?;
-        scenario.worker.take().context("there is no worker")?.kill().await?;
-        let seen = stack.instance(Side::Target, TARGET).await?.context("the target is gone")?;
-        ensure!(seen["status"] == "creating", "the worker wasn't killed in the midst of it: {seen}");
-        scenario.worker = Some(scenario.product.worker("worker-2").await?);
+        let worker = scenario.worker.as_mut().context("there is no worker")?;
+        process::wait_until("the worker has died", LONG, async || worker.has_ended()).await?;
+        let seen = stack.instance(Side::Target, TARGET).await?.context("no target was asked for")?;
+        ensure!(seen["status"] == "creating", "the worker didn't die in the midst of the creation: {seen}");
+        scenario.replace_worker("worker-2").await?;
         scenario.product.wait_for(NAME, "the target to be made", LONG, |status| status.stage() != "provision").await?;
         stack.see_target(TARGET).await?;
         let info = stack.info().clone();
