@@ -26,7 +26,7 @@ TEST_ARGS ?=
 FAULTS ?=
 DEV_ARGS ?=
 
-.PHONY: help setup setup-servers setup-aws test-aws-stand-in setup-lint room build demo test recovery faults soak-test bench bench-copy lint dev down clean
+.PHONY: help setup setup-servers setup-aws test-aws-stand-in setup-lint room build demo demo-aws test recovery faults soak-test bench bench-copy lint dev down clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -55,6 +55,9 @@ build: setup room
 
 demo: build ## a whole migration on a local stack: copy, switch, roll back, switch again, finalize (KEEP=1 leaves the stack up)
 	@$(BIN)/changeover-demo $(if $(KEEP),--keep) $(DEMO_ARGS)
+
+demo-aws: build setup-aws ## the same from an unencrypted instance of one AWS account to an encrypted one of another, on a local AWS (KEEP=1)
+	@$(BIN)/changeover-demo --aws $(if $(KEEP),--keep) $(DEMO_ARGS)
 
 test: setup-servers build ## all tests; `.ci/run` calls this
 	@dev/test.sh $(TEST_ARGS)

@@ -31,7 +31,8 @@ for side in source target; do
         kill -QUIT "$pid" && pids="$pids $pid"
     fi
 done
-for part in pooler:pgbouncer temporal:temporal; do
+# The local AWS ends its servers itself, and they end with it.
+for part in pooler:pgbouncer temporal:temporal aws:standin; do
     if pid=$(found "$directory/${part%:*}/pid" "${part#*:}"); then
         kill -TERM "$pid" && pids="$pids $pid"
     fi

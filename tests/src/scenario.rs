@@ -49,6 +49,11 @@ pub struct Pair {
 }
 
 impl Pair {
+    /// Of two that were taken.
+    pub fn new(source: Snapshot, target: Snapshot) -> Self {
+        Self { source, target }
+    }
+
     /// Takes both.
     pub async fn take(info: &StackInfo) -> Result<Self> {
         let (source, target) = tokio::try_join!(Snapshot::take(&info.source), Snapshot::take(&info.target))?;
@@ -61,6 +66,11 @@ impl Pair {
         let mut found = retired(&self.source, &now.source, applications);
         found.extend(arrived(&self.source, &self.target, &now.target, &info.databases));
         Ok(found)
+    }
+
+    /// What isn't as it was on the source: for an aborted migration whose target is gone.
+    pub async fn source_after_abort(&self, info: &StackInfo) -> Result<Vec<Difference>> {
+        Ok(unchanged(&self.source, &Snapshot::take(&info.source).await?))
     }
 
     /// What isn't as it was, on both sides: for an aborted migration.
@@ -106,12 +116,20 @@ pub struct Scenario<'a> {
 impl<'a> Scenario<'a> {
     /// Loads the sample, starts load and worker, writes the spec.
     pub async fn prepare(info: &'a StackInfo, options: &ScenarioOptions, loud: bool) -> Result<Self> {
-        std::fs::create_dir_all(&options.directory)?;
-        sample::load(&sample::Access::master(info, Side::Source), options.size_mb)
-            .await
-            .context("loading the sample")?;
-        let_the_logins_in(info).await?;
+        load_sample(info, options).await?;
         let before = Pair::take(info).await?;
+        let spec = write_spec(info, &options.directory, &options.soak)?;
+        Self::begin(info, options, loud, before, spec).await
+    }
+
+    /// Starts load and worker on a source that holds the sample, for a spec that is written.
+    pub async fn begin(
+        info: &'a StackInfo,
+        options: &ScenarioOptions,
+        loud: bool,
+        before: Pair,
+        spec: String,
+    ) -> Result<Self> {
         let ledger = options.directory.join("ledger");
         if ledger.exists() {
             std::fs::remove_dir_all(&ledger).context("removing the ledger of an earlier run")?;
@@ -121,7 +139,6 @@ impl<'a> Scenario<'a> {
             writers => Some(start_load(info, &ledger, writers, options.rate, Side::Source).await?),
         };
         let product = Product::new(info, &options.directory)?;
-        let spec = write_spec(info, &options.directory, &options.soak).await?;
         let worker = Some(product.worker("worker").await?);
         let writers = options.writers;
         Ok(Self { info, product, workload, worker, spec, before, switches: Vec::new(), ledger, writers, loud })
@@ -275,6 +292,14 @@ impl<'a> Scenario<'a> {
     }
 }
 
+/// Loads the sample into the source, and lets the migration's logins in.
+pub async fn load_sample(info: &StackInfo, options: &ScenarioOptions) -> Result<()> {
+    std::fs::create_dir_all(&options.directory)?;
+    let access = sample::Access::master(info, Side::Source);
+    sample::load(&access, options.size_mb).await.context("loading the sample")?;
+    let_the_logins_in(info).await
+}
+
 async fn start_load(
     info: &StackInfo,
     ledger: &Path,
@@ -301,21 +326,26 @@ async fn wait_for_acknowledgements(workload: &WorkloadHandle, more: u64) -> Resu
     .await
 }
 
-async fn write_spec(info: &StackInfo, directory: &Path, soak: &str) -> Result<String> {
-    let mut databases = Vec::new();
-    for database in sample::DATABASES {
-        databases.push((database.to_owned(), append_only(database)));
-    }
-    let options = SpecOptions {
+fn write_spec(info: &StackInfo, directory: &Path, soak: &str) -> Result<String> {
+    write_text(directory, &spec_text(info, &spec_options(soak)))
+}
+
+/// A spec's file; returns its path.
+pub fn write_text(directory: &Path, spec: &str) -> Result<String> {
+    let path = directory.join("demo.toml");
+    std::fs::write(&path, spec).with_context(|| format!("writing {}", path.display()))?;
+    Ok(path.display().to_string())
+}
+
+/// What a scenario's spec says of the sample.
+pub fn spec_options(soak: &str) -> SpecOptions {
+    SpecOptions {
         name: NAME.to_owned(),
-        databases,
+        databases: sample::DATABASES.map(|database| (database.to_owned(), append_only(database))).to_vec(),
         passwords: SAMPLE_LOGINS.iter().map(|role| ((*role).to_owned(), password_variable(role))).collect(),
         pooler: true,
         soak: soak.to_owned(),
-    };
-    let path = directory.join("demo.toml");
-    std::fs::write(&path, spec_text(info, &options)).with_context(|| format!("writing {}", path.display()))?;
-    Ok(path.display().to_string())
+    }
 }
 
 /// The sample's tables without a key, which are append-only.

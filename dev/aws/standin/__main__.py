@@ -1,6 +1,7 @@
 """The command: `python -m standin --port 0 --ready-file FILE --state DIRECTORY`."""
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -43,6 +44,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--metrics", type=float, default=10.0, help="seconds between RDS's metrics in CloudWatch; 0 for none (default: 10)"
     )
+    parser.add_argument(
+        "--replication-password-file",
+        type=Path,
+        metavar="FILE",
+        help="holds the password that the login changeover_repl gets on every new instance (default: another one for each)",
+    )
     return parser.parse_args()
 
 
@@ -52,13 +59,15 @@ def main() -> int:
     try:
         programs.check()
         directory = claim(options.state)
+        replication_password = password_in(options.replication_password_file)
     except programs.ProgramFailed as failure:
         print(f"standin: {failure}", file=sys.stderr)
         return 1
+    call_itself()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    application = Application(directory, options.account or ACCOUNTS, options.pace)
+    application = Application(directory, options.account or ACCOUNTS, options.pace, replication_password)
     application.world.bundle.write_bytes(application.world.authority.pem())
     if options.metrics > 0:
         application.publish_metrics(options.metrics)
@@ -74,6 +83,25 @@ def main() -> int:
         server.shutdown()
         application.close()
     return 0
+
+
+def password_in(file: Path | None) -> str | None:
+    """The first line of a file; nothing without a file. In a file, so that no list of processes shows it."""
+    if file is None:
+        return None
+    try:
+        first = file.read_text().splitlines()[:1]
+    except (OSError, UnicodeDecodeError) as error:
+        raise programs.ProgramFailed(f"--replication-password-file {file} can't be read: {error}") from None
+    if not first or not first[0]:
+        raise programs.ProgramFailed(f"--replication-password-file {file} is empty: put the password on its first line")
+    return first[0]
+
+
+def call_itself() -> None:
+    """The process's name, by which dev/stack-down.sh knows a stand-in from whatever else got its pid."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/comm").write_text("standin")
 
 
 def tell(ready_file: Path | None, facts: dict) -> None:

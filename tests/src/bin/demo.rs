@@ -3,15 +3,15 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
-use changeover_tests::{
-    demo::{self, default_directory},
-    scenario::ScenarioOptions,
-};
+use changeover_tests::{aws, demo, scenario::ScenarioOptions};
 use clap::Parser;
 
 #[derive(Parser)]
 #[command(about = "A whole migration on a local stack: copy, switch, roll back, switch again, finalize")]
 struct Arguments {
+    /// With a local AWS: from an unencrypted instance of one account to an encrypted one of another
+    #[arg(long)]
+    aws: bool,
     /// Leave the stack running at the end and say what to try
     #[arg(long)]
     keep: bool,
@@ -35,7 +35,11 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
-    let directory = arguments.directory.unwrap_or_else(default_directory);
+    let directory = arguments.directory.unwrap_or_else(if arguments.aws {
+        aws::default_directory
+    } else {
+        demo::default_directory
+    });
     std::fs::create_dir_all(&directory)?;
     let options = ScenarioOptions {
         size_mb: arguments.size_mb,
@@ -44,6 +48,10 @@ async fn main() -> Result<ExitCode> {
         soak: arguments.soak,
         directory: directory.canonicalize()?,
     };
-    let report = demo::run(&options, arguments.keep).await?;
-    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let good = if arguments.aws {
+        aws::run_demo(&options, arguments.keep).await?.is_good()
+    } else {
+        demo::run(&options, arguments.keep).await?.is_good()
+    };
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

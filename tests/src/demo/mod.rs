@@ -13,7 +13,7 @@ use crate::{
 };
 
 pub use report::Report;
-pub use temporal_history::{payload, show as temporal_history};
+pub use temporal_history::{measure, payload, show as temporal_history};
 
 /// Runs the demo; the report says whether all was well. `keep` leaves the stack running.
 pub async fn run(options: &ScenarioOptions, keep: bool) -> Result<Report> {
@@ -61,12 +61,12 @@ async fn migrate(info: &StackInfo, options: &ScenarioOptions) -> Result<Report> 
 }
 
 /// One line of the demo's own.
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     println!("\u{2022} {text}");
 }
 
 /// Addresses and commands of a stack that stays.
-fn what_to_try(info: &StackInfo) {
+pub(crate) fn what_to_try(info: &StackInfo) {
     println!("\nThe stack stays up in {}.", info.directory.display());
     if let Some(temporal) = &info.temporal {
         println!("  Temporal    {}", temporal.address());

@@ -17,7 +17,7 @@ use tokio::process::Command;
 
 use crate::stack::StackInfo;
 
-pub use spec::{SpecOptions, spec_text};
+pub use spec::{SpecOptions, rest_of_spec, spec_text};
 pub use status::Status;
 pub use worker::Worker;
 

@@ -1,5 +1,7 @@
 //! A spec for a stack, as a person would write it.
 
+use std::path::Path;
+
 use crate::stack::StackInfo;
 
 /// What differs between the specs of demo and tests.
@@ -28,6 +30,13 @@ pub fn spec_text(info: &StackInfo, options: &SpecOptions) -> String {
              ca_file = \"{ca}\"\nescalation = \"rds_tools.escalate\"\n"
         );
     }
+    text + &rest_of_spec(info, &info.ca, options)
+}
+
+/// What follows the two sides. The servers verify each other by `server_ca`.
+pub fn rest_of_spec(info: &StackInfo, server_ca: &Path, options: &SpecOptions) -> String {
+    let (ca, server_ca) = (info.ca.display(), server_ca.display());
+    let mut text = String::new();
     for (database, tables) in &options.databases {
         text += &format!("\n[[databases]]\nname = \"{database}\"\n");
         if !tables.is_empty() {
@@ -36,7 +45,7 @@ pub fn spec_text(info: &StackInfo, options: &SpecOptions) -> String {
     }
     text += &format!(
         "\n[replication]\nuser = \"changeover_repl\"\npassword = {{ env = \"CHANGEOVER_REPLICATION_PASSWORD\" }}\n\
-         server_ca_file = \"{ca}\"\npoll = \"1s\"\n"
+         server_ca_file = \"{server_ca}\"\npoll = \"1s\"\n"
     );
     if !options.passwords.is_empty() {
         text += "\n[roles.passwords]\n";

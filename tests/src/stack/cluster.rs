@@ -84,9 +84,11 @@ impl Cluster {
         self.directory.join("run")
     }
 
-    /// The server's log, `log_statement = all`.
+    /// The server's log; of a stack's own servers with `log_statement = all`.
     pub fn log(&self) -> PathBuf {
-        self.directory.join("log")
+        let log = self.directory.join("log");
+        // An instance of the local AWS has a directory of logs.
+        if log.is_dir() { log.join("postgresql.log") } else { log }
     }
 
     /// Makes the data directory, with the roles in it that RDS has, unless that is done already, and starts the server.
@@ -294,7 +296,7 @@ fn server_knows(bin: &Path, setting: &str) -> Result<bool> {
 }
 
 /// The last lines of a log, for an error message.
-pub(super) fn tail(log: &Path) -> String {
+pub(crate) fn tail(log: &Path) -> String {
     let text = std::fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().rev().take(8).collect();

@@ -6,7 +6,8 @@
 pub mod audit;
 pub mod cluster;
 pub mod connect;
-mod files;
+pub(crate) mod files;
+mod foreign;
 pub mod guard;
 mod info;
 mod options;
@@ -20,6 +21,7 @@ pub mod temporal;
 mod tls;
 
 pub use cluster::{Cluster, Side, StopMode};
+pub use foreign::Server;
 pub use info::StackInfo;
 pub use options::{Hosts, SAMPLE_LOGINS, StackOptions, TemporalOptions, WantedPorts, sample_login};
 pub use parts::{Part, prepare};

@@ -23,9 +23,9 @@ from .upstream import Upstream
 class Application:
     """Who asks, may they, does a fault strike, who answers, and what was said."""
 
-    def __init__(self, directory: Path, accounts: list[str], pace: float):
+    def __init__(self, directory: Path, accounts: list[str], pace: float, replication_password: str | None = None):
         """Everything that one stand-in has."""
-        self.world = World(directory, pace)
+        self.world = World(directory, pace, replication_password)
         self.identities = Identities(accounts)
         self.policies = Policies()
         self.faults = Faults()

@@ -34,7 +34,7 @@ def create(call: Call) -> dict:
     instance.master, instance.db_name = call["MasterUsername"], call.get("DBName")
     password = call.get("MasterUserPassword") or secrets.token_urlsafe(24)
     checks.manage_secret(call, instance, password)
-    instance.replication_password = secrets.token_hex(16)
+    instance.replication_password = call.world.replication_password or secrets.token_hex(16)
     call.region.instances[instance.name] = instance
 
     def fill() -> None:

@@ -96,10 +96,14 @@ class Quotas:
 class World:
     """Everything, behind one lock. Work that takes time runs beside it and takes the lock only to say what has changed."""
 
-    def __init__(self, directory: Path, pace: float):
-        """`pace`: how long, in seconds, a status like `modifying` shows at least."""
+    def __init__(self, directory: Path, pace: float, replication_password: str | None = None):
+        """`pace`: how long, in seconds, a status like `modifying` shows at least.
+
+        `replication_password`: of the login for replication on every new instance; nothing for another one on each.
+        """
         self.directory = directory
         self.pace = pace
+        self.replication_password = replication_password
         self.lock = threading.RLock()
         self.closing = threading.Event()
         self.authority = Authority()

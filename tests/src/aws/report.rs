@@ -1,0 +1,221 @@
+//! The report of the demo with AWS: that of the demo, and what is in both accounts.
+
+use std::{collections::BTreeMap, fmt::Write as _, path::Path};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use super::{
+    Account, CallCount, Found, PUBLISHED, SOURCE, TARGET, Version,
+    found::{Instance, Key, ParameterGroup},
+};
+use crate::{demo::Report, workload::WindowStats};
+
+/// The parameter as it was after a switch.
+#[derive(Clone, Debug, Serialize)]
+pub struct PublishedAfter {
+    /// `forward` or `rollback`.
+    pub direction: String,
+    /// All its versions, the oldest first.
+    pub versions: Vec<Version>,
+}
+
+/// What was found in AWS, by calls of the harness's own.
+#[derive(Clone, Debug, Serialize)]
+pub struct AwsFacts {
+    /// Both accounts before the migration.
+    pub before: Found,
+    /// And after it.
+    pub after: Found,
+    /// What clients saw from the reboot's approval until the target was there.
+    pub reboot: WindowStats,
+    /// How often the source was rebooted.
+    pub reboots: usize,
+    /// The published endpoint after each switch.
+    pub published: Vec<PublishedAfter>,
+    /// Changeover's calls.
+    pub calls: BTreeMap<String, CallCount>,
+}
+
+/// The whole report.
+#[derive(Clone, Debug, Serialize)]
+pub struct AwsReport {
+    /// As that of the demo without AWS.
+    #[serde(flatten)]
+    pub demo: Report,
+    /// What was found in AWS.
+    pub aws: AwsFacts,
+}
+
+impl AwsReport {
+    /// All was well, and AWS is as it should be.
+    pub fn is_good(&self) -> bool {
+        self.demo.is_good() && self.aws.faults().is_empty()
+    }
+
+    /// Writes `report.json` and `report.md`.
+    pub fn write(&self, directory: &Path) -> Result<()> {
+        let json = serde_json::to_string_pretty(self)?;
+        std::fs::write(directory.join("report.json"), json).context("writing report.json")?;
+        std::fs::write(directory.join("report.md"), self.markdown()).context("writing report.md")
+    }
+
+    /// For people.
+    pub fn markdown(&self) -> String {
+        let mut text = self.demo.markdown();
+        self.aws.write(&mut text, &self.reboot_words());
+        text
+    }
+
+    /// What Changeover itself measured.
+    fn reboot_words(&self) -> String {
+        let stages = self.demo.stages.as_array().into_iter().flatten();
+        let provision =
+            stages.filter(|stage| stage["stage"] == "provision").find_map(|stage| stage["evidence"].as_str());
+        provision
+            .and_then(|words| words.split("; ").find(|part| part.contains("reboot")))
+            .unwrap_or_default()
+            .to_owned()
+    }
+}
+
+impl AwsFacts {
+    /// What isn't as it should be at the end.
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let mut expect = |holds: bool, fault: &str| {
+            if !holds {
+                faults.push(fault.to_owned());
+            }
+        };
+        let (source, target) = (self.after.source.instance(SOURCE), self.after.target.instance(TARGET));
+        let key = self.key();
+        expect(source.is_some_and(|it| it.key.is_none()), "the source isn't there unencrypted any more");
+        expect(source.is_some_and(|it| it.status == "stopped"), "the source isn't stopped");
+        expect(self.reboots == 1, "the source wasn't rebooted exactly once");
+        expect(key.is_some_and(|key| key.state == "Enabled" && key.rotated), "the key isn't enabled and rotated");
+        expect(target.is_some_and(|it| it.status == "available"), "the target isn't available");
+        let encrypted = target.zip(key).is_some_and(|(it, key)| it.key.as_ref() == Some(&key.arn));
+        expect(encrypted, "the target isn't encrypted with the key");
+        expect(self.final_snapshots() == 1, "there isn't exactly one last snapshot of the source");
+        expect(self.unclaimed(), "the source is still taken");
+        expect(!self.is_denied(), "the policies that Changeover prints lack something");
+        let values: Vec<usize> = self.published.iter().map(|after| after.versions.len()).collect();
+        expect(values == [1, 2, 3], "the endpoint wasn't published exactly once for each switch");
+        let all = self.published.iter().flat_map(|after| &after.versions);
+        expect(all.clone().all(|it| it.kind == "SecureString"), "the endpoint was published in plain text");
+        faults
+    }
+
+    fn key(&self) -> Option<&Key> {
+        self.after.target.keys.first()
+    }
+
+    /// A call was refused for want of a right, and not because what it asks for isn't there.
+    fn is_denied(&self) -> bool {
+        self.calls.values().flat_map(|count| count.refused.keys()).any(|code| code.contains("AccessDenied"))
+    }
+
+    fn final_snapshots(&self) -> usize {
+        self.after.source.snapshots.iter().filter(|it| it.kind == "manual" && it.status == "available").count()
+    }
+
+    /// No claim is left in the source's account.
+    fn unclaimed(&self) -> bool {
+        self.after.source.parameters == self.before.source.parameters
+            && self.after.source.instance(SOURCE).map(|it| &it.tags)
+                == self.before.source.instance(SOURCE).map(|it| &it.tags)
+    }
+
+    fn write(&self, text: &mut String, measured: &str) {
+        let _ = writeln!(text, "\n## AWS, as found by boto3 at the end\n");
+        self.write_instances(text);
+        if let Some(key) = self.key() {
+            let rotated = if key.rotated { "rotated each year" } else { "not rotated" };
+            let _ = writeln!(text, "Key: `{}` ({}), {}, {rotated}.\n", key.arn, key.aliases.join(", "), key.state);
+        }
+        let _ = writeln!(
+            text,
+            "Reboots of the source: {}. {measured}; clients: longest gap between acknowledged writes {:.1} ms, errors {:?}.\n",
+            self.reboots, self.reboot.longest_gap_ms, self.reboot.errors
+        );
+        write_groups(text, "source", &self.before.source, &self.after.source);
+        write_groups(text, "target", &self.before.target, &self.after.target);
+        self.write_published(text);
+        self.write_calls(text);
+        write_more(text, "source", &self.before.source, &self.after.source);
+        write_more(text, "target", &self.before.target, &self.after.target);
+        for fault in self.faults() {
+            let _ = writeln!(text, "- **{fault}**");
+        }
+    }
+
+    fn write_instances(&self, text: &mut String) {
+        let _ = writeln!(
+            text,
+            "| instance | account of the | status | encrypted with | parameter group |\n|---|---|---|---|---|"
+        );
+        for (side, account) in [("source", &self.after.source), ("target", &self.after.target)] {
+            for Instance { identifier, status, key, group, applied, .. } in &account.instances {
+                let key = key.as_deref().unwrap_or("nothing");
+                let _ = writeln!(text, "| {identifier} | {side} | {status} | {key} | {group} ({applied}) |");
+            }
+        }
+        text.push('\n');
+    }
+
+    fn write_published(&self, text: &mut String) {
+        let _ = writeln!(text, "| `{PUBLISHED}` after | version | type | value | labels |\n|---|---|---|---|---|");
+        for after in &self.published {
+            if let Some(Version { version, kind, value, labels, .. }) = after.versions.last() {
+                let labels = labels.join(", ");
+                let _ = writeln!(text, "| {} | {version} | {kind} | {value} | {labels} |", after.direction);
+            }
+        }
+        text.push('\n');
+    }
+
+    fn write_calls(&self, text: &mut String) {
+        let (done, refused): (u64, u64) = self
+            .calls
+            .values()
+            .fold((0, 0), |(done, refused), count| (done + count.done, refused + count.refused.values().sum::<u64>()));
+        let _ =
+            writeln!(text, "Calls to AWS: {done}, refused: {refused}.\n\n| call | times | refused |\n|---|---|---|");
+        for (call, CallCount { done, refused }) in &self.calls {
+            let refused: Vec<String> = refused.iter().map(|(code, times)| format!("{times} x {code}")).collect();
+            let _ = writeln!(text, "| {call} | {done} | {} |", refused.join(", "));
+        }
+        text.push('\n');
+    }
+}
+
+/// What is set in an account's parameter groups, and wasn't before.
+fn write_groups(text: &mut String, side: &str, before: &Account, after: &Account) {
+    for ParameterGroup { name, set } in &after.parameter_groups {
+        let old = before.parameter_groups.iter().find(|group| group.name == *name);
+        let what = if old.is_some() { "changed" } else { "made" };
+        let _ = writeln!(text, "Parameter group `{name}` of the {side}, {what}:\n");
+        for (parameter, value) in set {
+            match old.map(|group| group.set.get(parameter)) {
+                Some(Some(was)) if was == value => {}
+                Some(Some(was)) => _ = writeln!(text, "- {parameter} = {value}, was {was}"),
+                _ => _ = writeln!(text, "- {parameter} = {value}"),
+            }
+        }
+        text.push('\n');
+    }
+}
+
+/// What an account has that it didn't have, and the other way round.
+fn write_more(text: &mut String, side: &str, before: &Account, after: &Account) {
+    let (before, after) = (before.names(), after.names());
+    let _ = writeln!(text, "In the {side}'s account, beside what was there:\n");
+    for name in after.difference(&before) {
+        let _ = writeln!(text, "- {name}");
+    }
+    for name in before.difference(&after) {
+        let _ = writeln!(text, "- no longer: {name}");
+    }
+    text.push('\n');
+}

@@ -1,0 +1,61 @@
+//! The spec of a migration that makes its target in AWS, as a person would write it.
+
+use std::fmt::Write as _;
+
+use super::{AwsStack, REGION, SOURCE};
+use crate::{
+    product::{SpecOptions, rest_of_spec},
+    stack::Side,
+};
+
+/// What differs between the AWS halves of specs.
+#[derive(Clone, Debug, Default)]
+pub struct AwsSpec {
+    /// Where the endpoint is published; empty for nowhere.
+    pub publish: String,
+    /// Takes a last snapshot of the old instance.
+    pub final_snapshot: bool,
+    /// Stops the old instance.
+    pub stop: bool,
+    /// Deletes the old instance.
+    pub delete: bool,
+}
+
+/// The TOML text.
+pub fn spec_text(stack: &AwsStack, aws: &AwsSpec, options: &SpecOptions) -> String {
+    let bundle = &stack.stand_in.ca_bundle;
+    let verified = format!("ca_file = \"{}\"\nescalation = \"rds_tools.escalate\"\n", bundle.display());
+    let mut text = format!("name = \"{}\"\nengine = \"pglogical\"\n", options.name);
+    let _ = write!(
+        text,
+        "\n[source]\nuser = \"changeover\"\npassword = {{ env = \"CHANGEOVER_SOURCE_PASSWORD\" }}\n{verified}\n[target]\n{verified}"
+    );
+    text += &rest_of_spec(stack.info(), bundle, options);
+    let _ = write!(text, "\n[aws.source]\ninstance = \"{SOURCE}\"\n{}", account(stack, Side::Source));
+    let _ = write!(
+        text,
+        "\n[aws.target]\nsubnet_group = \"{}\"\nsecurity_groups = [\"{}\"]\n{}",
+        stack.accounts.subnet_group,
+        stack.accounts.security_group,
+        account(stack, Side::Target)
+    );
+    if !aws.publish.is_empty() {
+        let _ = write!(text, "\n[aws.publish]\nparameter = \"{}\"\n", aws.publish);
+    }
+    let AwsSpec { final_snapshot, stop, delete, .. } = aws;
+    let _ = write!(text, "\n[aws.end]\nfinal_snapshot = {final_snapshot}\nstop = {stop}\ndelete = {delete}\n");
+    text
+}
+
+fn account(stack: &AwsStack, side: Side) -> String {
+    let role = &stack.accounts.roles[super::stand_in::place(side)];
+    format!(
+        "region = \"{REGION}\"\naccount = \"{}\"\nprofile = \"{}\"\ncredentials_file = \"{}\"\nrole_arn = \"{role}\"\nexternal_id = \"{}\"\n\
+         endpoint = \"{}\"\n",
+        stack.stand_in.account(side).id,
+        side.name(),
+        stack.stand_in.credentials_file().display(),
+        stack.accounts.external_id,
+        stack.stand_in.endpoint
+    )
+}

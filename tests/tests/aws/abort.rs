@@ -1,0 +1,46 @@
+//! An abort when everything has been made.
+
+use anyhow::{Result, ensure};
+use changeover_tests::{
+    aws::{AwsSpec, AwsStackOptions, Found, PUBLISHED, TARGET, past_provision, prepare},
+    scenario::{LONG, NAME, SHORT},
+    stack::Side,
+};
+
+use crate::common::{self, judge, lines, meet_target, on_aws};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_abort_leaves_both_accounts_as_they_were_but_for_a_key_that_is_being_deleted() -> Result<()> {
+    let options = AwsStackOptions { own_group: true, pace: 0.2, ..AwsStackOptions::default() };
+    on_aws("abort", options, async |stack, directory| {
+        let spec = AwsSpec { publish: PUBLISHED.to_owned(), ..AwsSpec::default() };
+        let before = Found::look(&stack.stand_in).await?;
+        let at_first = stack.info().clone();
+        let mut scenario = prepare(stack, &at_first, &common::options(&directory), &spec, false).await?;
+        stack.limit_to_printed(&scenario.product, &spec).await?;
+        scenario.say(&["start", &scenario.spec]).await?;
+        past_provision(&scenario).await?;
+        stack.see_target(TARGET).await?;
+        let info = stack.info().clone();
+        meet_target(&mut scenario, &info).await?;
+        scenario.until_waiting("approval", LONG).await?;
+
+        // What was set in the source's group is set back, and a person says when the source is rebooted for it.
+        scenario.say(&["abort", NAME, "--actor", "ada", "--reason", "test"]).await?;
+        ensure!(scenario.until_parked(SHORT).await? == "CO1080");
+        scenario.approve("reboot", "at once").await?;
+        scenario.say(&["retry", NAME, "--actor", "ada", "--reason", "approved"]).await?;
+        scenario.product.wait_for(NAME, "its abort", SHORT, |status| status.state() == "ABORTED").await?;
+
+        let after = Found::look(&stack.stand_in).await?;
+        ensure!(after.source == before.source, "not as before: {:#?}\nbut {:#?}", before.source, after.source);
+        let left: Vec<String> = after.target.names().difference(&before.target.names()).cloned().collect();
+        ensure!(left.len() == 1 && left[0].ends_with("(PendingDeletion)"), "left over:\n{}", lines(&left));
+        ensure!(before.target.names().is_subset(&after.target.names()), "something of the target's owner is gone");
+        let unlike = scenario.before.source_after_abort(&info).await?;
+        ensure!(unlike.is_empty(), "not as before:\n{}", lines(&unlike));
+        judge(&mut scenario, Side::Source).await?;
+        scenario.stop_worker().await
+    })
+    .await
+}
