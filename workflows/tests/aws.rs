@@ -66,10 +66,11 @@ async fn what_aws_has_to_make_comes_first_and_the_old_instance_is_dealt_with_las
     assert_eq!(run.end().await.state(), State::Finished);
     let watches = run.script.called("aws_act watch");
     assert!(watches.len() >= 2, "metrics are watched in each soak: {watches:?}");
-    let last = ["publish target", "publish source", "publish target", "final_snapshot target", "delete target"];
+    let there = ["served source", "publish target"];
+    let last = [&there[..], &["publish source"], &there, &["final_snapshot target", "delete target"]].concat();
     let after = run.script.called("aws_act")[acts.len()..].to_vec();
     let after: Vec<String> = after.into_iter().filter(|act| !act.contains(" watch ")).collect();
-    assert_eq!(after, last.map(|act| format!("aws_act {act}")));
+    assert_eq!(after, last.iter().map(|act| format!("aws_act {act}")).collect::<Vec<_>>());
     assert_eq!(run.script.called("aws_undo"), ["aws_undo delete the claim orders on the source"]);
     run.record("aws_to_the_end").await;
 }
@@ -113,6 +114,11 @@ async fn a_step_that_fails_goes_on_from_there_and_an_endpoint_that_cannot_be_pub
     run.until_waiting("approval").await;
     run.approve(ApprovalKind::Cutover).await.unwrap();
     run.script.fail("aws_act", failure());
+    run.cutover().await.unwrap();
+    assert_eq!(run.until_parked().await.serving, "source", "a target that can't be marked isn't switched to");
+    run.retry().await.unwrap();
+    run.until_waiting("approval").await;
+    run.script.fail("aws_plan", failure());
     run.cutover().await.unwrap();
     run.until("told", |s| s.warnings.iter().any(|finding| finding.object == "published endpoint")).await;
     run.until("published", |s| s.warnings.iter().all(|finding| finding.object != "published endpoint")).await;

@@ -26,6 +26,14 @@ pub async fn settings(site: &Site, names: &[&str]) -> Result<BTreeMap<String, St
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
+/// What the server says of all its parameters.
+pub async fn all_settings(site: &Site) -> Result<BTreeMap<String, String>, Failure> {
+    let session = site.open_maintenance("provision").await?;
+    let rows = session.query("select name, setting from pg_settings where setting is not null", &[]).await;
+    let rows = rows.map_err(session.failed("reading settings"))?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
 /// What others use already. Slots and senders of an earlier attempt of ours would be counted too: one too many is harmless.
 pub async fn usage(site: &Site) -> Result<Usage, Failure> {
     let session = site.open_maintenance("provision").await?;

@@ -155,6 +155,14 @@ async fn approved(ctx: &WorkflowContext<Migration>, kind: ApprovalKind, what: &s
     }
 }
 
+/// Marks the target, before a switch to it: what has served isn't deleted by an abort.
+pub(super) async fn mark_served(ctx: &WorkflowContext<Migration>) -> Result<(), Stop> {
+    if ctx.state(|m| m.state.spec.aws.is_none()) {
+        return Ok(());
+    }
+    act(ctx, AwsStep::Served).await.map(drop)
+}
+
 /// Publishes the endpoint of the side that a switch has opened. False where that failed, which status shows and the next look tries
 /// again: traffic and the run have nothing to do with it.
 pub(super) async fn publish(ctx: &WorkflowContext<Migration>, direction: Direction) -> Result<bool, Stop> {

@@ -90,6 +90,7 @@ fn say_what_is_missing(state: &mut State) {
 
 /// The switch to the target.
 pub(super) async fn switch(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
+    aws::mark_served(ctx).await?;
     let record = attempts(ctx, Direction::Forward).await?;
     ctx.state_mut(|m| {
         m.state.asked.cutover = None;

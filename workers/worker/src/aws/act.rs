@@ -48,6 +48,7 @@ pub(crate) async fn act(input: AwsInput, attempt: u32, run: &str) -> Result<AwsD
         AwsStep::Secret => Box::pin(secret(&ground, facts)).await,
         AwsStep::Instance => Box::pin(make_target(&ground, facts)).await,
         AwsStep::Databases => Box::pin(databases(&ground, facts)).await,
+        AwsStep::Served => Box::pin(served(&ground, facts)).await,
         AwsStep::Publish => Box::pin(publish(&ground, facts, input.serving)).await,
         AwsStep::Watch => Box::pin(watch(&ground, facts, input.switched_at)).await,
         AwsStep::FinalSnapshot => Box::pin(final_snapshot(&ground, facts, input.switched_at)).await,
@@ -284,6 +285,14 @@ async fn databases(ground: &Ground, facts: AwsFacts) -> Result<AwsDone, Failure>
     let login = if provision::ensure_replication_login(&migration).await? { "made" } else { "there already" };
     let names = if made.is_empty() { "none: all were there".to_owned() } else { made.join(", ") };
     done(facts, format!("databases made: {names}; the login for replication was {login}"))
+}
+
+/// Before the first switch: from then on nothing but a person's hand lets the target be deleted.
+async fn served(ground: &Ground, facts: AwsFacts) -> Result<AwsDone, Failure> {
+    let session = ground.session(Side::Target).await?;
+    let name = target_instance(&ground.aws, &ground.names);
+    let since = target::mark_served(&session, &name).await?;
+    done(facts, format!("{name} is marked as one that serves, since {since}"))
 }
 
 /// The endpoint of the side that serves; or, where the source serves again, what stood there before this migration.

@@ -1,16 +1,18 @@
 //! What a step would do: its undo, and what a person has to approve. Changes nothing.
 
-use changeover_aws::{Session, groups, options, publish, reboot, source_parameters};
+use changeover_aws::{Session, groups, options, pending, publish, reboot, source_parameters};
 use changeover_domain::{
     Failure, Side,
     aws::{
         options::is_default_group,
         parameter_plan::ParameterPlan,
         provision::{AwsFacts, AwsStep, undo_of},
+        status::reboot_pending,
         target::InstanceSeen,
         undo::{AwsUndo, Kind},
     },
 };
+use changeover_postgres::provision;
 use changeover_workflows::contract::{AwsInput, AwsPlanned};
 
 use super::ground::Ground;
@@ -44,9 +46,21 @@ async fn source_parameters(ground: &Ground, facts: &mut AwsFacts) -> Result<Vec<
 /// What is to be done about the source's parameters, and which of them somebody has set.
 pub(super) async fn parameters(ground: &Ground) -> Result<(ParameterPlan, Vec<String>), Failure> {
     let session = ground.session(Side::Source).await?;
-    let sizing = ground.sizing(&ground.source(&session).await?).await?;
-    let running = ground.running(&ground.site(Side::Source, None)?, &sizing).await?;
-    source_parameters::plan_source_parameters(&session, &ground.aws.instance, &sizing, &running).await
+    let seen = ground.source(&session).await?;
+    let sizing = ground.sizing(&seen).await?;
+    let site = ground.site(Side::Source, None)?;
+    let running = ground.running(&site, &sizing).await?;
+    let (mut plan, set) =
+        source_parameters::plan_source_parameters(&session, &ground.aws.instance, &sizing, &running).await?;
+    let planned = pending::Planned {
+        before: &plan.before,
+        changes: &plan.changes,
+        replaced: plan.made_because.is_some(),
+        was_pending: reboot_pending(&seen.parameter_status),
+    };
+    let others = pending::pending_of_others(&session, &planned, &provision::all_settings(&site).await?).await?;
+    plan.pending.extend(others.iter().map(ToString::to_string));
+    Ok((plan, set))
 }
 
 /// What the reboot is for and what it costs, in words for whoever approves; nothing where none is needed.

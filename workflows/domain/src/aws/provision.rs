@@ -36,6 +36,8 @@ pub enum AwsStep {
     Instance,
     /// The empty databases on it, and the login for replication.
     Databases,
+    /// The target is marked as one that serves.
+    Served,
     /// The endpoint of the side that serves.
     Publish,
     /// CloudWatch's metrics of the target, beside what was usual for the source.
@@ -78,6 +80,7 @@ impl AwsStep {
             AwsStep::Secret => "secret",
             AwsStep::Instance => "instance",
             AwsStep::Databases => "databases",
+            AwsStep::Served => "served",
             AwsStep::Publish => "publish",
             AwsStep::Watch => "watch",
             AwsStep::FinalSnapshot => "final_snapshot",
@@ -99,6 +102,7 @@ impl AwsStep {
             AwsStep::Secret => "keeping a password for the target's master",
             AwsStep::Instance => "making the target",
             AwsStep::Databases => "making the databases on the target",
+            AwsStep::Served => "marking the target as one that serves",
             AwsStep::Publish => "publishing the endpoint",
             AwsStep::Watch => "comparing metrics",
             AwsStep::FinalSnapshot => "taking the last snapshot of the old instance",
