@@ -318,6 +318,27 @@ def test_calls_run_beside_each_other(stand_in, rds, name):
     rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
 
 
+def test_making_a_key_with_tags_takes_the_right_to_tag_all_keys(clean, name):
+    arn = role(clean, name, account=0)
+    kms = clean.client("kms", **assume(clean, arn))
+    keys = f"arn:aws:kms:eu-central-1:{clean.accounts[0]}:key"
+    only = {"StringLikeIfExists": {"aws:ResourceTag/a": "1"}, "ForAllValues:StringEquals": {"aws:TagKeys": ["a", "b"]}}
+    tags = [{"TagKey": word, "TagValue": "1"} for word in "ab"]
+    clean.control("policy", {"principal": arn, "policy": policy(allow("kms:CreateKey"))})
+    kms.create_key()
+    with refused("AccessDeniedException", words="kms:TagResource"):
+        kms.create_key(Tags=tags)
+    may = policy(allow("kms:CreateKey"), allow("kms:TagResource", f"{keys}/*", Condition=only))
+    clean.control("policy", {"principal": arn, "policy": may})
+    own = kms.create_key(Tags=tags)["KeyMetadata"]["KeyId"]
+    kms.tag_resource(KeyId=own, Tags=tags)
+    with refused("AccessDeniedException", words="kms:TagResource"):
+        kms.create_key(Tags=[*tags, {"TagKey": "c", "TagValue": "1"}])
+    theirs = clean.client("kms").create_key(Tags=[{"TagKey": "a", "TagValue": "2"}])["KeyMetadata"]["KeyId"]
+    with refused("AccessDeniedException", words="kms:TagResource"):
+        kms.tag_resource(KeyId=theirs, Tags=tags)
+
+
 def test_policies_see_the_resources_of_ec2_and_tags_that_are_there(clean, rds, name):
     arn = role(clean, name, account=0)
     credentials = assume(clean, arn)

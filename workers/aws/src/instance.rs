@@ -59,15 +59,17 @@ pub fn failed(session: &Session, identifier: &str, status: &str) -> Failure {
     )
 }
 
-/// Identifiers of all instances that have a parameter group or are encrypted with a key.
+/// Identifiers of all instances that fit, such as those that have a parameter group.
 pub(crate) async fn which(session: &Session, fits: impl Fn(&InstanceSeen) -> bool) -> Result<Vec<String>, Failure> {
+    Ok(all(session).await?.into_iter().filter(fits).map(|seen| seen.identifier).collect())
+}
+
+/// All instances of the account and region.
+pub(crate) async fn all(session: &Session) -> Result<Vec<InstanceSeen>, Failure> {
     let mut pages = session.rds.describe_db_instances().into_paginator().items().send();
     let mut found = Vec::new();
     while let Some(instance) = pages.next().await {
-        let instance = seen(&instance.told(session.side(), "listing instances")?);
-        if fits(&instance) {
-            found.push(instance.identifier);
-        }
+        found.push(seen(&instance.told(session.side(), "listing instances")?));
     }
     Ok(found)
 }
@@ -95,6 +97,7 @@ fn seen(instance: &DbInstance) -> InstanceSeen {
         parameter_group: text(group.and_then(|group| group.db_parameter_group_name())),
         parameter_status: text(group.and_then(|group| group.parameter_apply_status())),
         kms_key: instance.kms_key_id().map(str::to_owned),
+        insights_key: instance.performance_insights_kms_key_id().map(str::to_owned),
         master_user: text(instance.master_username()),
         vpc: instance.db_subnet_group().and_then(|group| group.vpc_id()).map(str::to_owned),
         pending: instance.pending_modified_values().map(pending).unwrap_or_default(),
@@ -163,6 +166,8 @@ fn shape(instance: &DbInstance) -> Shape {
         monitoring_seconds: instance.monitoring_interval().unwrap_or_default(),
         monitoring_role: instance.monitoring_role_arn().map(str::to_owned),
         insights: instance.performance_insights_enabled().unwrap_or_default(),
+        insights_days: instance.performance_insights_retention_period(),
+        insights_mode: instance.database_insights_mode().map(|mode| mode.as_str().to_owned()),
         backup_days: instance.backup_retention_period().unwrap_or_default(),
         backup_window: text(instance.preferred_backup_window()),
         maintenance_window: text(instance.preferred_maintenance_window()),
@@ -171,5 +176,8 @@ fn shape(instance: &DbInstance) -> Shape {
         copy_tags: instance.copy_tags_to_snapshot().unwrap_or_default(),
         iam_login: instance.iam_database_authentication_enabled().unwrap_or_default(),
         log_exports,
+        lifecycle: text(instance.engine_lifecycle_support()),
+        certificate: text(instance.ca_certificate_identifier()),
+        log_volume: instance.dedicated_log_volume().unwrap_or_default(),
     }
 }

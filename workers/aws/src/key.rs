@@ -64,22 +64,44 @@ async fn age(target: &Session, arn: &str) -> Result<i64, Failure> {
     Ok(made.map_or(0, |made| now - made))
 }
 
-/// The key that this migration made, by its alias, or by its tag where the answer of making it was lost.
-pub(crate) async fn find(target: &Session) -> Result<Option<String>, Failure> {
+/// What an alias names.
+pub(crate) struct Named {
+    /// The key, by ARN.
+    pub(crate) arn: String,
+    /// Whose it is.
+    pub(crate) owner: Owner,
+    /// Whether its deletion is scheduled.
+    pub(crate) ends: bool,
+}
+
+/// What the migration's alias names; `None` if there is no such alias. A key that we may not see the tags of is a failure: it may be ours.
+pub(crate) async fn under_alias(target: &Session, alias: &str) -> Result<Option<Named>, Failure> {
+    let answer = target.kms.describe_key().key_id(alias).send().await;
+    let answer = answer.unless(&["NotFoundException"], target.side(), "looking for the migration's key")?;
+    let Some(key) = answer.as_ref().and_then(|answer| answer.key_metadata()) else { return Ok(None) };
+    let arn = key.arn().unwrap_or_default().to_owned();
+    Ok(Some(Named { owner: owner(target, &arn).await?, ends: is_ending(Some(key)), arn }))
+}
+
+/// The key that this migration made, by its alias, or by its tag where the answer of making it was lost. One whose deletion is scheduled
+/// isn't found.
+async fn find(target: &Session) -> Result<Option<String>, Failure> {
     let alias = target.names().alias();
-    let what = "looking for the migration's key";
-    let answer = target.kms.describe_key().key_id(&alias).send().await;
-    if let Some(answer) = answer.unless(&["NotFoundException"], target.side(), what)? {
-        let arn = answer.key_metadata().and_then(KeyMetadata::arn).unwrap_or_default().to_owned();
-        let owner = owner(target, &arn).await?;
-        if owner != Owner::Us {
-            return Err(errors::not_ours(target.side(), &format!("the key under {alias}"), &owner));
+    match under_alias(target, &alias).await? {
+        Some(named) if named.owner != Owner::Us => {
+            Err(errors::not_ours(target.side(), &format!("the key under {alias}"), &named.owner))
         }
-        if !is_ending(answer.key_metadata()) {
-            return Ok(Some(arn));
-        }
+        Some(named) if !named.ends => Ok(Some(named.arn)),
+        _ => find_by_tag(target).await,
     }
-    find_by_tag(target).await
+}
+
+/// The same for its end, for which an alias that names another key is no hindrance.
+pub(crate) async fn find_own(target: &Session, alias: &str) -> Result<Option<String>, Failure> {
+    match under_alias(target, alias).await? {
+        Some(named) if named.owner == Owner::Us && !named.ends => Ok(Some(named.arn)),
+        _ => find_by_tag(target).await,
+    }
 }
 
 async fn find_by_tag(target: &Session) -> Result<Option<String>, Failure> {
@@ -200,7 +222,8 @@ async fn describe(target: &Session, reference: &str) -> Result<KeySeen, Failure>
     })
 }
 
-async fn aliases(target: &Session, id: &str) -> Result<Vec<String>, Failure> {
+/// By which names a key is known.
+pub(crate) async fn aliases(target: &Session, id: &str) -> Result<Vec<String>, Failure> {
     let mut found = Vec::new();
     let mut pages = target.kms.list_aliases().into_paginator().items().send();
     while let Some(entry) = pages.next().await {

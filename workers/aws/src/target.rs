@@ -1,13 +1,13 @@
 //! The target: made like the source, of a snapshot or empty; looked at until it is ready; set right where it differs.
 
-use aws_sdk_rds::types::{CloudwatchLogsExportConfiguration, Tag};
+use aws_sdk_rds::types::{CloudwatchLogsExportConfiguration, DatabaseInsightsMode, Tag};
 use changeover_domain::{
     Failure,
     aws::{
         errors,
-        names::Owner,
+        names::{Owner, TAG_SERVED},
         status::{InForce, Progress, in_force},
-        target::{Difference, InstanceSeen, Wanted, check_converges, check_differences, differences},
+        target::{Difference, InstanceSeen, Shape, Wanted, check_converges, check_differences, differences},
     },
 };
 use serde::{Deserialize, Serialize};
@@ -124,73 +124,85 @@ async fn make(target: &Session, wanted: &Wanted, begin: &Begin, secret_version: 
     }
 }
 
+/// What create, restore and modify set alike, for the three builders of the SDK, which share no trait.
+macro_rules! with_settings {
+    ($request:expr, $wanted:expr, $log_volume:expr) => {
+        $request
+            .db_parameter_group_name(&$wanted.parameter_group)
+            .set_option_group_name(some(&$wanted.shape.option_group))
+            .set_vpc_security_group_ids(Some($wanted.shape.security_groups.clone()))
+            .multi_az($wanted.shape.multi_az)
+            .publicly_accessible($wanted.shape.public)
+            .auto_minor_version_upgrade($wanted.shape.minor_upgrades)
+            .backup_retention_period($wanted.shape.backup_days)
+            .set_preferred_backup_window(some(&$wanted.shape.backup_window))
+            .copy_tags_to_snapshot($wanted.shape.copy_tags)
+            .enable_iam_database_authentication($wanted.shape.iam_login)
+            .set_engine_lifecycle_support(some(&$wanted.shape.lifecycle))
+            .set_ca_certificate_identifier(some(&$wanted.shape.certificate))
+            .set_dedicated_log_volume($log_volume)
+    };
+}
+
+/// What a new instance has beside that, from the beginning or from a snapshot.
+macro_rules! with_beginnings {
+    ($request:expr, $wanted:expr, $tags:expr) => {
+        with_settings!($request, $wanted, $wanted.shape.log_volume.then_some(true))
+            .db_instance_identifier(&$wanted.identifier)
+            .engine(&$wanted.shape.engine)
+            .db_instance_class(&$wanted.shape.class)
+            .storage_type(&$wanted.shape.storage_type)
+            .set_iops($wanted.shape.iops)
+            .set_storage_throughput($wanted.shape.throughput)
+            .db_subnet_group_name(&$wanted.shape.subnet_group)
+            .port($wanted.shape.port)
+            .set_enable_cloudwatch_logs_exports(list(&$wanted.shape.log_exports))
+            .set_tags(Some($tags))
+    };
+}
+
+/// What a restore doesn't take: create sets it, and modify after a restore.
+macro_rules! with_later_settings {
+    ($request:expr, $wanted:expr) => {
+        $request
+            .set_max_allocated_storage($wanted.shape.max_storage_gib)
+            .set_preferred_maintenance_window(some(&$wanted.shape.maintenance_window))
+            .monitoring_interval($wanted.shape.monitoring_seconds)
+            .set_monitoring_role_arn($wanted.shape.monitoring_role.clone())
+            .enable_performance_insights($wanted.shape.insights)
+            .set_performance_insights_kms_key_id(on(&$wanted.shape, || Some($wanted.kms_key.clone())))
+            .set_performance_insights_retention_period(on(&$wanted.shape, || $wanted.shape.insights_days))
+            .set_database_insights_mode(on(&$wanted.shape, || {
+                $wanted.shape.insights_mode.as_deref().map(DatabaseInsightsMode::from)
+            }))
+    };
+}
+
+/// What belongs to Performance Insights, where it is on.
+fn on<T>(shape: &Shape, value: impl FnOnce() -> Option<T>) -> Option<T> {
+    if shape.insights { value() } else { None }
+}
+
 async fn create(target: &Session, wanted: &Wanted, secret_version: &str) -> Result<(), Failure> {
     let shape = &wanted.shape;
     let password = secret::password(target, secret_version).await?;
     let mut tags = all_tags(target, wanted);
     tags.push(Tag::builder().key(TAG_PASSWORD).value(secret_version).build());
-    let request = target
-        .rds
-        .create_db_instance()
-        .db_instance_identifier(&wanted.identifier)
-        .engine(&shape.engine)
+    let request = with_later_settings!(with_beginnings!(target.rds.create_db_instance(), wanted, tags), wanted)
         .engine_version(&shape.engine_version)
-        .db_instance_class(&shape.class)
         .allocated_storage(shape.storage_gib)
-        .storage_type(&shape.storage_type)
-        .set_iops(shape.iops)
-        .set_storage_throughput(shape.throughput)
-        .set_max_allocated_storage(shape.max_storage_gib)
         .storage_encrypted(true)
         .kms_key_id(&wanted.kms_key)
         .master_username(&wanted.master_user)
-        .master_user_password(password.expose())
-        .db_subnet_group_name(&shape.subnet_group)
-        .set_vpc_security_group_ids(Some(shape.security_groups.clone()))
-        .db_parameter_group_name(&wanted.parameter_group)
-        .set_option_group_name(some(&shape.option_group))
-        .port(shape.port)
-        .multi_az(shape.multi_az)
-        .publicly_accessible(shape.public)
-        .auto_minor_version_upgrade(shape.minor_upgrades)
-        .backup_retention_period(shape.backup_days)
-        .set_preferred_backup_window(some(&shape.backup_window))
-        .set_preferred_maintenance_window(some(&shape.maintenance_window))
-        .monitoring_interval(shape.monitoring_seconds)
-        .set_monitoring_role_arn(shape.monitoring_role.clone())
-        .enable_performance_insights(shape.insights)
-        .copy_tags_to_snapshot(shape.copy_tags)
-        .enable_iam_database_authentication(shape.iam_login)
-        .set_enable_cloudwatch_logs_exports(list(&shape.log_exports))
-        .set_tags(Some(tags));
+        .master_user_password(password.expose());
     let what = format!("making the instance {}", wanted.identifier);
     request.send().await.unless(&["DBInstanceAlreadyExists"], target.side(), &what).map(drop)
 }
 
 async fn restore(target: &Session, wanted: &Wanted, snapshot: &str) -> Result<(), Failure> {
-    let shape = &wanted.shape;
-    let request = target
-        .rds
-        .restore_db_instance_from_db_snapshot()
-        .db_instance_identifier(&wanted.identifier)
-        .db_snapshot_identifier(snapshot)
-        .engine(&shape.engine)
-        .db_instance_class(&shape.class)
-        .storage_type(&shape.storage_type)
-        .set_iops(shape.iops)
-        .set_storage_throughput(shape.throughput)
-        .db_subnet_group_name(&shape.subnet_group)
-        .set_vpc_security_group_ids(Some(shape.security_groups.clone()))
-        .db_parameter_group_name(&wanted.parameter_group)
-        .set_option_group_name(some(&shape.option_group))
-        .port(shape.port)
-        .multi_az(shape.multi_az)
-        .publicly_accessible(shape.public)
-        .auto_minor_version_upgrade(shape.minor_upgrades)
-        .copy_tags_to_snapshot(shape.copy_tags)
-        .enable_iam_database_authentication(shape.iam_login)
-        .set_enable_cloudwatch_logs_exports(list(&shape.log_exports))
-        .set_tags(Some(all_tags(target, wanted)));
+    let tags = all_tags(target, wanted);
+    let request = with_beginnings!(target.rds.restore_db_instance_from_db_snapshot(), wanted, tags)
+        .db_snapshot_identifier(snapshot);
     let what = format!("making the instance {} of the snapshot {snapshot}", wanted.identifier);
     request.send().await.unless(&["DBInstanceAlreadyExists"], target.side(), &what).map(drop)
 }
@@ -198,27 +210,11 @@ async fn restore(target: &Session, wanted: &Wanted, snapshot: &str) -> Result<()
 /// Sets what a restore doesn't take, and what somebody has changed since.
 async fn modify(target: &Session, wanted: &Wanted, seen: &InstanceSeen) -> Result<(), Failure> {
     let (shape, now) = (&wanted.shape, &seen.shape);
-    let mut request = target
-        .rds
-        .modify_db_instance()
-        .db_instance_identifier(&wanted.identifier)
-        .apply_immediately(true)
-        .db_parameter_group_name(&wanted.parameter_group)
-        .set_option_group_name(some(&shape.option_group))
-        .set_vpc_security_group_ids(Some(shape.security_groups.clone()))
-        .set_max_allocated_storage(shape.max_storage_gib)
-        .multi_az(shape.multi_az)
-        .publicly_accessible(shape.public)
-        .auto_minor_version_upgrade(shape.minor_upgrades)
-        .backup_retention_period(shape.backup_days)
-        .set_preferred_backup_window(some(&shape.backup_window))
-        .set_preferred_maintenance_window(some(&shape.maintenance_window))
-        .monitoring_interval(shape.monitoring_seconds)
-        .set_monitoring_role_arn(shape.monitoring_role.clone())
-        .enable_performance_insights(shape.insights)
-        .deletion_protection(shape.deletion_protection)
-        .copy_tags_to_snapshot(shape.copy_tags)
-        .enable_iam_database_authentication(shape.iam_login);
+    // Named only where it differs: it takes storage that can have one, and a restart.
+    let log_volume = (shape.log_volume != now.log_volume).then_some(shape.log_volume);
+    let request = target.rds.modify_db_instance().db_instance_identifier(&wanted.identifier).apply_immediately(true);
+    let mut request = with_later_settings!(with_settings!(request, wanted, log_volume), wanted)
+        .deletion_protection(shape.deletion_protection);
     // Storage and class are named only where they differ: AWS refuses another change of storage for six hours after one.
     if shape.class != now.class {
         request = request.db_instance_class(&shape.class);
@@ -262,6 +258,32 @@ async fn give_password(target: &Session, identifier: &str, secret_version: &str)
     let tag = Tag::builder().key(TAG_PASSWORD).value(secret_version).build();
     let request = target.rds.add_tags_to_resource().resource_name(target.rds_arn("db", identifier)).tags(tag);
     request.send().await.told(target.side(), "noting which password the master has").map(drop)
+}
+
+/// Notes on the target that it is about to serve, before the first switch to it: from then on nothing of ours deletes it. Keeps the first
+/// time. CO1006 if it isn't there, CO1008 if it isn't ours.
+pub async fn mark_served(target: &Session, identifier: &str) -> Result<String, Failure> {
+    let seen = instance::look_at_existing(target, identifier).await?;
+    let owner = instance::owner(target, &seen);
+    if owner != Owner::Us {
+        return Err(errors::not_ours(target.side(), &format!("the instance {identifier}"), &owner));
+    }
+    if let Some(since) = seen.tags.get(TAG_SERVED) {
+        return Ok(since.clone());
+    }
+    let now = served_from(std::time::SystemTime::now())?;
+    let tag = Tag::builder().key(TAG_SERVED).value(&now).build();
+    let request = target.rds.add_tags_to_resource().resource_name(&seen.arn).tags(tag);
+    request.send().await.told(target.side(), "noting that the target serves")?;
+    Ok(now)
+}
+
+fn served_from(now: std::time::SystemTime) -> Result<String, Failure> {
+    let seconds = aws_smithy_types::DateTime::from_secs(aws_smithy_types::DateTime::from(now).secs());
+    // Letters, digits and :.-, all of which RDS takes in a tag.
+    seconds
+        .fmt(aws_smithy_types::date_time::Format::DateTime)
+        .map_err(|error| Failure::invariant("CO1025", format!("a time: {error}")))
 }
 
 fn some(text: &str) -> Option<String> {

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use changeover_domain::{
     Failure, Side,
-    aws::parameters::{Parameter, Sizing, after, carried, difference, wanted},
+    aws::{
+        parameters::{Change, Parameter, Sizing, after, carried, difference, wanted},
+        sized::{fitting, instead_of_formulas},
+    },
 };
 use serde::{Deserialize, Serialize};
 
@@ -33,11 +36,46 @@ pub async fn ensure_target_group(
     sizing: &Sizing,
     running: &BTreeMap<String, String>,
 ) -> Result<TargetGroup, Failure> {
+    let (group, now) = made(target, family).await?;
+    let (changes, left) = carried(source, &now);
+    fill(target, group, &now, (changes, left), sizing, running).await
+}
+
+/// The same where the target has another class than the source: numbers of the source's size don't fit, and a formula gives another one.
+/// `running` is still what the source's server says of itself.
+pub async fn ensure_group_of_other_class(
+    target: &Session,
+    family: &str,
+    source: &[Parameter],
+    sizing: &Sizing,
+    running: &BTreeMap<String, String>,
+) -> Result<TargetGroup, Failure> {
+    let (group, now) = made(target, family).await?;
+    let (fits, unfit) = fitting(source);
+    let (mut changes, mut left) = carried(&fits, &now);
+    left.extend(unfit);
+    let numbers = instead_of_formulas(&wanted(sizing), &after(&now, &changes), running);
+    changes.retain(|change| numbers.iter().all(|number| number.name != change.name));
+    changes.extend(numbers);
+    fill(target, group, &now, (changes, left), sizing, running).await
+}
+
+async fn made(target: &Session, family: &str) -> Result<(String, Vec<Parameter>), Failure> {
     let group = target.names().parameter_group(Side::Target);
     groups::ensure_group(target, &group, family).await?;
     let now = groups::parameters(target, &group).await?;
-    let (mut changes, left) = carried(source, &now);
-    let needs = difference(Side::Target, &wanted(sizing), &after(&now, &changes), running)?;
+    Ok((group, now))
+}
+
+async fn fill(
+    target: &Session,
+    group: String,
+    now: &[Parameter],
+    (mut changes, left): (Vec<Change>, Vec<String>),
+    sizing: &Sizing,
+    running: &BTreeMap<String, String>,
+) -> Result<TargetGroup, Failure> {
+    let needs = difference(Side::Target, &wanted(sizing), &after(now, &changes), running)?;
     changes.retain(|change| needs.iter().all(|need| need.name != change.name));
     changes.extend(needs);
     groups::ensure_values(target, &group, &changes, Before::Whatever).await?;

@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_kms::types::KeyState;
 use changeover_domain::{
     Failure, Side,
     aws::{
         AwsNames, errors,
-        key::DELETION_DAYS,
-        names::Owner,
+        names::{Owner, TAG_SERVED},
         status::{Progress, reboot_pending},
         undo::{AwsUndo, Back, Kind, Was, back},
     },
@@ -16,8 +14,8 @@ use changeover_domain::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    claim, error::Told, groups, instance, key, options, publish, retire, session::Session, snapshot, source_parameters,
-    tags, unpublish::unpublish,
+    claim, error::Told, groups, instance, key_end, options, publish, retire, session::Session, snapshot,
+    source_parameters, tags, unpublish::unpublish,
 };
 
 /// How far an undo is.
@@ -46,7 +44,7 @@ pub enum Undone {
 /// How long a secret can be taken back, days.
 const SECRET_DAYS: i64 = 7;
 
-fn working(status: &str) -> Undone {
+pub(crate) fn working(status: &str) -> Undone {
     Undone::Working { status: status.to_owned() }
 }
 
@@ -68,7 +66,7 @@ pub async fn undo(session: &Session, undo: &AwsUndo) -> Result<Undone, Failure> 
 async fn delete(session: &Session, kind: Kind, name: &str) -> Result<Undone, Failure> {
     match kind {
         Kind::Claim => delete_claim(session, name).await,
-        Kind::Key => delete_key(session, name).await,
+        Kind::Key => key_end::delete_key(session, name).await,
         Kind::ParameterGroup => delete_parameter_group(session, name).await,
         Kind::OptionGroup => delete_option_group(session, name).await,
         Kind::Secret => delete_secret(session, name).await,
@@ -117,46 +115,6 @@ async fn delete_parameter(target: &Session, name: &str) -> Result<Undone, Failur
     Ok(Undone::Done)
 }
 
-async fn delete_key(target: &Session, alias: &str) -> Result<Undone, Failure> {
-    if let Some(arn) = key::find(target).await? {
-        let users = instance::which(target, |seen| seen.kms_key.as_deref() == Some(arn.as_str())).await?;
-        if let Some(user) = users.first() {
-            let message = format!("the key {arn} isn't deleted: {user} is encrypted with it");
-            return Err(Failure::needs_human(
-                "CO1019",
-                message,
-                "delete or re-encrypt what uses the key, then `changeover retry`",
-            ));
-        }
-        if let Some(user) = snapshot::under_key(target, &arn).await? {
-            let message = format!("the key {arn} isn't deleted: the snapshot {user} is encrypted with it");
-            return Err(Failure::needs_human(
-                "CO1019",
-                message,
-                "delete or re-encrypt what uses the key, then `changeover retry`",
-            ));
-        }
-        let request = target.kms.schedule_key_deletion().key_id(&arn).pending_window_in_days(DELETION_DAYS);
-        let passes = &["KMSInvalidStateException", "NotFoundException"];
-        request.send().await.unless(passes, target.side(), "scheduling the key's deletion")?;
-    }
-    delete_alias(target, alias).await?;
-    Ok(Undone::Done)
-}
-
-/// The alias of a key whose deletion we have scheduled; one of another key stays.
-async fn delete_alias(target: &Session, alias: &str) -> Result<(), Failure> {
-    let seen = target.kms.describe_key().key_id(alias).send().await;
-    let Some(seen) = seen.unless(&["NotFoundException"], target.side(), "looking at the key's alias")? else {
-        return Ok(());
-    };
-    if seen.key_metadata().and_then(|key| key.key_state()) != Some(&KeyState::PendingDeletion) {
-        return Ok(());
-    }
-    let request = target.kms.delete_alias().alias_name(alias);
-    request.send().await.unless(&["NotFoundException"], target.side(), "deleting the key's alias").map(drop)
-}
-
 async fn delete_parameter_group(session: &Session, name: &str) -> Result<Undone, Failure> {
     if groups::family(session, name).await?.is_none() {
         return Ok(Undone::Done);
@@ -198,7 +156,7 @@ async fn delete_secret(target: &Session, name: &str) -> Result<Undone, Failure> 
     Ok(Undone::Done)
 }
 
-async fn delete_snapshot(session: &Session, name: &str) -> Result<Undone, Failure> {
+pub(crate) async fn delete_snapshot(session: &Session, name: &str) -> Result<Undone, Failure> {
     let Some((progress, owner)) = snapshot::look_with_owner(session, name).await? else { return Ok(Undone::Done) };
     check_owner(session, &format!("the snapshot {name}"), &owner)?;
     if progress.goes_on() {
@@ -220,6 +178,9 @@ async fn delete_instance(target: &Session, name: &str) -> Result<Undone, Failure
     if seen.status == "deleting" {
         return Ok(working("deleting"));
     }
+    if let Some(since) = seen.tags.get(TAG_SERVED) {
+        return Err(has_served(name, since));
+    }
     if instance::progress(&seen).goes_on() {
         return Ok(working(&seen.status));
     }
@@ -233,6 +194,17 @@ async fn delete_instance(target: &Session, name: &str) -> Result<Undone, Failure
     request.send().await.unless(passes, target.side(), &format!("deleting the instance {name}"))?;
     let now = instance::observe(target, name).await?;
     Ok(if now == Progress::Absent { Undone::Done } else { working("deleting") })
+}
+
+/// What users have written into it may be nowhere else.
+fn has_served(name: &str, since: &str) -> Failure {
+    Failure::needs_human(
+        "CO1060",
+        format!(
+            "the instance {name} isn't deleted: it has served since {since}, and rows may be in it that are nowhere else"
+        ),
+        format!("if nothing in it is needed any more, take the tag {TAG_SERVED} off it, then `changeover retry`"),
+    )
 }
 
 async fn set_back(session: &Session, group: &str, values: &BTreeMap<String, Was>) -> Result<Undone, Failure> {
@@ -284,7 +256,7 @@ async fn reattach(session: &Session, identifier: &str, ours: &str, before: &str)
     Ok(if pending { Undone::PendingReboot { instance: identifier.to_owned() } } else { Undone::Done })
 }
 
-async fn unshare(source: &Session, name: &str, account: &str) -> Result<Undone, Failure> {
+pub(crate) async fn unshare(source: &Session, name: &str, account: &str) -> Result<Undone, Failure> {
     let Some((_, owner)) = snapshot::look_with_owner(source, name).await? else { return Ok(Undone::Done) };
     check_owner(source, &format!("the snapshot {name}"), &owner)?;
     if snapshot::shared_with(source, name).await?.iter().any(|with| with == account) {

@@ -8,18 +8,19 @@ mod stand_in;
 use std::{collections::BTreeMap, time::Duration};
 
 use changeover_aws::{
-    Session, claim, groups, instance, key, publish, reboot, retire, secret, snapshot, source_parameters, target,
-    target_parameters, undo,
+    Session, claim, groups, instance, key, publish, reboot, retire, secret, seed_end, snapshot, source_parameters,
+    target, target_parameters, undo,
 };
 use changeover_domain::{
     Class, Failure, MigrationId, Side,
     aws::{
         AwsNames, Place,
+        names::TAG_SERVED,
         parameters::{Engine, Sizing},
         plan::Route,
         policy,
         status::Progress,
-        target::Given,
+        target::{Given, InstanceSeen},
         undo::{AwsUndo, Kind},
     },
 };
@@ -197,6 +198,9 @@ async fn from_an_unencrypted_instance_to_an_encrypted_one_in_another_account_and
     assert_eq!(there.kms_key.as_deref(), Some(cmk.arn.as_str()));
     assert_eq!(there.tags.get("team").map(String::as_str), Some("orders"));
     assert!(there.shape.deletion_protection && there.shape.backup_days == 1);
+    like_the_source(&seen, &there, &cmk.arn);
+    seed_ends(&source, &target).await;
+    has_served(&stand_in, &target).await;
     let (host, port) = done.endpoint.unwrap();
     assert!(changeover_aws::probe::takes_connections(&host, port).await);
 
@@ -218,6 +222,46 @@ async fn from_an_unencrypted_instance_to_an_encrypted_one_in_another_account_and
     let denied: Vec<_> =
         stand_in.calls().into_iter().filter(|call| call["code"].to_string().contains("Denied")).collect();
     assert!(denied.is_empty(), "{denied:?}");
+}
+
+/// What a restore doesn't take over by itself.
+fn like_the_source(source: &InstanceSeen, target: &InstanceSeen, key: &str) {
+    assert!(source.shape.insights && source.insights_key.as_deref() != Some(key));
+    assert_eq!((target.shape.insights, target.shape.insights_days), (true, Some(93)));
+    assert_eq!(target.insights_key.as_deref(), Some(key));
+    assert_eq!(target.shape.log_exports, ["postgresql"]);
+    assert_eq!(target.shape.lifecycle, "open-source-rds-extended-support-disabled");
+    assert_eq!(target.shape.certificate, "rds-ca-rsa4096-g1");
+}
+
+async fn seed_ends(source: &Session, target: &Session) {
+    let names = source.names();
+    for _ in 0..2 {
+        until("the seed's end", async || {
+            let now = seed_end::ensure_seed_gone(source, target, &names.instance()).await?;
+            Ok((now == Progress::Absent).then_some(()))
+        })
+        .await;
+    }
+    for (session, name) in [(source, names.seed_snapshot()), (target, names.seed_copy())] {
+        assert_eq!(snapshot::observe_snapshot(session, &name).await.unwrap(), Progress::Absent, "{name}");
+    }
+}
+
+/// Once it has served, an abort deletes it only where a person has taken the tag off.
+async fn has_served(stand_in: &StandIn, target: &Session) {
+    let name = target.names().instance();
+    let since = target::mark_served(target, &name).await.unwrap();
+    let given = || stand_in.calls().iter().filter(|call| call["action"] == "AddTagsToResource").count();
+    let times = given();
+    assert_eq!((target::mark_served(target, &name).await.unwrap(), given()), (since, times));
+    let delete = AwsUndo::Delete { side: Side::Target, kind: Kind::Instance, name: name.clone() };
+    let failure = undo::undo(target, &delete).await.unwrap_err();
+    assert_eq!((failure.code.as_str(), failure.class), ("CO1060", Class::NeedsHuman), "{failure}");
+    let there = instance::look_at_existing(target, &name).await.unwrap();
+    assert!(there.shape.deletion_protection && there.status == "available");
+    let fields = json!({ "ResourceName": there.arn, "TagKeys": [TAG_SERVED] });
+    stand_in.somebody(Side::Target, "rds", "remove_tags_from_resource", fields);
 }
 
 async fn check_nothing_left(source: &Session, target: &Session, group_before: &str, key_arn: &str) {
@@ -316,6 +360,8 @@ async fn faults_leave_a_clear_state_and_nothing_twice() {
     let key_undo = made(Side::Target, Kind::Key, &names.alias());
     assert_eq!(undo::undo(&target, &key_undo).await.unwrap_err().code, "CO1019");
     undone(&target, &made(Side::Target, Kind::Instance, &names.instance())).await;
+    assert_eq!(undo::undo(&target, &key_undo).await.unwrap_err().code, "CO1019");
+    undone(&target, &made(Side::Target, Kind::Secret, &names.master_secret())).await;
     undone(&target, &key_undo).await;
     for action in ["CreateKey", "CreateDBSnapshot"] {
         let carried_out =

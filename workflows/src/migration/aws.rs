@@ -31,6 +31,8 @@ use crate::contract::{AwsAct, AwsDone, AwsInput, AwsPlan, AwsUndoActivity, AwsUn
 const REBOOT_SECONDS: u64 = 3_600;
 /// What takes AWS minutes isn't looked at more often than this.
 const LOOK: Duration = Duration::from_secs(1);
+/// One attempt to publish, with the deployment that follows it.
+const PUBLISHED: Duration = Duration::from_secs(900);
 /// While a person is waited for, nothing changes by itself.
 const DAY: Duration = Duration::from_secs(86_400);
 /// What warnings about publishing are filed under.
@@ -195,9 +197,27 @@ async fn publish_once(ctx: &WorkflowContext<Migration>) -> Result<AwsDone, Stop>
         aws.facts = planned.facts;
         planned.undo.into_iter().for_each(|undo| aws.push(undo));
     });
-    let done = call(ctx, AwsAct, input(ctx, AwsStep::Publish), Limits::at_leisure()).await?;
+    let limits = Limits { timeout: PUBLISHED, ..Limits::at_leisure() };
+    let done = call(ctx, AwsAct, input(ctx, AwsStep::Publish), limits).await?;
     known(ctx, |aws| aws.facts = done.facts.clone());
     Ok(done)
+}
+
+/// What warnings about metrics are filed under.
+const METRICS: &str = "CloudWatch";
+
+/// Compares the target's metrics with what was usual for the source. What is unusual, or can't be told, is said and stops nothing.
+pub(super) async fn watch(ctx: &WorkflowContext<Migration>) -> Result<(), Stop> {
+    if ctx.state(|m| m.state.spec.aws.is_none()) {
+        return Ok(());
+    }
+    let warnings = match call(ctx, AwsAct, input(ctx, AwsStep::Watch), Limits::at_leisure()).await {
+        Ok(done) => done.warnings,
+        Err(Stop::Failed(failure)) => vec![format!("{} {}", failure.code, failure.message)],
+        Err(stop) => return Err(stop),
+    };
+    ctx.state_mut(|m| m.state.warn_about(METRICS, &warnings));
+    Ok(())
 }
 
 /// Whether finalize has done all that it has to do on the servers.

@@ -255,6 +255,7 @@ pub(super) async fn soak(ctx: &WorkflowContext<Migration>, goes_on: bool) -> Res
         let looks = ctx.state(|m| m.state.looks.number);
         if looks.is_multiple_of(LOOKS_PER_DRIFT) && ctx.state(|m| m.state.untidied.is_none()) {
             note_drift(ctx).await?;
+            aws::watch(ctx).await?;
         }
         ctx.state_mut(|m| m.state.looks.number = looks.wrapping_add(1));
         if !way_back_is_lost && !ctx.state(|m| m.state.soak_verified) {

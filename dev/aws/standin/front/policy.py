@@ -21,10 +21,12 @@ _OPERATORS = {
     "StringLike": lambda wanted, value: any(_like(pattern, value) for pattern in wanted),
     "ArnLike": lambda wanted, value: any(_like(pattern, value) for pattern in wanted),
     "ArnEquals": lambda wanted, value: any(_like(pattern, value) for pattern in wanted),
+    # Of a key with one value it says the same; of one with several, that none is left out.
+    "ForAllValues:StringEquals": lambda wanted, value: all(one in wanted for one in value.split("\0")),
     "Bool": lambda wanted, value: value.lower() in [word.lower() for word in wanted],
 }
 _KEY = re.compile(
-    r"(aws:(RequestTag|ResourceTag)/.+|aws:RequestedRegion|aws:PrincipalArn|aws:PrincipalAccount|aws:SourceAccount|"
+    r"(aws:(RequestTag|ResourceTag)/.+|aws:TagKeys|aws:RequestedRegion|aws:PrincipalArn|aws:PrincipalAccount|aws:SourceAccount|"
     r"rds:req-tag/.+|rds:db-tag/.+|kms:(ViaService|CallerAccount|GrantIsForAWSResource)|sts:ExternalId|iam:PassedToService|ec2:CreateAction)$"
 )
 
@@ -67,7 +69,8 @@ def _matches_condition(statement: dict, context: dict[str, str]) -> bool:
         for key, wanted in tests.items():
             value = context.get(key)
             if value is None:
-                if operator.endswith("IfExists") or operator == "StringNotEquals":
+                # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html
+                if operator.endswith("IfExists") or operator == "StringNotEquals" or operator.startswith("ForAllValues:"):
                     continue
                 return False
             if not compare([str(word).lower() if operator == "Bool" else str(word) for word in as_list(wanted)], value):

@@ -58,6 +58,9 @@ def _needed(request: Request) -> list[tuple[str, str]]:
     if prefix == "rds" and request.action != "AddTagsToResource" and any(name.startswith("Tags.") for name in fields):
         # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Tagging.html: tags at creation need the right to add tags.
         needed += [("rds:AddTagsToResource", resource) for resource in resources.of(request)[:1]]
+    if prefix == "kms" and request.action == "CreateKey" and fields.get("Tags"):
+        # https://docs.aws.amazon.com/kms/latest/developerguide/tag-permissions.html: the right must cover all keys.
+        needed.append(("kms:TagResource", f"arn:aws:kms:{request.region}:{request.principal.account}:key/*"))
     if prefix == "rds" and fields.get("MonitoringRoleArn"):
         # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Monitoring.OS.Enabling.html
         needed.append(("iam:PassRole", fields["MonitoringRoleArn"]))
@@ -73,4 +76,5 @@ def _context(request: Request) -> dict[str, str]:
             facts[f"aws:RequestTag/{value}"] = fields.get(name[: -len("Key")] + "Value", "")
     for tag in fields.get("Tags", []) if isinstance(fields.get("Tags"), list) else []:
         facts[f"aws:RequestTag/{tag.get('Key') or tag.get('TagKey')}"] = tag.get("Value") or tag.get("TagValue") or ""
-    return facts
+    given = [name.removeprefix("aws:RequestTag/") for name in facts if name.startswith("aws:RequestTag/")]
+    return {**facts, "aws:TagKeys": "\0".join(given)} if given else facts

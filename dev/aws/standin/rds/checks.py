@@ -8,6 +8,7 @@ import re
 from functools import cache
 
 from ..cluster import programs
+from ..cluster.authority import IDENTIFIER
 from ..wire.errors import AwsError, Fault, invalid_combination, invalid_value
 from . import options, subnets
 from .catalogue import ENGINE, MAJOR
@@ -18,6 +19,8 @@ from .service import Call
 # From which size on, GiB, a gp3's IOPS and throughput can be ordered with PostgreSQL.
 GP3_ORDERED_FROM = 400
 STORAGE = {"gp2": (20, 65536), "gp3": (20, 65536), "io1": (100, 65536), "io2": (100, 65536), "standard": (5, 3072)}
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html: by name; what they sign is the stand-in's own.
+AUTHORITIES = {IDENTIFIER, "rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1", "rds-ca-ecc384-g1"}
 _LOG_TYPES = {"postgresql", "upgrade", "iam-db-auth-error"}
 _WINDOW = re.compile(r"\d\d:\d\d-\d\d:\d\d")
 _WEEKLY = re.compile(r"(mon|tue|wed|thu|fri|sat|sun):\d\d:\d\d-(mon|tue|wed|thu|fri|sat|sun):\d\d:\d\d", re.IGNORECASE)
@@ -112,8 +115,40 @@ def fill(call: Call, instance) -> None:
     instance.monitoring_interval, instance.monitoring_role = call.get("MonitoringInterval", 0), call.get("MonitoringRoleArn")
     instance.insights = call.get("EnablePerformanceInsights", False)
     if instance.insights:
-        instance.insights_retention = call.get("PerformanceInsightsRetentionPeriod", 7)
-        instance.insights_key = call.keys.for_use(call.get("PerformanceInsightsKMSKeyId") or "alias/aws/rds", "KMS key").arn
+        instance.insights_retention = check_insights(call.get("PerformanceInsightsRetentionPeriod", 7))
+        instance.insights_key = insights_key(call)
+    instance.lifecycle = check_lifecycle(call.get("EngineLifecycleSupport", instance.lifecycle))
+    instance.certificate = check_certificate(call.get("CACertificateIdentifier", instance.certificate))
+    instance.log_volume = call.get("DedicatedLogVolume", False)
+    if instance.log_volume and instance.storage_type not in ("io1", "io2"):
+        # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Storage.html#CHAP_Storage.dlv
+        raise invalid_combination("A dedicated log volume needs Provisioned IOPS storage.")
+
+
+def insights_key(call: Call) -> str:
+    """The key of Performance Insights: the one asked for, or the account's default."""
+    return call.keys.for_use(call.get("PerformanceInsightsKMSKeyId") or "alias/aws/rds", "KMS key").arn
+
+
+def check_insights(days: int) -> int:
+    """Days that Performance Insights keeps. The same page, on PerformanceInsightsRetentionPeriod."""
+    if days not in (7, 731) and (days % 31 or not 1 <= days // 31 <= 23):
+        raise invalid_value(f"Invalid Performance Insights retention period: {days}")
+    return days
+
+
+def check_lifecycle(word: str) -> str:
+    """What becomes of the instance at the end of its version's support. The same page, on EngineLifecycleSupport."""
+    if word not in ("open-source-rds-extended-support", "open-source-rds-extended-support-disabled"):
+        raise invalid_value(f"Invalid engine lifecycle support: {word}")
+    return word
+
+
+def check_certificate(name: str) -> str:
+    """An authority that is there."""
+    if name not in AUTHORITIES:
+        raise Fault("CertificateNotFoundFault", f"The certificate authority {name} was not found.")
+    return name
 
 
 def check_class(name: str) -> None:

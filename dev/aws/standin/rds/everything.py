@@ -1,5 +1,5 @@
 """Imports every module that has actions, which registers them."""
 
-from . import instances, modify, observed, offers, options, parameters, snapshots, subnets
+from . import backups, instances, modify, observed, offers, options, parameters, snapshots, subnets
 
-__all__ = ["instances", "modify", "observed", "offers", "options", "parameters", "snapshots", "subnets"]
+__all__ = ["backups", "instances", "modify", "observed", "offers", "options", "parameters", "snapshots", "subnets"]

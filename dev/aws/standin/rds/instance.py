@@ -54,6 +54,9 @@ class Instance:
     insights: bool = False
     insights_retention: int | None = None
     insights_key: str | None = None
+    lifecycle: str = "open-source-rds-extended-support"
+    certificate: str = IDENTIFIER
+    log_volume: bool = False
     iam_authentication: bool = False
     minor_upgrades: bool = True
     log_exports: list[str] = field(default_factory=list)
@@ -156,8 +159,8 @@ class Instance:
             "StorageEncrypted": self.kms_key is not None,
             "KmsKeyId": self.kms_key,
             "DbiResourceId": self.resource_id,
-            "CACertificateIdentifier": IDENTIFIER,
-            "CertificateDetails": {"CAIdentifier": IDENTIFIER, "ValidTill": self.certificate_until},
+            "CACertificateIdentifier": self.certificate,
+            "CertificateDetails": {"CAIdentifier": self.certificate, "ValidTill": self.certificate_until},
             "DomainMemberships": [],
             "CopyTagsToSnapshot": self.copy_tags,
             "MonitoringInterval": self.monitoring_interval,
@@ -176,8 +179,8 @@ class Instance:
             "BackupTarget": "region",
             "MasterUserSecret": self.secret,
             "ActivityStreamStatus": "stopped",
-            "DedicatedLogVolume": False,
-            "EngineLifecycleSupport": "open-source-rds-extended-support",
+            "DedicatedLogVolume": self.log_volume,
+            "EngineLifecycleSupport": self.lifecycle,
         }
 
     def _endpoint(self) -> dict:

@@ -132,6 +132,11 @@ def _checked_at_once(call: Call, instance: Instance) -> dict:
     if "PreferredMaintenanceWindow" in call.params:
         found["maintenance_window"] = checks.check_weekly(call["PreferredMaintenanceWindow"])
     found |= _checked_monitoring(call, instance)
+    found |= _checked_insights(call, instance)
+    if "EngineLifecycleSupport" in call.params:
+        found["lifecycle"] = checks.check_lifecycle(call["EngineLifecycleSupport"])
+    if "CACertificateIdentifier" in call.params:
+        found["certificate"] = checks.check_certificate(call["CACertificateIdentifier"])
     for name, attribute in (
         ("DeletionProtection", "deletion_protection"),
         ("CopyTagsToSnapshot", "copy_tags"),
@@ -155,6 +160,17 @@ def _checked_monitoring(call: Call, instance: Instance) -> dict:
     role = call.get("MonitoringRoleArn", instance.monitoring_role)
     checks.check_monitoring(interval, role)
     return {"monitoring_interval": interval, "monitoring_role": role}
+
+
+def _checked_insights(call: Call, instance: Instance) -> dict:
+    """https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_PerfInsights.Enabling.html; the key stays while it is on."""
+    if not call.get("EnablePerformanceInsights", instance.insights):
+        return {"insights": False, "insights_retention": None, "insights_key": None}
+    days = checks.check_insights(call.get("PerformanceInsightsRetentionPeriod", instance.insights_retention or 7))
+    asked = checks.insights_key(call) if "PerformanceInsightsKMSKeyId" in call.params or not instance.insights else None
+    if instance.insights and asked not in (None, instance.insights_key):
+        raise invalid_combination("You can't change the KMS key of Performance Insights while it is enabled.")
+    return {"insights": True, "insights_retention": days, "insights_key": asked or instance.insights_key}
 
 
 def _checked_password(call: Call, instance: Instance) -> str | None:

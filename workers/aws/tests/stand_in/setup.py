@@ -57,6 +57,11 @@ client("rds", source).create_db_instance(
     DBSubnetGroupName="source-net",
     VpcSecurityGroupIds=[group],
     DeletionProtection=True,
+    EnablePerformanceInsights=True,
+    PerformanceInsightsRetentionPeriod=93,
+    EnableCloudwatchLogsExports=["postgresql"],
+    EngineLifecycleSupport="open-source-rds-extended-support-disabled",
+    CACertificateIdentifier="rds-ca-rsa4096-g1",
     Tags=[{"Key": "team", "Value": "orders"}],
 )
 print(json.dumps({"roles": roles, "subnetGroup": "target-net", "securityGroup": target_group}))

@@ -1,13 +1,15 @@
 //! One step of the AWS half, a call nearer to its end.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use changeover_aws::{
-    Session, claim, key, options, publish, reboot, retire, secret, source_parameters, target, target_parameters,
+    Session, claim, key, metrics, options, publish, reboot, retire, secret, source_parameters, target,
+    target_parameters,
 };
 use changeover_domain::{
     Failure, Side,
     aws::{
+        metrics::unusual,
         provision::{AwsFacts, AwsStep, target_instance},
         status::Progress,
         target::{Given, modelled},
@@ -17,6 +19,7 @@ use changeover_postgres::provision;
 use changeover_workflows::contract::{AwsDone, AwsInput};
 
 use super::{
+    deploy,
     ground::{Ground, address},
     made,
     plan::{has_options, of_source},
@@ -24,6 +27,8 @@ use super::{
 
 /// Between two looks at a reboot: what is measured is over in a minute or two.
 const REBOOT_LOOK: Duration = Duration::from_secs(1);
+/// What is compared of the target: CloudWatch has a value a minute.
+const RECENT: Duration = Duration::from_secs(600);
 
 /// Does a step, or sees how far it is. `attempt` is Temporal's, `run` this run's id.
 pub(crate) async fn act(input: AwsInput, attempt: u32, run: &str) -> Result<AwsDone, Failure> {
@@ -44,6 +49,7 @@ pub(crate) async fn act(input: AwsInput, attempt: u32, run: &str) -> Result<AwsD
         AwsStep::Instance => Box::pin(make_target(&ground, facts)).await,
         AwsStep::Databases => Box::pin(databases(&ground, facts)).await,
         AwsStep::Publish => Box::pin(publish(&ground, facts, input.serving)).await,
+        AwsStep::Watch => Box::pin(watch(&ground, facts, input.switched_at)).await,
         AwsStep::FinalSnapshot => Box::pin(final_snapshot(&ground, facts, input.switched_at)).await,
         AwsStep::Stop => Box::pin(stop(&ground, facts)).await,
         AwsStep::Delete => Box::pin(delete(&ground, facts, &input)).await,
@@ -288,14 +294,30 @@ async fn publish(ground: &Ground, mut facts: AwsFacts, serving: Side) -> Result<
     let before = facts.version_before.unwrap_or_default();
     let expected = facts.published.as_ref().map_or(before, |(version, _)| *version);
     let name = ground.aws.publish.clone();
-    let published = if serving == Side::Source && before > 0 {
-        publish::ensure_as_before(&session, &name, before, expected).await?
+    let (published, says) = if serving == Side::Source && before > 0 {
+        let version = publish::ensure_as_before(&session, &name, before, expected).await?;
+        (version, format!("what version {before} said"))
     } else {
         let endpoint = publish::Endpoint { name: name.clone(), value: value.clone(), expected };
-        publish::ensure_published(&session, &endpoint, &facts.key).await?.version
+        (publish::ensure_published(&session, &endpoint, &facts.key).await?.version, value.clone())
     };
-    facts.published = Some((published, value.clone()));
-    done(facts, format!("{name} version {published} says {value}: the {serving} serves"))
+    let deployed = deploy::run(ground, serving, &value, published).await?;
+    facts.published = Some((published, value));
+    done(facts, format!("{name} version {published} says {says}: the {serving} serves{deployed}"))
+}
+
+/// The target's last minutes beside the source's day before the switch.
+async fn watch(ground: &Ground, facts: AwsFacts, switched_at: i64) -> Result<AwsDone, Failure> {
+    let (source, target) = tokio::try_join!(ground.session(Side::Source), ground.session(Side::Target))?;
+    let switched = UNIX_EPOCH + Duration::from_secs(u64::try_from(switched_at).unwrap_or_default());
+    let now = SystemTime::now();
+    let usual = metrics::measured(&source, &ground.aws.instance, metrics::usual_since(switched), switched).await?;
+    let name = target_instance(&ground.aws, &ground.names);
+    let seen = metrics::measured(&target, &name, now - RECENT, now).await?;
+    let unusual = unusual(&usual, &seen);
+    let warning = format!("CO1085 metrics of {name} beside the day before the switch: {}", unusual.join("; "));
+    let warnings = if unusual.is_empty() { Vec::new() } else { vec![warning] };
+    Ok(AwsDone { detail: format!("{} metrics compared", seen.len()), facts, goes_on: None, warnings })
 }
 
 async fn final_snapshot(ground: &Ground, facts: AwsFacts, switched_at: i64) -> Result<AwsDone, Failure> {

@@ -1,6 +1,7 @@
 //! The activities of the AWS half: plans, acts, undos, and the password of a target that was made.
 
 mod act;
+mod deploy;
 mod ground;
 mod made;
 mod outlook;

@@ -12,6 +12,9 @@ pub const TAG: &str = "changeover:migration";
 /// The tag that says for which side it was made.
 pub const TAG_SIDE: &str = "changeover:side";
 
+/// The tag of a target that has served: its value is when the first switch to it began. Nothing deletes an instance that carries it.
+pub const TAG_SERVED: &str = "changeover:served";
+
 /// Names for one migration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AwsNames {

@@ -38,6 +38,8 @@ pub enum AwsStep {
     Databases,
     /// The endpoint of the side that serves.
     Publish,
+    /// CloudWatch's metrics of the target, beside what was usual for the source.
+    Watch,
     /// The source's last snapshot.
     FinalSnapshot,
     /// The old instance is stopped.
@@ -77,6 +79,7 @@ impl AwsStep {
             AwsStep::Instance => "instance",
             AwsStep::Databases => "databases",
             AwsStep::Publish => "publish",
+            AwsStep::Watch => "watch",
             AwsStep::FinalSnapshot => "final_snapshot",
             AwsStep::Stop => "stop",
             AwsStep::Delete => "delete",
@@ -97,6 +100,7 @@ impl AwsStep {
             AwsStep::Instance => "making the target",
             AwsStep::Databases => "making the databases on the target",
             AwsStep::Publish => "publishing the endpoint",
+            AwsStep::Watch => "comparing metrics",
             AwsStep::FinalSnapshot => "taking the last snapshot of the old instance",
             AwsStep::Stop => "stopping the old instance",
             AwsStep::Delete => "deleting the old instance",
@@ -169,10 +173,10 @@ pub fn undo_of(step: AwsStep, aws: &Aws, names: &AwsNames) -> Option<AwsUndo> {
 
 /// Puts into the spec what AWS has told: addresses, and the login of the instance that was made. What the spec gives stays.
 pub fn fill_in(spec: &mut Spec, facts: &AwsFacts) {
-    if let (Some(endpoint), Some(address)) = (spec.source.as_mut(), &facts.source) {
-        if endpoint.host.is_empty() {
-            reach(endpoint, address);
-        }
+    if let (Some(endpoint), Some(address)) = (spec.source.as_mut(), &facts.source)
+        && endpoint.host.is_empty()
+    {
+        reach(endpoint, address);
     }
     if let (Some(endpoint), Some(address)) = (spec.target.as_mut(), &facts.target) {
         reach(endpoint, address);

@@ -62,7 +62,11 @@ pub enum Condition {
     None,
     /// The request carries the migration's tag.
     TagIsGiven,
-    /// The same, and only as part of another action, which makes the resource
+    /// The same, with no tags but ours, on a key that isn't another migration's. Making a key with tags takes the right to tag every key of
+    /// the account (<https://docs.aws.amazon.com/kms/latest/developerguide/tag-permissions.html>), and KMS has no condition for tags that are
+    /// given as a key is made: the resource can't be narrowed, only what is given and to whom. Whoever doesn't want that names a key.
+    TagOfNewKey,
+    /// The request carries the migration's tag, and only as part of another action, which makes the resource
     /// (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html>).
     TagAsMade(&'static str),
     /// The role is for RDS' monitoring and nothing else.

@@ -69,7 +69,7 @@ pub const CALLS: &[Call] = &[
         .only(Condition::TagIsGiven),
     Call::changes(Step::Key, Target, S::Kms, "TagResource", KEY, "tag the key as it is made")
         .when(When::KeyIsMade)
-        .only(Condition::TagIsGiven)
+        .only(Condition::TagOfNewKey)
         .implied(),
     Call::changes(Step::Key, Target, S::Kms, "CreateAlias", &[R::OurAlias], "give the key a name that can be found")
         .when(When::KeyIsMade),
@@ -375,6 +375,23 @@ pub const CALLS: &[Call] = &[
     .when(When::Monitored)
     .only(Condition::PassedToMonitoring)
     .implied(),
+    // The seed's end.
+    Call::changes(Step::Instance, Source, S::Rds, "ModifyDBSnapshotAttribute", SNAPSHOT, "take its sharing back")
+        .when(When::BySnapshot),
+    Call::changes(Step::Instance, Source, S::Rds, "DeleteDBSnapshot", SNAPSHOT, "the target has what was in it")
+        .when(When::BySnapshot)
+        .only(Condition::TagIsThere),
+    Call::changes(Step::Instance, Target, S::Rds, "DeleteDBSnapshot", SNAPSHOT, "the target has what was in it")
+        .when(When::BySnapshot)
+        .only(Condition::TagIsThere),
+    Call::changes(
+        Step::Instance,
+        Target,
+        S::Rds,
+        "AddTagsToResource",
+        TARGET_INSTANCE,
+        "note on it which password it has, and before the first switch that it has served",
+    ),
     // The endpoint.
     Call::reads(Step::Publish, Target, S::Ssm, "GetParameter", PUBLISHED, "see what is published"),
     Call::reads(Step::Publish, Target, S::Ssm, "GetParameterHistory", PUBLISHED, "see under which label"),
@@ -543,6 +560,16 @@ pub const CALLS: &[Call] = &[
         .when(When::KeyIsMade)
         .only(Condition::TagIsThere)
         .implied(),
+    // Whatever uses the key is looked for first. None of these has a resource in IAM but the last.
+    Call::reads(Step::Undo, Target, S::Rds, "DescribeDBInstanceAutomatedBackups", ANY, "see whether one needs the key")
+        .when(When::KeyIsMade),
+    Call::reads(Step::Undo, Target, S::SecretsManager, "ListSecrets", ANY, "see whether one is under the key")
+        .when(When::KeyIsMade),
+    Call::reads(Step::Undo, Target, S::Ssm, "DescribeParameters", ANY, "see whether one is under the key")
+        .when(When::KeyIsMade),
+    Call::reads(Step::Undo, Target, S::Kms, "ListGrants", KEY, "see whether somebody works by a grant on the key")
+        .when(When::KeyIsMade)
+        .only(Condition::TagIsThere),
     Call::changes(
         Step::Undo,
         Target,
@@ -593,8 +620,10 @@ mod tests {
         for call in CALLS.iter().filter(|call| call.effect == Effect::Changes) {
             let ends =
                 ["Delete", "Stop", "Reboot", "Schedule", "Revoke"].iter().any(|verb| call.action.starts_with(verb));
-            // Nobody uses the target yet when it is rebooted, and a claim is nothing but ours.
-            let free = call.action == "RebootDBInstance" && call.side == Target || call.on == CLAIM;
+            // Nobody uses the target yet when it is rebooted; a claim, and a seed whose target is ready, are nothing but ours.
+            let free = call.action == "RebootDBInstance" && call.side == Target
+                || call.on == CLAIM
+                || call.on == SNAPSHOT && call.step == Step::Instance;
             assert_eq!(ends, ends && (call.waits.is_some() || free), "{call}");
         }
     }

@@ -29,6 +29,8 @@ pub struct InstanceSeen {
     pub parameter_status: String,
     /// The key that it is encrypted with, by ARN.
     pub kms_key: Option<String>,
+    /// The key of Performance Insights, by ARN.
+    pub insights_key: Option<String>,
     /// The master's name.
     pub master_user: String,
     /// Its network.
@@ -81,6 +83,10 @@ pub struct Shape {
     pub monitoring_role: Option<String>,
     /// Whether Performance Insights is on.
     pub insights: bool,
+    /// How long it keeps its data, days.
+    pub insights_days: Option<i32>,
+    /// `standard` or `advanced`, where RDS says so.
+    pub insights_mode: Option<String>,
     /// How long backups are kept, days.
     pub backup_days: i32,
     /// When they are made, UTC.
@@ -97,6 +103,12 @@ pub struct Shape {
     pub iam_login: bool,
     /// Which logs go to CloudWatch, in the order of their names.
     pub log_exports: Vec<String>,
+    /// What becomes of it when its major version is no longer supported; empty where RDS doesn't say.
+    pub lifecycle: String,
+    /// The authority that signs its certificate; empty for the account's own choice.
+    pub certificate: String,
+    /// Whether its log has a volume of its own.
+    pub log_volume: bool,
 }
 
 /// What the target's account gives, since names of one account mean nothing in another.
@@ -130,7 +142,7 @@ pub struct Wanted {
     pub identifier: String,
     /// Its parameter group.
     pub parameter_group: String,
-    /// The key, by ARN.
+    /// The key, by ARN: of the instance, and of Performance Insights.
     pub kms_key: String,
     /// The master's name, as on the source.
     pub master_user: String,
@@ -159,6 +171,7 @@ pub fn modelled(source: &InstanceSeen, given: &Given) -> Result<Wanted, Failure>
         shape.engine_version.clone_from(version);
     }
     monitored(&mut shape, given, &mut notes);
+    certified(&mut shape, &mut notes);
     (shape.iops, shape.throughput) = ordered(&shape);
     Ok(Wanted {
         identifier: given.identifier.clone(),
@@ -192,6 +205,17 @@ fn monitored(shape: &mut Shape, given: &Given, notes: &mut Vec<String>) {
     }
     if shape.monitoring_seconds == 0 {
         shape.monitoring_role = None;
+    }
+}
+
+/// An authority that has ended, which AWS gives to no new instance
+/// (<https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL-certificate-rotation.html>).
+const ENDED_AUTHORITIES: &[&str] = &["rds-ca-2015", "rds-ca-2019"];
+
+fn certified(shape: &mut Shape, notes: &mut Vec<String>) {
+    if ENDED_AUTHORITIES.contains(&shape.certificate.as_str()) {
+        notes.push(format!("a certificate by the account's own authority: {} has ended", shape.certificate));
+        shape.certificate.clear();
     }
 }
 
@@ -287,7 +311,7 @@ pub fn differences(wanted: &Wanted, seen: &InstanceSeen) -> Vec<Difference> {
     compare("public address", a.public.to_string(), b.public.to_string(), true);
     compare("security groups", a.security_groups.join(","), sorted(&b.security_groups).join(","), true);
     compare("monitoring", a.monitoring_seconds.to_string(), b.monitoring_seconds.to_string(), true);
-    compare("Performance Insights", a.insights.to_string(), b.insights.to_string(), true);
+    insights(wanted, seen, &mut compare);
     compare("backups", a.backup_days.to_string(), b.backup_days.to_string(), true);
     compare("backup window", a.backup_window.clone(), b.backup_window.clone(), true);
     compare("maintenance window", a.maintenance_window.to_lowercase(), b.maintenance_window.to_lowercase(), true);
@@ -296,7 +320,33 @@ pub fn differences(wanted: &Wanted, seen: &InstanceSeen) -> Vec<Difference> {
     compare("tags of snapshots", a.copy_tags.to_string(), b.copy_tags.to_string(), true);
     compare("login by IAM", a.iam_login.to_string(), b.iam_login.to_string(), true);
     compare("logs", a.log_exports.join(","), b.log_exports.join(","), true);
+    if !a.lifecycle.is_empty() {
+        compare("lifecycle", a.lifecycle.clone(), b.lifecycle.clone(), true);
+    }
+    if !a.certificate.is_empty() {
+        compare("certificate", a.certificate.clone(), b.certificate.clone(), true);
+    }
+    compare("log volume", a.log_volume.to_string(), b.log_volume.to_string(), true);
     found
+}
+
+/// Its key can't be changed while it is on
+/// (<https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_PerfInsights.Enabling.html>).
+fn insights(wanted: &Wanted, seen: &InstanceSeen, compare: &mut impl FnMut(&str, String, String, bool)) {
+    let (a, b) = (&wanted.shape, &seen.shape);
+    compare("Performance Insights", a.insights.to_string(), b.insights.to_string(), true);
+    if !a.insights || !b.insights {
+        return;
+    }
+    let key = seen.insights_key.clone().unwrap_or_default();
+    compare("key of Performance Insights", wanted.kms_key.clone(), key, false);
+    if a.insights_days.is_some() {
+        compare("days of Performance Insights", optional(a.insights_days), optional(b.insights_days), true);
+    }
+    if a.insights_mode.is_some() {
+        let word = |mode: &Option<String>| mode.clone().unwrap_or_default();
+        compare("mode of Performance Insights", word(&a.insights_mode), word(&b.insights_mode), true);
+    }
 }
 
 /// Whether `seen` is a later minor version of the same major one, which AWS brings by itself.
@@ -420,6 +470,53 @@ mod tests {
         let role = Some("arn:role".to_owned());
         let wanted = modelled(&source(), &Given { monitoring_role: role.clone(), ..given() }).unwrap();
         assert_eq!((wanted.shape.monitoring_seconds, wanted.shape.monitoring_role), (60, role));
+    }
+
+    #[test]
+    fn insights_are_taken_over_under_the_targets_key() {
+        let mut source = source();
+        (source.shape.insights, source.shape.insights_days) = (true, Some(93));
+        source.shape.insights_mode = Some("standard".into());
+        source.insights_key = Some("arn:of-the-source".into());
+        let wanted = modelled(&source, &given()).unwrap();
+        let mut seen = made(&wanted);
+        seen.insights_key = Some("arn:key".into());
+        assert_eq!(differences(&wanted, &seen), []);
+        seen.shape.insights_days = Some(7);
+        seen.shape.insights_mode = Some("advanced".into());
+        check_differences("t", &differences(&wanted, &seen)).unwrap();
+        assert_eq!(differences(&wanted, &seen).len(), 2);
+        seen.insights_key = source.insights_key;
+        assert_eq!(check_differences("t", &differences(&wanted, &seen)).unwrap_err().code, "CO1018");
+        // While it is off, nothing else of it counts.
+        seen.shape.insights = false;
+        assert_eq!(differences(&wanted, &seen).len(), 1);
+    }
+
+    #[test]
+    fn lifecycle_authority_and_log_volume_are_the_sources() {
+        let mut source = source();
+        source.shape.lifecycle = "open-source-rds-extended-support-disabled".into();
+        source.shape.certificate = "rds-ca-rsa2048-g1".into();
+        source.shape.log_volume = true;
+        let wanted = modelled(&source, &given()).unwrap();
+        let mut seen = made(&wanted);
+        assert_eq!(differences(&wanted, &seen), []);
+        (seen.shape.lifecycle, seen.shape.certificate, seen.shape.log_volume) = Default::default();
+        let found: Vec<String> = differences(&wanted, &seen).into_iter().map(|d| d.what).collect();
+        assert_eq!(found, ["lifecycle", "certificate", "log volume"]);
+    }
+
+    #[test]
+    fn an_authority_that_has_ended_is_left_out_and_said() {
+        let mut source = source();
+        source.shape.certificate = "rds-ca-2019".into();
+        let wanted = modelled(&source, &given()).unwrap();
+        assert_eq!(wanted.shape.certificate, "");
+        assert!(wanted.notes.iter().any(|note| note.contains("rds-ca-2019")), "{:?}", wanted.notes);
+        let mut seen = made(&wanted);
+        seen.shape.certificate = "rds-ca-rsa2048-g1".into();
+        assert_eq!(differences(&wanted, &seen), []);
     }
 
     #[test]

@@ -67,6 +67,7 @@ fn aws(read: &Read) -> Aws {
             monitoring_role: text("target.monitoring_role"),
         }),
         publish: text("publish.parameter"),
+        deploy: text("publish.deploy"),
         end: Some(AwsEnd {
             final_snapshot: flag("end.final_snapshot"),
             stop: flag("end.stop"),

@@ -495,13 +495,22 @@ pub const SECTIONS: &[Section] = &[
         repeated: false,
         required: false,
         doc: "After each switch, where applications find the side that serves.",
-        fields: &[field(
-            "parameter",
-            Kind::Text,
-            Need::Required,
-            "\"/shop/db/endpoint\"",
-            "Parameter of Parameter Store in the target's account. `host:port` is written there as a SecureString under the target's key, as a new version that only follows the version last seen.",
-        )],
+        fields: &[
+            field(
+                "parameter",
+                Kind::Text,
+                Need::Required,
+                "\"/shop/db/endpoint\"",
+                "Parameter of Parameter Store in the target's account. `host:port` is written there as a SecureString under the target's key, as a new version that only follows the version last seen.",
+            ),
+            field(
+                "deploy",
+                Kind::Text,
+                Need::Optional,
+                "\"/etc/changeover/deploy\"",
+                "A program on the worker's machine that is called after each publication, and awaited for ten minutes: to have deployments read the endpoint again. It gets `CHANGEOVER_ENDPOINT`, `CHANGEOVER_SERVING` (`source` or `target`), `CHANGEOVER_PARAMETER`, `CHANGEOVER_VERSION` and `CHANGEOVER_KEY`, which is the same whenever it is called again for the same publication; of the worker's own environment `PATH` and `HOME` alone. It has to end with 0; its last line becomes evidence.",
+            ),
+        ],
     },
     Section {
         path: "aws.end",

@@ -1,0 +1,111 @@
+//! Values that aren't ours: those that wait for the source's reboot, and those that don't fit a target of another class; on the stand-in.
+
+#![allow(clippy::unwrap_used)]
+
+mod stand_in;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use changeover_aws::{
+    Session, claim, groups, instance, pending, source_parameters,
+    target_parameters::{ensure_group_of_other_class, ensure_target_group},
+};
+use changeover_domain::{
+    Side,
+    aws::{
+        parameters::{Engine, Sizing},
+        status::Progress,
+    },
+};
+use serde_json::json;
+use stand_in::StandIn;
+
+const SOURCE: &str = "orders";
+
+async fn ready(source: &Session) {
+    for _ in 0..600 {
+        if instance::observe(source, SOURCE).await.unwrap() == Progress::Ready {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("{SOURCE} never became ready");
+}
+
+fn running() -> BTreeMap<String, String> {
+    [("max_connections", "100"), ("max_worker_processes", "64"), ("max_logical_replication_workers", "4")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+}
+
+fn sizing() -> Sizing {
+    Sizing {
+        databases: 1,
+        slots_used: 0,
+        senders_used: 0,
+        engine: Engine::Native,
+        major: 15,
+        storage_gib: 20,
+        retained_mb: 0,
+    }
+}
+
+fn set(stand_in: &StandIn, group: &str, values: &[(&str, &str)]) {
+    let parameters: Vec<_> = values
+        .iter()
+        .map(|(name, value)| json!({ "ParameterName": name, "ParameterValue": value, "ApplyMethod": "pending-reboot" }))
+        .collect();
+    let fields = json!({ "DBParameterGroupName": group, "Parameters": parameters });
+    stand_in.somebody(Side::Source, "rds", "modify_db_parameter_group", fields);
+}
+
+#[tokio::test]
+async fn what_else_a_reboot_brings_and_what_does_not_fit_is_named() {
+    let stand_in = StandIn::start();
+    let source = stand_in.session(Side::Source, "shop").await.unwrap();
+    let target = stand_in.session(Side::Target, "shop").await.unwrap();
+    ready(&source).await;
+    claim::ensure_claim(&source, SOURCE).await.unwrap();
+    let fields =
+        json!({ "DBParameterGroupName": "theirs", "DBParameterGroupFamily": "postgres15", "Description": "theirs" });
+    stand_in.somebody(Side::Source, "rds", "create_db_parameter_group", fields);
+    let formula = "GREATEST({DBInstanceVCPU*2},8)";
+    set(
+        &stand_in,
+        "theirs",
+        &[("max_connections", "150"), ("shared_buffers", "16384"), ("max_worker_processes", formula)],
+    );
+    let fields = json!({ "DBInstanceIdentifier": SOURCE, "DBParameterGroupName": "theirs" });
+    stand_in.somebody(Side::Source, "rds", "modify_db_instance", fields);
+    ready(&source).await;
+
+    let (plan, _) = source_parameters::plan_source_parameters(&source, SOURCE, &sizing(), &running()).await.unwrap();
+    assert_eq!(plan.made_because, None);
+    source_parameters::ensure_source_parameters(&source, &plan).await.unwrap();
+    let planned = pending::Planned {
+        before: &plan.before,
+        changes: &plan.changes,
+        replaced: plan.made_because.is_some(),
+        was_pending: false,
+    };
+    let others = pending::pending_of_others(&source, &planned, &running()).await.unwrap();
+    assert_eq!(others.iter().map(ToString::to_string).collect::<Vec<_>>(), ["max_connections from 100 to 150"]);
+
+    // Of the source's class: as on the source. Of another: no share of its memory, and a number for the formula.
+    let of_source = groups::parameters(&source, "theirs").await.unwrap();
+    let value = async |name: &str| {
+        let all = groups::parameters(&target, &target.names().parameter_group(Side::Target)).await.unwrap();
+        all.into_iter().find(|parameter| parameter.name == name).unwrap()
+    };
+    for _ in 0..2 {
+        let group =
+            ensure_group_of_other_class(&target, "postgres15", &of_source, &sizing(), &running()).await.unwrap();
+        assert_eq!(group.left, ["shared_buffers"]);
+        assert!(!value("shared_buffers").await.is_set());
+        assert_eq!(value("max_worker_processes").await.value.as_deref(), Some("64"));
+        assert_eq!(value("max_connections").await.value.as_deref(), Some("150"));
+    }
+    ensure_target_group(&target, "postgres15", &of_source, &sizing(), &running()).await.unwrap();
+    assert_eq!(value("shared_buffers").await.value.as_deref(), Some("16384"));
+    assert_eq!(value("max_worker_processes").await.value.as_deref(), Some(formula));
+}
