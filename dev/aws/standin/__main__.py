@@ -58,8 +58,8 @@ def main() -> int:
     options = arguments()
     try:
         programs.check()
-        directory = claim(options.state)
         replication_password = password_in(options.replication_password_file)
+        directory = claim(options.state)
     except programs.ProgramFailed as failure:
         print(f"standin: {failure}", file=sys.stderr)
         return 1

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from conftest import HERE, StandIn, create, wait_for, wait_until
+from conftest import HERE, StandIn, create, psql, wait_for, wait_until
 
 
 def servers(directory: Path) -> list[int]:
@@ -33,6 +33,7 @@ def test_sigterm_ends_every_server_also_in_the_midst_of_a_creation():
     wait_for(rds, "whole")
     create(rds, "half")
     assert servers(running.directory)
+    assert Path(f"/proc/{running.process.pid}/comm").read_text() == "standin\n"
     again = start(running.directory / "state")
     assert (again.returncode, again.stdout) == (1, "")
     assert "another running stand-in's: choose another --state" in again.stderr
@@ -71,3 +72,31 @@ def test_a_directory_of_something_else_is_left_alone(tmp_path):
     assert refused.returncode == 1
     assert "isn't a stand-in's (it has thesis.txt): choose another --state" in refused.stderr
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_the_replication_login_has_the_password_of_the_file_on_every_instance(tmp_path):
+    file = tmp_path / "password"
+    file.write_text("one-for-all\n")
+    running = StandIn("--replication-password-file", str(file))
+    try:
+        for account, name in enumerate(("first", "second")):
+            rds = running.client("rds", account)
+            create(rds, name)
+            asked = psql(running, wait_for(rds, name), "select user", user="changeover_repl", password="one-for-all")
+            assert asked == "changeover_repl"
+        assert {one["replication_password"] for one in running.control("instances")} == {"one-for-all"}
+    finally:
+        running.stop()
+        running.remove()
+
+
+def test_a_password_file_that_cannot_be_read_or_is_empty_is_refused(tmp_path):
+    empty = tmp_path / "empty"
+    empty.write_text("\n")
+    for file, said in ((tmp_path / "absent", "can't be read"), (empty, "is empty: put the password on its first line")):
+        words = ["--replication-password-file", str(file), "--port", "0", "--state", str(tmp_path / "state")]
+        done = subprocess.run(
+            [sys.executable, "-m", "standin", *words], cwd=HERE, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert (done.returncode, done.stdout) == (1, "")
+        assert said in done.stderr

@@ -1,6 +1,6 @@
 //! The parts of a migration that only one with an AWS half has.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 
@@ -19,6 +19,8 @@ use crate::{
 pub const TARGET: &str = "changeover-demo";
 /// Where the endpoint is published.
 pub const PUBLISHED: &str = "/shop/db/endpoint";
+/// A publication follows the switch within a second or two.
+const PUBLICATION: Duration = Duration::from_secs(60);
 
 /// Loads the sample into the source, starts load and worker, writes the spec.
 pub async fn prepare<'a>(
@@ -49,7 +51,7 @@ pub async fn published_as(stand_in: &StandIn, port: u16) -> Result<Vec<Version>>
     let value = format!("127.0.0.1:{port}");
     let mut found = Ok(Vec::new());
     let what = format!("{PUBLISHED} says {value}");
-    process::wait_until(&what, SHORT, async || {
+    process::wait_until(&what, PUBLICATION, async || {
         found = versions(stand_in, PUBLISHED).await;
         found.as_ref().is_ok_and(|all| all.last().is_some_and(|last| last.value == value))
     })
