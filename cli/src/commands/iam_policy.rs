@@ -28,6 +28,9 @@ pub(super) struct Args {
     /// The identifier of the instance that is moved
     #[arg(long, value_name = "IDENTIFIER", default_value = "*")]
     source_instance: String,
+    /// The target's identifier, where the spec names it
+    #[arg(long, value_name = "IDENTIFIER")]
+    target_instance: Option<String>,
     /// The source's own parameter group
     #[arg(long, value_name = "GROUP", default_value = "*")]
     source_group: String,
@@ -122,7 +125,7 @@ pub(super) fn run(ui: &Ui, args: &Args) -> Result<Exit, Problem> {
         other_account: args.other_account.clone(),
         names,
         source_instance: args.source_instance.clone(),
-        target_instance: None,
+        target_instance: args.target_instance.clone(),
         source_group: args.source_group.clone(),
         subnet_group: args.subnet_group.clone(),
         published: args.published.clone(),

@@ -195,11 +195,17 @@ fn rebooted(instance: &str, evidence: &reboot::RebootEvidence) -> String {
 
 async fn target_parameters(ground: &Ground, mut facts: AwsFacts) -> Result<AwsDone, Failure> {
     let (source, target) = tokio::try_join!(ground.session(Side::Source), ground.session(Side::Target))?;
-    let sizing = ground.sizing(&ground.source(&source).await?).await?;
+    let seen = ground.source(&source).await?;
+    let sizing = ground.sizing(&seen).await?;
     let running = ground.running(&ground.site(Side::Source, None)?, &sizing).await?;
     let family = facts.parameters.as_ref().map(|plan| plan.family.clone()).unwrap_or_default();
     let of_source = of_source(&source, &facts).await?;
-    let group = target_parameters::ensure_target_group(&target, &family, &of_source, &sizing, &running).await?;
+    let class = ground.aws.made.clone().unwrap_or_default().class;
+    let group = if class.is_empty() || class == seen.shape.class {
+        target_parameters::ensure_target_group(&target, &family, &of_source, &sizing, &running).await?
+    } else {
+        target_parameters::ensure_group_of_other_class(&target, &family, &of_source, &sizing, &running).await?
+    };
     facts.target_group.clone_from(&group.group);
     let detail = format!("group {} of {family} with {} parameters set", group.group, group.set);
     let left = group.left.iter().map(|name| format!("CO1014 the source has set {name}, which the target can't have"));
