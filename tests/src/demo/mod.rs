@@ -79,7 +79,7 @@ pub(crate) fn what_to_try(info: &StackInfo) {
         info.source.port, info.target.port, info.pooler.port
     );
     println!("\nTry:");
-    println!("  eval \"$(changeover-dev env --dir {})\"", info.directory.display());
+    println!("  eval \"$(changeover-dev env --directory {})\"", info.directory.display());
     println!("  changeover worker &   changeover history {NAME}");
     println!("  psql -h {} -p {} -U rdsadmin shop", info.target.socket().display(), info.target.port);
     println!("  make down        # stops it");

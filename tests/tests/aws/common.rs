@@ -1,12 +1,16 @@
 //! What the tests share: an AWS each, one test at a time.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
 use changeover_tests::{
     aws::{AwsStack, AwsStackOptions, call_counts},
     scenario::{Scenario, ScenarioOptions},
-    stack::{Side, StackInfo},
+    stack::{Side, StackInfo, process},
 };
 use tokio::sync::Mutex;
 
@@ -20,6 +24,7 @@ pub async fn on_aws(
     test: impl AsyncFnOnce(&mut AwsStack, PathBuf) -> Result<()>,
 ) -> Result<()> {
     let _turn = ONE_AT_A_TIME.lock().await;
+    let _no_other_run = no_other_run().await?;
     let directory = fresh_directory(name)?;
     let mut stack = AwsStack::start(options).await?;
     let ended = test(&mut stack, directory.clone()).await;
@@ -29,6 +34,18 @@ pub async fn on_aws(
     }
     stack.stop();
     ended.with_context(|| format!("logs and transcript are in {}", directory.display()))
+}
+
+/// Two runs at once would write into each other's ledger: clones share a build directory, and this is below it.
+async fn no_other_run() -> Result<File> {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("aws");
+    std::fs::create_dir_all(&directory)?;
+    let lock = File::create(directory.join("lock"))?;
+    process::wait_until("no other run of these tests is there", Duration::from_secs(600), async || {
+        lock.try_lock().is_ok()
+    })
+    .await?;
+    Ok(lock)
 }
 
 fn fresh_directory(name: &str) -> Result<PathBuf> {
