@@ -219,3 +219,94 @@ fn write_more(text: &mut String, side: &str, before: &Account, after: &Account) 
     }
     text.push('\n');
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::found::Snapshot;
+
+    const KEY: &str = "arn:aws:kms:eu-central-1:222222222222:key/1";
+
+    fn instance(identifier: &str, status: &str, key: Option<&str>) -> Instance {
+        Instance {
+            identifier: identifier.to_owned(),
+            status: status.to_owned(),
+            key: key.map(str::to_owned),
+            group: "group".to_owned(),
+            applied: "in-sync".to_owned(),
+            tags: BTreeMap::new(),
+        }
+    }
+
+    fn source(status: &str) -> Account {
+        Account { instances: vec![instance(SOURCE, status, None)], ..Account::default() }
+    }
+
+    fn published(versions: u64) -> PublishedAfter {
+        let version = |version| Version {
+            version,
+            kind: "SecureString".to_owned(),
+            key: KEY.to_owned(),
+            value: "127.0.0.1:5432".to_owned(),
+            labels: Vec::new(),
+        };
+        PublishedAfter { direction: "forward".to_owned(), versions: (1..=versions).map(version).collect() }
+    }
+
+    /// As it should be.
+    fn facts() -> AwsFacts {
+        let snapshot =
+            Snapshot { identifier: "last".to_owned(), status: "available".to_owned(), kind: "manual".to_owned() };
+        let key = Key { arn: KEY.to_owned(), state: "Enabled".to_owned(), rotated: true, aliases: Vec::new() };
+        let target = Account {
+            keys: vec![key],
+            instances: vec![instance(TARGET, "available", Some(KEY))],
+            ..Account::default()
+        };
+        AwsFacts {
+            before: Found { source: source("available"), target: Account::default() },
+            after: Found { source: Account { snapshots: vec![snapshot], ..source("stopped") }, target },
+            reboot: WindowStats {
+                acknowledged: 0,
+                longest_gap_ms: 0.0,
+                longest_gap_ms_by_path: BTreeMap::new(),
+                slowest_statement_ms: 0.0,
+                slowest_ms: 0.0,
+                errors: BTreeMap::new(),
+                errors_by_path: BTreeMap::new(),
+            },
+            reboots: 1,
+            published: vec![published(1), published(2), published(3)],
+            calls: BTreeMap::new(),
+        }
+    }
+
+    fn faults_after(change: impl FnOnce(&mut AwsFacts)) -> Vec<String> {
+        let mut facts = facts();
+        change(&mut facts);
+        facts.faults()
+    }
+
+    #[test]
+    fn what_is_as_it_should_be_has_no_fault_and_anything_else_has_its_own() {
+        assert_eq!(facts().faults(), Vec::<String>::new());
+        let denied = CallCount { done: 0, refused: BTreeMap::from([("AccessDenied".to_owned(), 1)]) };
+        let cases: Vec<Vec<String>> = vec![
+            faults_after(|f| "available".clone_into(&mut f.after.source.instances[0].status)),
+            faults_after(|f| f.reboots = 2),
+            faults_after(|f| f.after.target.keys[0].rotated = false),
+            faults_after(|f| "creating".clone_into(&mut f.after.target.instances[0].status)),
+            faults_after(|f| f.after.target.instances[0].key = Some("another".to_owned())),
+            faults_after(|f| f.after.source.snapshots.clear()),
+            faults_after(|f| f.after.source.parameters.push("/changeover/claims/orders".to_owned())),
+            faults_after(|f| f.published[2] = published(4)),
+            faults_after(|f| "String".clone_into(&mut f.published[0].versions[0].kind)),
+            faults_after(|f| _ = f.calls.insert("source: rds RebootDBInstance".to_owned(), denied)),
+        ];
+        for faults in &cases {
+            assert_eq!(faults.len(), 1, "{faults:?}");
+        }
+        let distinct: std::collections::BTreeSet<&String> = cases.iter().flatten().collect();
+        assert_eq!(distinct.len(), cases.len());
+    }
+}
