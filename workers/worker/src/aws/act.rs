@@ -140,10 +140,7 @@ async fn reboot(ground: &Ground, mut facts: AwsFacts, attempt: u32) -> Result<Aw
     let sizing = ground.sizing(&seen).await?;
     let site = ground.site(Side::Source, None)?;
     let lacking = ground.lacking(&site, &sizing).await?;
-    let order = reboot::Order {
-        failover: ground.aws.failover,
-        started: facts.reboot_asked || (attempt > 1 && facts.away_ms.is_none()),
-    };
+    let order = reboot::Order { failover: ground.aws.failover, started: attempt > 1 };
     match reboot::observe_reboot(&session, &ground.aws.instance, &lacking).await? {
         reboot::Reboot::Done if lacking.is_empty() => return done(facts, "no reboot is needed"),
         reboot::Reboot::Working { status } => return goes_on(facts, status),
