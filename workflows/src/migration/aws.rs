@@ -314,14 +314,25 @@ async fn reboot_or_leave(ctx: &WorkflowContext<Migration>, instance: &str) -> Re
         ctx.state_mut(|m| m.state.record(ITSELF, "left", format!("the reboot of {instance} is left to others")));
         return Ok(());
     }
-    let rebooted = call_through(ctx, AwsAct, input(ctx, AwsStep::RebootBack), Limits::stage(REBOOT_SECONDS)).await;
-    ctx.state_mut(|m| m.state.status.approvals.retain(|approve| approve.kind() != ApprovalKind::Reboot));
-    match rebooted {
-        Ok(done) => ctx.state_mut(|m| m.state.record(ITSELF, "rebooted", done.detail)),
-        Err(failure) => {
-            // Once more with another approval, or without.
-            ctx.state_mut(|m| m.state.record(ITSELF, "left", failure.to_string()));
+    let rebooted = reboot_back(ctx).await;
+    ctx.state_mut(|m| {
+        m.state.status.approvals.retain(|approve| approve.kind() != ApprovalKind::Reboot);
+        match rebooted {
+            Ok(detail) => m.state.record(ITSELF, "rebooted", detail),
+            Err(failure) => m.state.record(ITSELF, "left", failure.to_string()),
         }
-    }
+    });
     Ok(())
+}
+
+async fn reboot_back(ctx: &WorkflowContext<Migration>) -> Result<String, Failure> {
+    let mut looks = 0;
+    loop {
+        let limits = Limits::stage(REBOOT_SECONDS);
+        let done = call_through(ctx, AwsAct, input(ctx, AwsStep::RebootBack), limits).await?;
+        let Some(status) = done.goes_on else { return Ok(done.detail) };
+        ctx.state_mut(|m| m.state.status.doing = format!("{}: {status}", AwsStep::RebootBack.doing()));
+        looks += 1;
+        pause(ctx, next_look(poll_interval(ctx), looks), |_| false).await;
+    }
 }
