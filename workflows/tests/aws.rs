@@ -118,7 +118,8 @@ async fn a_step_that_fails_goes_on_from_there_and_an_endpoint_that_cannot_be_pub
     assert_eq!(run.until_parked().await.serving, "source", "a target that can't be marked isn't switched to");
     run.retry().await.unwrap();
     run.until_waiting("approval").await;
-    run.script.fail("aws_plan", failure());
+    // At some looks, so that it is seen.
+    (0..8).for_each(|_| run.script.fail("aws_plan", failure()));
     run.cutover().await.unwrap();
     run.until("told", |s| s.warnings.iter().any(|finding| finding.object == "published endpoint")).await;
     run.until("published", |s| s.warnings.iter().all(|finding| finding.object != "published endpoint")).await;

@@ -52,8 +52,9 @@ async fn unlabel(target: &Session, name: &str, number: i64) -> Result<(), Failur
 pub async fn ensure_as_before(target: &Session, name: &str, before: i64, ours: i64) -> Result<i64, Failure> {
     let (latest, value) = get(target, name).await?.unwrap_or_default();
     let was = get(target, &format!("{name}:{before}")).await?.map(|(_, value)| value);
-    let now =
-        Latest { version: latest, ours: latest == ours, labelled: false, as_before: was.as_ref() == Some(&value) };
+    let labelled = has_label(target, name, latest).await?;
+    let as_before = was.as_ref() == Some(&value);
+    let now = Latest { version: latest, ours: latest == ours, labelled, as_before };
     match again(name, now, before, ours)? {
         Again::Holds => Ok(latest),
         Again::Write => {

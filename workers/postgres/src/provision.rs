@@ -53,7 +53,7 @@ pub async fn ensure_databases(migration: &Migration) -> Result<Vec<String>, Fail
     let target = migration.target.open_maintenance("provision").await?;
     let mut made = Vec::new();
     for database in migration.databases() {
-        let (encoding, collate, ctype) = locale(&source, &database.name).await?;
+        let Locale { encoding, collate, ctype, icu } = locale(&source, &database.name).await?;
         let sql = "select exists (select from pg_database where datname = $1)";
         let there: bool =
             target.query_one(sql, &[&database.name]).await.map_err(target.failed("looking for databases"))?.get(0);
@@ -61,7 +61,7 @@ pub async fn ensure_databases(migration: &Migration) -> Result<Vec<String>, Fail
             continue;
         }
         let sql = format!(
-            "create database {} template template0 encoding {} lc_collate {} lc_ctype {}",
+            "create database {} template template0 encoding {} lc_collate {} lc_ctype {}{icu}",
             Ident::new(&*database.name),
             literal(&encoding),
             literal(&collate),
@@ -77,16 +77,30 @@ pub async fn ensure_databases(migration: &Migration) -> Result<Vec<String>, Fail
     Ok(made)
 }
 
-async fn locale(source: &Session, name: &str) -> Result<(String, String, String), Failure> {
-    let sql = "select pg_encoding_to_char(encoding), datcollate, datctype from pg_database where datname = $1";
+/// How a database sorts and compares.
+struct Locale {
+    encoding: String,
+    collate: String,
+    ctype: String,
+    /// What ICU is told, where it is the provider; else nothing.
+    icu: String,
+}
+
+/// Columns that only later versions have are read by way of JSON (`datlocprovider` and `daticulocale` from 15 on, `datlocale` from 17 on).
+async fn locale(source: &Session, name: &str) -> Result<Locale, Failure> {
+    let sql = "select pg_encoding_to_char(encoding), datcollate, datctype, to_jsonb(d) ->> 'datlocprovider',
+                      coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale'), to_jsonb(d) ->> 'daticurules'
+                 from pg_database d where datname = $1";
     let row = source.query_opt(sql, &[&name]).await.map_err(source.failed("reading a database's locale"))?;
-    row.map(|row| (row.get(0), row.get(1), row.get(2))).ok_or_else(|| {
-        Failure::refused(
-            "CO1081",
-            format!("there is no database {name} on the source"),
-            "correct [[databases]] in the spec, then start again",
-        )
-    })
+    let Some(row) = row else {
+        let message = format!("there is no database {name} on the source");
+        return Err(Failure::refused("CO1081", message, "correct [[databases]] in the spec, then start again"));
+    };
+    let text = |at: usize| row.get::<_, Option<String>>(at);
+    let icu = text(3).filter(|provider| provider == "i").and_then(|_| text(4));
+    let rules = text(5).map_or_else(String::new, |rules| format!(" icu_rules {}", literal(&rules)));
+    let icu = icu.map_or_else(String::new, |icu| format!(" locale_provider icu icu_locale {}{rules}", literal(&icu)));
+    Ok(Locale { encoding: row.get(0), collate: row.get(1), ctype: row.get(2), icu })
 }
 
 /// Makes the login for replication on the target, where it isn't there, as RDS wants it: a member of `rds_replication`

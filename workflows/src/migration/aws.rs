@@ -39,6 +39,8 @@ const CALM: Duration = Duration::from_secs(30);
 const PUBLISHED: Duration = Duration::from_secs(900);
 /// While a person is waited for, nothing changes by itself.
 const DAY: Duration = Duration::from_secs(86_400);
+/// What warnings of steps are filed under, with the step's word behind it.
+pub(super) const WARNED: &str = "AWS: ";
 /// What warnings about publishing are filed under.
 const PUBLISHING: &str = "published endpoint";
 
@@ -116,7 +118,7 @@ fn next_look(every: Duration, looks: u32) -> Duration {
 fn note(ctx: &WorkflowContext<Migration>, step: AwsStep, done: &AwsDone) {
     ctx.state_mut(|m| {
         m.state.record(ITSELF, "provisioned", format!("{}: {}", step.word(), done.detail));
-        m.state.warn_about(&format!("AWS: {}", step.word()), &done.warnings);
+        m.state.warn_about(&format!("{WARNED}{}", step.word()), &done.warnings);
     });
 }
 
@@ -131,7 +133,7 @@ fn input(ctx: &WorkflowContext<Migration>, step: AwsStep) -> AwsInput {
         facts: m.state.aws.as_ref().map(|aws| aws.facts.clone()).unwrap_or_default(),
         serving: m.state.regime.serving(),
         switched_at: switched_at(&m.state),
-        named: m.state.valid_approval(ApprovalKind::Delete).map(|approve| approve.object.clone()).unwrap_or_default(),
+        named: m.state.aws.as_ref().map(|aws| aws.named.clone()).unwrap_or_default(),
     })
 }
 
@@ -181,24 +183,23 @@ pub(super) async fn publish(ctx: &WorkflowContext<Migration>) -> Result<(), Stop
     if !ctx.state(|m| m.state.aws.as_ref().is_some_and(|aws| aws.unpublished)) {
         return Ok(());
     }
-    match publish_once(ctx).await {
-        Err(Stop::Failed(failure)) => {
-            let warning = format!("{} {}; it is tried again", failure.code, failure.message);
-            ctx.state_mut(|m| m.state.warn_about(PUBLISHING, &[warning]));
-            Ok(())
-        }
-        result => result,
+    if let Err(failure) = publish_once(ctx).await {
+        let warning = format!("{} {}; it is tried again", failure.code, failure.message);
+        ctx.state_mut(|m| m.state.warn_about(PUBLISHING, &[warning]));
     }
+    Ok(())
 }
 
-async fn publish_once(ctx: &WorkflowContext<Migration>) -> Result<(), Stop> {
-    let planned = call(ctx, AwsPlan, input(ctx, AwsStep::Publish), Limits::at_leisure()).await?;
+/// Nothing interrupts it: which side a parameter names must not be in doubt.
+async fn publish_once(ctx: &WorkflowContext<Migration>) -> Result<(), Failure> {
+    let planned = call_through(ctx, AwsPlan, input(ctx, AwsStep::Publish), Limits::at_leisure()).await?;
     known(ctx, |aws| {
         aws.facts = planned.facts;
         planned.undo.into_iter().for_each(|undo| aws.push(undo));
     });
-    let limits = Limits { timeout: PUBLISHED, ..Limits::at_leisure() };
-    let done = call(ctx, AwsAct, input(ctx, AwsStep::Publish), limits).await?;
+    // Once at a look: nobody looks at replication meanwhile.
+    let limits = Limits { timeout: PUBLISHED, attempts: 1, ..Limits::at_leisure() };
+    let done = call_through(ctx, AwsAct, input(ctx, AwsStep::Publish), limits).await?;
     known(ctx, |aws| {
         aws.facts = done.facts;
         aws.unpublished = false;
@@ -247,19 +248,39 @@ pub(super) async fn end(ctx: &WorkflowContext<Migration>) -> Result<Vec<String>,
         return Ok(vec!["the source is lost: what AWS has of it is left alone".to_owned()]);
     }
     if wanted.final_snapshot {
-        told.push(act(ctx, AwsStep::FinalSnapshot).await?.detail);
+        told.extend(end_step(ctx, AwsStep::FinalSnapshot, None).await?);
     }
     for (is_wanted, kind, step) in
         [(wanted.stop, ApprovalKind::Stop, AwsStep::Stop), (wanted.delete, ApprovalKind::Delete, AwsStep::Delete)]
     {
         if is_wanted {
-            approved(ctx, kind, &format!("everything is done but {} {}", step.doing(), aws.instance)).await?;
-            told.push(act(ctx, step).await?.detail);
+            told.extend(end_step(ctx, step, Some(kind)).await?);
         }
     }
     let claim = AwsUndo::Delete { side: Side::Source, kind: Kind::Claim, name: aws.instance };
     told.push(call_through(ctx, AwsUndoActivity, undo_input(ctx, claim), Limits::taking_down(600)).await?.detail);
     Ok(told)
+}
+
+/// A step of the end, once: what is gone by then can't be asked again.
+async fn end_step(
+    ctx: &WorkflowContext<Migration>,
+    step: AwsStep,
+    approval: Option<ApprovalKind>,
+) -> Result<Option<String>, Stop> {
+    if known(ctx, |aws| aws.ended.contains(&step)) {
+        return Ok(None);
+    }
+    if let Some(kind) = approval {
+        approved(ctx, kind, &format!("everything is done but {}", step.doing())).await?;
+        // Kept: it may expire while AWS is at work.
+        let named =
+            ctx.state(|m| m.state.valid_approval(kind).map(|approve| approve.object.clone()).unwrap_or_default());
+        known(ctx, |aws| aws.named = named);
+    }
+    let done = act(ctx, step).await?;
+    known(ctx, |aws| aws.ended.push(step));
+    Ok(Some(done.detail))
 }
 
 fn undo_input(ctx: &WorkflowContext<Migration>, undo: AwsUndo) -> AwsUndoInput {
@@ -269,6 +290,13 @@ fn undo_input(ctx: &WorkflowContext<Migration>, undo: AwsUndo) -> AwsUndoInput {
 
 /// Undoes the AWS half, after all that was done on the servers. A failed undo parks.
 pub(super) async fn unwind(ctx: &WorkflowContext<Migration>) -> Result<(), WorkflowTermination> {
+    // After a rollback: nobody looks any more when this is over.
+    while ctx.state(|m| m.state.aws.as_ref().is_some_and(|aws| aws.unpublished)) {
+        if let Err(failure) = publish_once(ctx).await {
+            park(ctx, &failure.during("publishing that the source serves"));
+            wait_for_retry(ctx).await?;
+        }
+    }
     while let Some(undo) = ctx.state(|m| m.state.aws.as_ref().and_then(|aws| aws.undo.last().cloned())) {
         let what = undo.describe();
         ctx.state_mut(|m| what.clone_into(&mut m.state.status.doing));
@@ -308,6 +336,8 @@ async fn reboot_or_leave(ctx: &WorkflowContext<Migration>, instance: &str) -> Re
     let remedy = format!(
         "`changeover approve {name} --for reboot`, then `changeover retry {name}` reboots it now; `changeover retry {name}` alone leaves it to the next reboot"
     );
+    // One that was given before was for something else.
+    ctx.state_mut(|m| m.state.status.approvals.retain(|approve| approve.kind() != ApprovalKind::Reboot));
     park(ctx, &Failure::needs_human("CO1080", message, remedy));
     wait_for_retry(ctx).await?;
     if ctx.state(|m| m.state.valid_approval(ApprovalKind::Reboot).is_err()) {

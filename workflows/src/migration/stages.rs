@@ -5,14 +5,14 @@ use std::time::{Duration, UNIX_EPOCH};
 use changeover_domain::{
     Direction, Failure, Side,
     progress::{self, Sample},
-    proto::{LinkHealth, Severity, Spec},
+    proto::{Finding, LinkHealth, Severity, Spec},
     stage::StageName,
     undo::Undo,
 };
 use temporalio_workflow::WorkflowContext;
 
 use super::{
-    Migration,
+    Migration, aws,
     call::{Limits, Stop, call},
     drive::Step,
     patience::bear,
@@ -52,8 +52,11 @@ pub(super) async fn preflight(ctx: &WorkflowContext<Migration>) -> Result<Step, 
     let blockers = of(Severity::Blocker).count();
     let warnings = of(Severity::Warning).count();
     // Status carries what a person should see, bounded: the whole report is `changeover preflight`'s.
-    let kept = of(Severity::Blocker).chain(of(Severity::Warning)).take(50).cloned().collect();
-    ctx.state_mut(|m| m.state.status.warnings = kept);
+    let kept: Vec<Finding> = of(Severity::Blocker).chain(of(Severity::Warning)).take(50).cloned().collect();
+    ctx.state_mut(|m| {
+        m.state.status.warnings.retain(|finding| finding.object.starts_with(aws::WARNED));
+        m.state.status.warnings.extend(kept);
+    });
     if blockers > 0 {
         let first = of(Severity::Blocker).next().map(|f| format!("{} {}", f.code, f.message)).unwrap_or_default();
         let message = format!("preflight found {blockers} blockers, the first: {first}");

@@ -110,6 +110,12 @@ pub struct AwsState {
     /// Finalize has removed everything from the servers: only the old instance is left to be dealt with.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ending: bool,
+    /// What of the end is done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended: Vec<AwsStep>,
+    /// The instance that an approval of its deletion has named.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub named: String,
     /// What an abort has to undo, first to last. It has a stack of its own, since most of it outlives the switch, and nothing of it is
     /// undone after one.
     pub undo: Vec<AwsUndo>,
@@ -118,7 +124,16 @@ pub struct AwsState {
 impl Default for AwsState {
     fn default() -> Self {
         let next = PROVISION.first().copied();
-        Self { next, facts: AwsFacts::default(), unpublished: false, ending: false, undo: Vec::new() }
+        let facts = AwsFacts::default();
+        Self {
+            next,
+            facts,
+            unpublished: false,
+            ending: false,
+            ended: Vec::new(),
+            named: String::new(),
+            undo: Vec::new(),
+        }
     }
 }
 
@@ -129,7 +144,7 @@ impl AwsState {
             let same = |known: &&mut AwsUndo| matches!(known, AwsUndo::SetBack { side: s, group: g, .. } if s == side && g == group);
             if let Some(AwsUndo::SetBack { values: known, .. }) = self.undo.iter_mut().find(same) {
                 for (name, was) in values {
-                    known.entry(name.clone()).or_insert_with(|| was.clone());
+                    known.entry(name.clone()).and_modify(|known| known.again(was)).or_insert_with(|| was.clone());
                 }
                 return;
             }

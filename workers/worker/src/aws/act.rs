@@ -65,11 +65,20 @@ fn goes_on(facts: AwsFacts, status: impl Into<String>) -> Result<AwsDone, Failur
     Ok(AwsDone { facts, goes_on: Some(status.into()), ..AwsDone::default() })
 }
 
-fn as_far(facts: AwsFacts, progress: &Progress, detail: String) -> Result<AwsDone, Failure> {
+/// Done only when `wanted` is reached.
+fn as_far(facts: AwsFacts, progress: &Progress, wanted: &Progress, detail: String) -> Result<AwsDone, Failure> {
     match progress {
+        progress if progress == wanted => done(facts, detail),
+        Progress::Failed { status } => Err(Failure::needs_human(
+            "CO1015",
+            format!("AWS says {status} where something else was to come: {detail}"),
+            "see the instance's events in the console of RDS for the cause, mend it, then `changeover retry`",
+        )),
         Progress::Working { status, percent: Some(percent) } => goes_on(facts, format!("{status}, {percent} %")),
         Progress::Working { status, .. } => goes_on(facts, status.clone()),
-        _ => done(facts, detail),
+        Progress::Ready => goes_on(facts, "still available"),
+        Progress::Stopped => goes_on(facts, "stopped"),
+        Progress::Absent => goes_on(facts, "not there yet"),
     }
 }
 
@@ -257,7 +266,8 @@ async fn make_target(ground: &Ground, mut facts: AwsFacts) -> Result<AwsDone, Fa
         facts.target = now.endpoint;
     }
     let detail = format!("{} ({}) is available, encrypted with {}", wanted.identifier, wanted.shape.class, facts.key);
-    as_far(facts, &now.progress, detail)
+    let notes = wanted.notes.iter().map(|note| format!("CO1087 {note}")).collect();
+    Ok(AwsDone { warnings: notes, ..as_far(facts, &now.progress, &Progress::Ready, detail)? })
 }
 
 /// Unknown while it can't be asked: then the target isn't ready.
@@ -344,19 +354,26 @@ async fn watch(ground: &Ground, facts: AwsFacts, switched_at: i64) -> Result<Aws
 async fn final_snapshot(ground: &Ground, facts: AwsFacts, switched_at: i64) -> Result<AwsDone, Failure> {
     let session = ground.session(Side::Source).await?;
     let seen = retire::ensure_final_snapshot(&session, &ground.aws.instance, switched_at).await?;
-    as_far(facts, &seen.progress, format!("the last snapshot of {} is {}", ground.aws.instance, seen.name))
+    as_far(
+        facts,
+        &seen.progress,
+        &Progress::Ready,
+        format!("the last snapshot of {} is {}", ground.aws.instance, seen.name),
+    )
 }
 
 async fn stop(ground: &Ground, facts: AwsFacts) -> Result<AwsDone, Failure> {
     let now = retire::ensure_stopped(&ground.session(Side::Source).await?, &ground.aws.instance).await?;
-    as_far(facts, &now, format!("{} is stopped; AWS starts it again after seven days", ground.aws.instance))
+    as_far(
+        facts,
+        &now,
+        &Progress::Stopped,
+        format!("{} is stopped; AWS starts it again after seven days", ground.aws.instance),
+    )
 }
 
 async fn delete(ground: &Ground, facts: AwsFacts, input: &AwsInput) -> Result<AwsDone, Failure> {
     let session = ground.session(Side::Source).await?;
     let now = retire::ensure_deleted(&session, &ground.aws.instance, &input.named, input.switched_at).await?;
-    match now {
-        Progress::Ready => goes_on(facts, "it is being deleted"),
-        now => as_far(facts, &now, format!("{} is deleted; its last snapshot stays", ground.aws.instance)),
-    }
+    as_far(facts, &now, &Progress::Absent, format!("{} is deleted; its last snapshot stays", ground.aws.instance))
 }

@@ -22,6 +22,7 @@ pub(super) struct Ground {
     pub(super) names: AwsNames,
     id: MigrationId,
     run: String,
+    sizing: Option<Sizing>,
 }
 
 impl Ground {
@@ -32,7 +33,7 @@ impl Ground {
         let aws = spec.aws.clone().ok_or_else(|| refused("the spec has no [aws.source] and [aws.target]"))?;
         let mut spec = spec.clone();
         fill_in(&mut spec, facts);
-        Ok(Self { spec, aws, names: AwsNames::new(&id), id, run: run.to_owned() })
+        Ok(Self { spec, aws, names: AwsNames::new(&id), id, run: run.to_owned(), sizing: facts.sizing.clone() })
     }
 
     /// A session in a side's account.
@@ -55,8 +56,16 @@ impl Ground {
         site_of(&self.spec, side, made)
     }
 
-    /// What the parameters are made of, counted on the source: the target is to bear as much.
+    /// What the parameters are made of, as it was measured when they were planned.
     pub(super) async fn sizing(&self, seen: &InstanceSeen) -> Result<Sizing, Failure> {
+        match &self.sizing {
+            Some(sizing) => Ok(sizing.clone()),
+            None => self.measure(seen).await,
+        }
+    }
+
+    /// The same, counted on the source now: the target is to bear as much.
+    pub(super) async fn measure(&self, seen: &InstanceSeen) -> Result<Sizing, Failure> {
         let usage = provision::usage(&self.site(Side::Source, None)?).await?;
         let storage_gib = u32::try_from(seen.shape.storage_gib).unwrap_or_default();
         let major = seen.shape.engine_version.split('.').next().and_then(|major| major.parse().ok());

@@ -31,17 +31,28 @@ pub(crate) async fn resolve(spec: &Spec) -> Result<Migration, Failure> {
 pub(super) async fn of(spec: &Spec) -> Result<Option<Secret>, Failure> {
     let reference = spec.target.as_ref().and_then(|target| target.password.as_ref()?.from.as_ref());
     let Some(From::Made(arn)) = reference else { return Ok(None) };
-    if let Some(secret) = known(arn) {
-        return Ok(Some(secret));
+    let known = READ.lock().unwrap_or_else(PoisonError::into_inner).get(arn).cloned();
+    match known {
+        Some((at, secret)) if at.elapsed() < BELIEVED => Ok(Some(secret)),
+        known => match (read(spec).await, known) {
+            (Ok(secret), _) => {
+                READ.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(arn.clone(), (Instant::now(), secret.clone()));
+                Ok(Some(secret))
+            }
+            // Both databases may be well while AWS can't be asked: a switch or a rollback doesn't wait for it.
+            (Err(failure), Some((_, secret))) => {
+                tracing::warn!(%failure, "the target's password can't be read anew; the one that was read before is used");
+                Ok(Some(secret))
+            }
+            (Err(failure), None) => Err(failure),
+        },
     }
-    let ground = Ground::new(spec, &AwsFacts::default(), "")?;
-    let session = ground.session(Side::Target).await?;
-    let secret = Secret::new(secret::current(&session).await?.expose());
-    READ.lock().unwrap_or_else(PoisonError::into_inner).insert(arn.clone(), (Instant::now(), secret.clone()));
-    Ok(Some(secret))
 }
 
-fn known(arn: &str) -> Option<Secret> {
-    let read = READ.lock().unwrap_or_else(PoisonError::into_inner);
-    read.get(arn).filter(|(at, _)| at.elapsed() < BELIEVED).map(|(_, secret)| secret.clone())
+async fn read(spec: &Spec) -> Result<Secret, Failure> {
+    let ground = Ground::new(spec, &AwsFacts::default(), "")?;
+    let session = ground.session(Side::Target).await?;
+    Ok(Secret::new(secret::current(&session).await?.expose()))
 }

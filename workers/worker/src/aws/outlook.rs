@@ -44,7 +44,7 @@ pub async fn outlook(spec: &Spec) -> Result<Outlook, Failure> {
     let seen = unknown.source(&source).await?;
     facts.source = address(&seen);
     let ground = Ground::new(spec, &facts, "plan")?;
-    let (parameters, _) = parameters(&ground).await?;
+    let (parameters, _, _) = parameters(&ground).await?;
     facts.parameters = Some(parameters.clone());
     let reboot = if parameters.needs_reboot() {
         Some(reboot_words(&ground, &facts, &seen))

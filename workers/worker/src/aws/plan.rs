@@ -6,6 +6,7 @@ use changeover_domain::{
     aws::{
         options::is_default_group,
         parameter_plan::ParameterPlan,
+        parameters::Sizing,
         provision::{AwsFacts, AwsStep, undo_of},
         status::reboot_pending,
         target::InstanceSeen,
@@ -37,17 +38,18 @@ pub(crate) async fn plan(input: AwsInput, run: &str) -> Result<AwsPlanned, Failu
 }
 
 async fn source_parameters(ground: &Ground, facts: &mut AwsFacts) -> Result<Vec<AwsUndo>, Failure> {
-    let (plan, set) = parameters(ground).await?;
+    let (plan, set, sizing) = parameters(ground).await?;
     let undo = plan.undo(&set);
     facts.parameters = Some(plan);
+    facts.sizing = Some(sizing);
     Ok(undo)
 }
 
 /// What is to be done about the source's parameters, and which of them somebody has set.
-pub(super) async fn parameters(ground: &Ground) -> Result<(ParameterPlan, Vec<String>), Failure> {
+pub(super) async fn parameters(ground: &Ground) -> Result<(ParameterPlan, Vec<String>, Sizing), Failure> {
     let session = ground.session(Side::Source).await?;
     let seen = ground.source(&session).await?;
-    let sizing = ground.sizing(&seen).await?;
+    let sizing = ground.measure(&seen).await?;
     let site = ground.site(Side::Source, None)?;
     let running = ground.running(&site, &sizing).await?;
     let (mut plan, set) =
@@ -60,7 +62,7 @@ pub(super) async fn parameters(ground: &Ground) -> Result<(ParameterPlan, Vec<St
     };
     let others = pending::pending_of_others(&session, &planned, &provision::all_settings(&site).await?).await?;
     plan.pending.extend(others.iter().map(ToString::to_string));
-    Ok((plan, set))
+    Ok((plan, set, sizing))
 }
 
 /// What the reboot is for and what it costs, in words for whoever approves; nothing where none is needed.

@@ -52,7 +52,7 @@ pub enum Engine {
 }
 
 /// What the numbers are made of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sizing {
     /// Databases that move, each with a subscription there and one back.
     pub databases: u32,

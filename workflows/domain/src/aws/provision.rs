@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     AwsNames,
     parameter_plan::ParameterPlan,
+    parameters::Sizing,
     undo::{AwsUndo, Kind},
 };
 use crate::{
@@ -129,6 +130,8 @@ pub struct AwsFacts {
     pub master_user: String,
     /// The key, by ARN.
     pub key: String,
+    /// What the parameters are made of, measured once: a slot that somebody else takes meanwhile asks for nothing new.
+    pub sizing: Option<Sizing>,
     /// What was planned for the source's parameters.
     pub parameters: Option<ParameterPlan>,
     /// The longest time without an answer from the source in its reboot, ms.

@@ -50,11 +50,12 @@ pub fn decide(name: &str, now: Option<&Published>, expected: i64, label: &str) -
     if now.same && ours {
         return Ok(Act::Done { version: now.version });
     }
-    // Written by an earlier attempt, whose answer was lost or which ended before the label.
-    if now.same && (now.version == expected + 1 || now.owner == Owner::Us) {
+    // Written by an earlier attempt, whose answer was lost or which ended before the label; or by a person, as the remedy says.
+    if now.same {
         return Ok(Act::Label { version: now.version });
     }
-    if now.version != expected {
+    // A version with our label is ours, also where nobody has noted it: what followed it had failed.
+    if now.version != expected && !ours {
         return Err(changed(name, expected, now.version));
     }
     if !now.secure {
@@ -76,10 +77,11 @@ pub enum Again {
 /// Decides it. `ours` is the version that we have published, `before` the one before us. CO1016 if somebody has written after us.
 pub fn again(name: &str, now: Latest, before: i64, ours: i64) -> Result<Again, Failure> {
     match now.version {
-        version if version == before && ours == before => Ok(Again::Holds),
-        version if version == ours => Ok(Again::Write),
-        // Written by an earlier attempt, whose answer was lost.
-        version if version == ours + 1 && now.as_before => Ok(Again::Holds),
+        // Never published; or written again by an earlier attempt, whose answer was lost, or by a person.
+        _ if now.as_before => Ok(Again::Holds),
+        version if version == ours && ours != before => Ok(Again::Write),
+        // Ours as well: what followed it had failed, and nobody has noted it.
+        _ if now.labelled => Ok(Again::Write),
         version => Err(changed(name, ours, version)),
     }
 }
@@ -137,7 +139,7 @@ fn changed(name: &str, expected: i64, found: i64) -> Failure {
     Failure::needs_human(
         "CO1016",
         format!("{name} was changed by somebody else: expected {}, found {}", version(expected), version(found)),
-        "see who changed the parameter and which value is right, then `changeover retry`",
+        "see who changed the parameter; write the right value there yourself, or the version before again: it is taken up at the next look, or by `changeover retry`",
     )
 }
 
@@ -166,6 +168,8 @@ mod tests {
     #[case::live(Some(now(3, false, &[], Owner::Somebody)), 3, Ok(Act::Write { after: 3 }))]
     #[case::raced(Some(now(4, false, &["live"], Owner::Somebody)), 3, Err("CO1016"))]
     #[case::appeared(Some(now(1, false, &[], Owner::Somebody)), 0, Err("CO1016"))]
+    #[case::not_noted(Some(now(4, false, &["us"], Owner::Somebody)), 3, Ok(Act::Write { after: 4 }))]
+    #[case::by_hand(Some(now(9, true, &[], Owner::Somebody)), 3, Ok(Act::Label { version: 9 }))]
     fn each_state_has_its_act(#[case] now: Option<Published>, #[case] expected: i64, #[case] act: Result<Act, &str>) {
         let decided = decide("/p", now.as_ref(), expected, "us").map_err(|failure| failure.code);
         assert_eq!(decided, act.map_err(str::to_owned));
@@ -191,18 +195,21 @@ mod tests {
     }
 
     #[rstest]
-    #[case::never_published(3, 3, true, Ok(Again::Holds))]
-    #[case::ours(5, 5, false, Ok(Again::Write))]
-    #[case::answer_lost(6, 5, true, Ok(Again::Holds))]
-    #[case::a_strangers(6, 5, false, Err("CO1016"))]
-    #[case::older(4, 5, false, Err("CO1016"))]
+    #[case::never_published(3, 3, true, false, Ok(Again::Holds))]
+    #[case::ours(5, 5, false, true, Ok(Again::Write))]
+    #[case::not_noted(4, 3, false, true, Ok(Again::Write))]
+    #[case::answer_lost(6, 5, true, false, Ok(Again::Holds))]
+    #[case::by_hand(9, 5, true, false, Ok(Again::Holds))]
+    #[case::a_strangers(6, 5, false, false, Err("CO1016"))]
+    #[case::older(4, 5, false, false, Err("CO1016"))]
     fn the_value_before_is_written_once(
         #[case] version: i64,
         #[case] ours: i64,
         #[case] as_before: bool,
+        #[case] labelled: bool,
         #[case] expected: Result<Again, &str>,
     ) {
-        let now = Latest { version, ours: false, labelled: false, as_before };
+        let now = Latest { version, ours: false, labelled, as_before };
         assert_eq!(again("/p", now, 3, ours).map_err(|failure| failure.code), expected.map_err(str::to_owned));
     }
 

@@ -104,6 +104,9 @@ pub struct Was {
     pub before: Option<String>,
     /// What we set. A value that isn't this any more was changed by somebody else since, and stays.
     pub ours: String,
+    /// What else we may have set: a plan that was made anew.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
     /// Whether setting it back waits for a reboot.
     pub waits_for_reboot: bool,
 }
@@ -115,7 +118,12 @@ impl AwsUndo {
             .iter()
             .map(|change| {
                 let before = change.from.clone().filter(|_| set(&change.name));
-                let was = Was { before, ours: change.to.clone(), waits_for_reboot: change.waits_for_reboot };
+                let was = Was {
+                    before,
+                    ours: change.to.clone(),
+                    also: Vec::new(),
+                    waits_for_reboot: change.waits_for_reboot,
+                };
                 (change.name.clone(), was)
             })
             .collect();
@@ -146,6 +154,19 @@ impl AwsUndo {
     }
 }
 
+impl Was {
+    /// Whether a value is one that we have set.
+    pub fn is_ours(&self, value: &str) -> bool {
+        self.ours == value || self.also.iter().any(|also| also == value)
+    }
+    /// Takes in what a later plan sets.
+    pub fn again(&mut self, later: &Was) {
+        if !self.is_ours(&later.ours) {
+            self.also.push(later.ours.clone());
+        }
+    }
+}
+
 /// What setting a parameter back takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Back {
@@ -162,7 +183,7 @@ pub enum Back {
 /// Decides it from what the group says now: `value`, and whether somebody has set it.
 pub fn back(was: &Was, value: Option<&str>, is_set: bool) -> Back {
     match (value, &was.before) {
-        (Some(value), _) if is_set && value == was.ours => was.before.clone().map_or(Back::Reset, Back::Set),
+        (Some(value), _) if is_set && was.is_ours(value) => was.before.clone().map_or(Back::Reset, Back::Set),
         (Some(value), Some(before)) if value == before => Back::Nothing,
         (_, None) if !is_set => Back::Nothing,
         (value, _) => Back::Foreign(value.unwrap_or_default().to_owned()),
@@ -208,7 +229,9 @@ mod tests {
         #[case] is_set: bool,
         #[case] expected: Back,
     ) {
-        let was = Was { before: before.map(Into::into), ours: "2".into(), waits_for_reboot: true };
+        let mut was =
+            Was { before: before.map(Into::into), ours: "0".into(), also: Vec::new(), waits_for_reboot: true };
+        was.again(&Was { ours: "2".into(), ..was.clone() });
         assert_eq!(back(&was, now, is_set), expected);
     }
 
