@@ -7,6 +7,7 @@
 //! *Architecture Invariant:* no call is sent that isn't in `changeover_domain::aws::table` ([`guard`]).
 
 pub mod access;
+pub mod ca;
 pub mod claim;
 mod error;
 pub mod groups;
