@@ -9,7 +9,7 @@
 pub mod access;
 pub mod ca;
 pub mod claim;
-mod error;
+pub mod error;
 pub mod groups;
 mod guard;
 pub mod instance;
@@ -27,6 +27,7 @@ pub mod seed_end;
 pub mod session;
 pub mod snapshot;
 pub mod source_parameters;
+pub mod subnets;
 mod tags;
 pub mod target;
 pub mod target_parameters;
