@@ -61,7 +61,19 @@ async fn vpc(network: &Network, id: &str) -> Result<Vpc, Failure> {
         }
     }
     let account = seen.owner_id().unwrap_or(network.session.account()).to_owned();
-    Ok(Vpc { id: id.to_owned(), account, region: network.session.region().to_owned(), cidrs })
+    let resolves = resolves(network, id).await?;
+    Ok(Vpc { id: id.to_owned(), account, region: network.session.region().to_owned(), cidrs, resolves })
+}
+
+async fn resolves(network: &Network, vpc: &str) -> Result<bool, Failure> {
+    let ask = async |attribute| {
+        let request = network.ec2.describe_vpc_attribute().vpc_id(vpc).attribute(attribute);
+        request.send().await.told(network.side(), &format!("seeing whether names resolve in {vpc}"))
+    };
+    let is_on = |value: Option<&types::AttributeBooleanValue>| value.and_then(|value| value.value()).unwrap_or(false);
+    let hostnames = ask(types::VpcAttributeName::EnableDnsHostnames).await?;
+    let support = ask(types::VpcAttributeName::EnableDnsSupport).await?;
+    Ok(is_on(hostnames.enable_dns_hostnames()) && is_on(support.enable_dns_support()))
 }
 
 /// All peerings that an account sees.

@@ -46,7 +46,7 @@ pub async fn ensure_peering(source: &Network, target: &Network, ends: &Ends) -> 
         Peering::Theirs { id } => return Ok(Joined::Already { by: id }),
         Peering::Absent => request(target, ends).await?,
         Peering::Ours { id, state: State::Acceptable } => accept(source, &id).await?,
-        Peering::Ours { id, state: State::Active } => {
+        Peering::Ours { id, state: State::Active } if ends.can_resolve() => {
             resolve_names(target, &id).await?;
             resolve_names(source, &id).await?;
         }
@@ -58,6 +58,7 @@ pub async fn ensure_peering(source: &Network, target: &Network, ends: &Ends) -> 
 async fn observe(source: &Network, target: &Network, ends: &Ends) -> Result<Joined, Failure> {
     let working = |status: &str| Joined::Working { status: status.to_owned() };
     Ok(match plan::decide(source, target, ends).await? {
+        Peering::Ours { id, state: State::Active } if !ends.can_resolve() => Joined::Ours { id },
         Peering::Ours { id, state: State::Active } if resolved(source, target, &id).await? => Joined::Ours { id },
         Peering::Ours { id, state: State::Active } => {
             working(&format!("{id} is active; names don't resolve over it yet"))

@@ -39,7 +39,20 @@ impl NetworkPlan {
             Peering::Absent => format!("a peering of {} with {}", ends.target.vpc.id, ends.source.vpc.id),
         };
         let rest = self.source.lines(Side::Source).into_iter().chain(self.target.lines(Side::Target));
-        std::iter::once(first).chain(rest).collect()
+        std::iter::once(first).chain(rest).chain(self.note(ends)).collect()
+    }
+    fn note(&self, ends: &Ends) -> Option<String> {
+        (!self.is_needless() && !ends.can_resolve()).then(|| {
+            let without: Vec<&str> = [&ends.source, &ends.target]
+                .iter()
+                .filter(|end| !end.vpc.resolves)
+                .map(|end| end.vpc.id.as_str())
+                .collect();
+            format!(
+                "names of public instances won't resolve to inner addresses: no DNS hostnames or resolution in {}",
+                without.join(", ")
+            )
+        })
     }
 }
 

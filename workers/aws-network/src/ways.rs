@@ -5,7 +5,12 @@ use changeover_aws::error::Told as _;
 use changeover_domain::{
     Failure,
     aws::{
-        network::{Ends, Missing, routes::Route, rules::Rule},
+        network::{
+            Ends, Missing,
+            peering::{Peering, State},
+            routes::Route,
+            rules::Rule,
+        },
         status::Progress,
     },
 };
@@ -13,8 +18,9 @@ use changeover_domain::{
 use crate::{Network, plan};
 
 /// Makes what is missing on both sides, over our peering. The undos are `Ends::undo_of_ways`, kept before; `ends` is what they were made
-/// of. CO1043 where a table leads elsewhere, CO1044 where a side doesn't get out.
+/// of. CO1041 where the peering is gone, CO1043 where a table leads elsewhere, CO1044 where a side doesn't get out.
 pub async fn ensure_ways(source: &Network, target: &Network, ends: &Ends, peering: &str) -> Result<Progress, Failure> {
+    check_peering(source, target, ends, peering).await?;
     let mut lines = Vec::new();
     for network in [source, target] {
         make(network, peering, &plan::missing(network, ends, Some(peering)).await?).await?;
@@ -24,6 +30,18 @@ pub async fn ensure_ways(source: &Network, target: &Network, ends: &Ends, peerin
         return Ok(Progress::Ready);
     }
     Ok(Progress::Working { status: format!("not shown yet: {}", lines.join("; ")), percent: None })
+}
+
+/// Routes over a peering that is gone would lead nowhere. CO1041.
+async fn check_peering(source: &Network, target: &Network, ends: &Ends, peering: &str) -> Result<(), Failure> {
+    match plan::decide(source, target, ends).await? {
+        Peering::Ours { id, state: State::Active } if id == peering => Ok(()),
+        now => Err(Failure::needs_human(
+            "CO1041",
+            format!("our peering {peering} isn't there any more, or isn't active: {now:?}"),
+            "see who deleted it; `changeover abort` takes the rest back, then start again",
+        )),
+    }
 }
 
 async fn make(network: &Network, peering: &str, missing: &Missing) -> Result<(), Failure> {

@@ -164,6 +164,8 @@ pub const CALLS: &[Call] = &[
     Call::reads(Step::Network, Target, S::Ec2, "DescribeVpcPeeringConnections", ANY, "find the peering"),
     Call::reads(Step::Network, Source, S::Ec2, "DescribeVpcs", ANY, "see that the two networks don't overlap"),
     Call::reads(Step::Network, Target, S::Ec2, "DescribeVpcs", ANY, "see that the two networks don't overlap"),
+    Call::reads(Step::Network, Source, S::Ec2, "DescribeVpcAttribute", ANY, "see whether names can be resolved"),
+    Call::reads(Step::Network, Target, S::Ec2, "DescribeVpcAttribute", ANY, "see whether names can be resolved"),
     Call::reads(Step::Network, Source, S::Ec2, "DescribeRouteTables", ANY, "see what is routed"),
     Call::reads(Step::Network, Target, S::Ec2, "DescribeRouteTables", ANY, "see what is routed"),
     Call::reads(Step::Network, Source, S::Ec2, "DescribeSecurityGroupRules", ANY, "see what is let in"),

@@ -26,6 +26,8 @@ pub struct Vpc {
     pub region: String,
     /// All its IPv4 blocks.
     pub cidrs: Vec<Cidr>,
+    /// Whether it has DNS hostnames and DNS resolution switched on.
+    pub resolves: bool,
 }
 
 /// Where one side's instance is, or will be.
@@ -61,6 +63,12 @@ impl Ends {
     /// Whether both are in one network, be it one that two accounts share.
     pub fn are_in_one_vpc(&self) -> bool {
         self.source.vpc.id == self.target.vpc.id
+    }
+    /// Whether names can be made to resolve to inner addresses over a peering, which takes both
+    /// (<https://docs.aws.amazon.com/vpc/latest/peering/vpc-peering-dns.html>). It needn't be: the name of an instance that isn't public
+    /// resolves to its inner address everywhere.
+    pub fn can_resolve(&self) -> bool {
+        self.source.vpc.resolves && self.target.vpc.resolves
     }
     /// By which the peering is known in an undo: who asks, and whom.
     pub fn pair(&self) -> String {
@@ -114,6 +122,7 @@ pub(crate) mod tests {
             account: "111111111111".into(),
             region: "eu-central-1".into(),
             cidrs: vec![cidr.parse().unwrap()],
+            resolves: true,
         };
         End { vpc, subnets: vec![format!("subnet-{name}")], security_groups: vec![format!("sg-{name}")], port: 5432 }
     }
@@ -151,6 +160,10 @@ pub(crate) mod tests {
             missing.lines(Side::Source),
             ["source: rtb-1 routes 10.20.0.0/16", "source: sg-s lets 10.20.0.0/16 in on 5432"]
         );
+        let mut half = ends();
+        assert!(half.can_resolve());
+        half.source.vpc.resolves = false;
+        assert!(!half.can_resolve());
         assert!(!missing.is_empty() && Missing::default().is_empty());
     }
 }
