@@ -28,6 +28,7 @@ pub use parts::{Part, prepare};
 pub use pooler::{Pooler, PoolerLogin};
 pub use ports::Ports;
 pub use temporal::Temporal;
+pub use tls::Authority;
 
 use anyhow::{Context, Result};
 use guard::Guard;

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Takes the sharing back and deletes the seed and its copy, where the target is ready; before that it does nothing and says how far the
-/// target is. `Absent` says that both are gone. CO1019 if something else stands under their names. Returns at once.
+/// target is. `Absent` says that both are gone. CO1008 if something else stands under their names. Returns at once.
 pub async fn ensure_seed_gone(source: &Session, target: &Session, identifier: &str) -> Result<Progress, Failure> {
     let seen = instance::look_at_existing(target, identifier).await?;
     let owner = instance::owner(target, &seen);

@@ -34,7 +34,7 @@ pub enum Undone {
         /// Of which instance.
         instance: String,
     },
-    /// Values that somebody else has changed since, which stay.
+    /// What stays: values that somebody else has changed since, or what isn't ours.
     Left {
         /// Their names.
         names: Vec<String>,
@@ -63,7 +63,15 @@ pub async fn undo(session: &Session, undo: &AwsUndo) -> Result<Undone, Failure> 
     }
 }
 
+/// What stands under the name and isn't ours is nothing that we made: it stays, and is named.
 async fn delete(session: &Session, kind: Kind, name: &str) -> Result<Undone, Failure> {
+    match delete_ours(session, kind, name).await {
+        Err(failure) if failure.code == FOREIGN => Ok(Undone::Left { names: vec![name.to_owned()] }),
+        result => result,
+    }
+}
+
+async fn delete_ours(session: &Session, kind: Kind, name: &str) -> Result<Undone, Failure> {
     match kind {
         Kind::Claim => delete_claim(session, name).await,
         Kind::Key => key_end::delete_key(session, name).await,
@@ -80,17 +88,14 @@ async fn delete(session: &Session, kind: Kind, name: &str) -> Result<Undone, Fai
     }
 }
 
-/// Refuses what isn't ours: a person has to look what stands there.
+/// The code of [`errors::not_ours`].
+const FOREIGN: &str = "CO1008";
+
+/// Refuses what isn't ours.
 fn check_owner(session: &Session, what: &str, owner: &Owner) -> Result<(), Failure> {
     match owner {
         Owner::Us => Ok(()),
-        owner => {
-            let mut failure = errors::not_ours(session.side(), what, owner);
-            failure.code = "CO1019".to_owned();
-            failure.class = changeover_domain::Class::NeedsHuman;
-            failure.remedy = "see what it is; then remove it or its mention by hand, and `changeover retry`".to_owned();
-            Err(failure)
-        }
+        owner => Err(errors::not_ours(session.side(), what, owner)),
     }
 }
 

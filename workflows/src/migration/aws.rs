@@ -5,7 +5,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use changeover_domain::{
-    Direction, Failure, Side,
+    Failure, Side,
     aws::{
         provision::{AwsFacts, AwsStep, fill_in},
         undo::{AwsUndo, Kind},
@@ -31,6 +31,10 @@ use crate::contract::{AwsAct, AwsDone, AwsInput, AwsPlan, AwsUndoActivity, AwsUn
 const REBOOT_SECONDS: u64 = 3_600;
 /// What takes AWS minutes isn't looked at more often than this.
 const LOOK: Duration = Duration::from_secs(1);
+/// After so many looks it is looked at more calmly, and after as many more again.
+const CALMER: u32 = 6;
+/// Seldomer than this it never is.
+const CALM: Duration = Duration::from_secs(30);
 /// One attempt to publish, with the deployment that follows it.
 const PUBLISHED: Duration = Duration::from_secs(900);
 /// While a person is waited for, nothing changes by itself.
@@ -84,6 +88,7 @@ async fn one(ctx: &WorkflowContext<Migration>, step: AwsStep) -> Result<(), Stop
 
 /// Calls a step until it is done.
 async fn act(ctx: &WorkflowContext<Migration>, step: AwsStep) -> Result<AwsDone, Stop> {
+    let mut looks = 0;
     loop {
         let limits = if step == AwsStep::Reboot { Limits::stage(REBOOT_SECONDS) } else { Limits::short() };
         let done = call(ctx, AwsAct, input(ctx, step), limits).await?;
@@ -91,7 +96,8 @@ async fn act(ctx: &WorkflowContext<Migration>, step: AwsStep) -> Result<AwsDone,
         match &done.goes_on {
             Some(status) => {
                 say(ctx, &format!("{}: {status}", step.doing()));
-                between_looks(ctx, poll_interval(ctx).max(LOOK)).await?;
+                looks += 1;
+                between_looks(ctx, next_look(poll_interval(ctx), looks)).await?;
             }
             None => {
                 note(ctx, step, &done);
@@ -99,6 +105,12 @@ async fn act(ctx: &WorkflowContext<Migration>, step: AwsStep) -> Result<AwsDone,
             }
         }
     }
+}
+
+/// The pause until the next look at what AWS is doing: an hour of it is some hundred events.
+fn next_look(every: Duration, looks: u32) -> Duration {
+    let every = every.max(LOOK);
+    (every * (1 + looks / CALMER)).min(every.max(CALM))
 }
 
 fn note(ctx: &WorkflowContext<Migration>, step: AwsStep, done: &AwsDone) {
@@ -163,43 +175,23 @@ pub(super) async fn mark_served(ctx: &WorkflowContext<Migration>) -> Result<(), 
     act(ctx, AwsStep::Served).await.map(drop)
 }
 
-/// Publishes the endpoint of the side that a switch has opened. False where that failed, which status shows and the next look tries
-/// again: traffic and the run have nothing to do with it.
-pub(super) async fn publish(ctx: &WorkflowContext<Migration>, direction: Direction) -> Result<bool, Stop> {
-    let wanted = ctx.state(|m| m.state.spec.aws.as_ref().is_some_and(|aws| !aws.publish.is_empty()));
-    if !wanted || is_published(ctx, direction) {
-        return Ok(true);
+/// Publishes the endpoint of the side that a switch has opened, where that is still to be done. A failure is shown and tried again at the
+/// next look: traffic and the run have nothing to do with it.
+pub(super) async fn publish(ctx: &WorkflowContext<Migration>) -> Result<(), Stop> {
+    if !ctx.state(|m| m.state.aws.as_ref().is_some_and(|aws| aws.unpublished)) {
+        return Ok(());
     }
     match publish_once(ctx).await {
-        Ok(done) => {
-            ctx.state_mut(|m| {
-                m.state.warn_about(PUBLISHING, &[]);
-                m.state.record(ITSELF, "published", done.detail);
-            });
-            Ok(true)
-        }
         Err(Stop::Failed(failure)) => {
-            ctx.state_mut(|m| {
-                let warning = format!("{} {}; it is tried again", failure.code, failure.message);
-                m.state.warn_about(PUBLISHING, &[warning]);
-            });
-            Ok(false)
+            let warning = format!("{} {}; it is tried again", failure.code, failure.message);
+            ctx.state_mut(|m| m.state.warn_about(PUBLISHING, &[warning]));
+            Ok(())
         }
-        Err(stop) => Err(stop),
+        result => result,
     }
 }
 
-/// What is tidied up again after its publication went well.
-fn is_published(ctx: &WorkflowContext<Migration>, direction: Direction) -> bool {
-    ctx.state(|m| {
-        let serving = if direction.to_side() == Side::Target { &m.state.spec.target } else { &m.state.spec.source };
-        let value = serving.as_ref().map(|endpoint| format!("{}:{}", endpoint.host, endpoint.port));
-        let known = m.state.aws.as_ref().and_then(|aws| aws.facts.published.as_ref());
-        known.is_some_and(|(_, published)| Some(published) == value.as_ref())
-    })
-}
-
-async fn publish_once(ctx: &WorkflowContext<Migration>) -> Result<AwsDone, Stop> {
+async fn publish_once(ctx: &WorkflowContext<Migration>) -> Result<(), Stop> {
     let planned = call(ctx, AwsPlan, input(ctx, AwsStep::Publish), Limits::at_leisure()).await?;
     known(ctx, |aws| {
         aws.facts = planned.facts;
@@ -207,8 +199,15 @@ async fn publish_once(ctx: &WorkflowContext<Migration>) -> Result<AwsDone, Stop>
     });
     let limits = Limits { timeout: PUBLISHED, ..Limits::at_leisure() };
     let done = call(ctx, AwsAct, input(ctx, AwsStep::Publish), limits).await?;
-    known(ctx, |aws| aws.facts = done.facts.clone());
-    Ok(done)
+    known(ctx, |aws| {
+        aws.facts = done.facts;
+        aws.unpublished = false;
+    });
+    ctx.state_mut(|m| {
+        m.state.warn_about(PUBLISHING, &[]);
+        m.state.record(ITSELF, "published", done.detail);
+    });
+    Ok(())
 }
 
 /// What warnings about metrics are filed under.
@@ -240,6 +239,10 @@ pub(super) async fn end(ctx: &WorkflowContext<Migration>) -> Result<Vec<String>,
     known(ctx, |aws| aws.ending = true);
     let wanted = aws.end.unwrap_or_default();
     let mut told = Vec::new();
+    if ctx.state(|m| m.state.aws.as_ref().is_some_and(|aws| aws.unpublished)) {
+        // Nobody looks any more after this: what still reads the old endpoint has to be told before the old instance goes.
+        publish_once(ctx).await?;
+    }
     if ctx.state(|m| m.state.source_lost) {
         return Ok(vec!["the source is lost: what AWS has of it is left alone".to_owned()]);
     }
@@ -287,11 +290,13 @@ pub(super) async fn unwind(ctx: &WorkflowContext<Migration>) -> Result<(), Workf
 }
 
 async fn undo_one(ctx: &WorkflowContext<Migration>, undo: &AwsUndo) -> Result<AwsUndone, Failure> {
+    let mut looks = 0;
     loop {
         let done = call_through(ctx, AwsUndoActivity, undo_input(ctx, undo.clone()), Limits::taking_down(600)).await?;
         let Some(status) = &done.goes_on else { return Ok(done) };
         ctx.state_mut(|m| m.state.status.doing = format!("{}: {status}", undo.describe()));
-        pause(ctx, poll_interval(ctx).max(LOOK), |_| false).await;
+        looks += 1;
+        pause(ctx, next_look(poll_interval(ctx), looks), |_| false).await;
     }
 }
 
@@ -309,14 +314,25 @@ async fn reboot_or_leave(ctx: &WorkflowContext<Migration>, instance: &str) -> Re
         ctx.state_mut(|m| m.state.record(ITSELF, "left", format!("the reboot of {instance} is left to others")));
         return Ok(());
     }
-    let rebooted = call_through(ctx, AwsAct, input(ctx, AwsStep::RebootBack), Limits::stage(REBOOT_SECONDS)).await;
-    ctx.state_mut(|m| m.state.status.approvals.retain(|approve| approve.kind() != ApprovalKind::Reboot));
-    match rebooted {
-        Ok(done) => ctx.state_mut(|m| m.state.record(ITSELF, "rebooted", done.detail)),
-        Err(failure) => {
-            // Once more with another approval, or without.
-            ctx.state_mut(|m| m.state.record(ITSELF, "left", failure.to_string()));
+    let rebooted = reboot_back(ctx).await;
+    ctx.state_mut(|m| {
+        m.state.status.approvals.retain(|approve| approve.kind() != ApprovalKind::Reboot);
+        match rebooted {
+            Ok(detail) => m.state.record(ITSELF, "rebooted", detail),
+            Err(failure) => m.state.record(ITSELF, "left", failure.to_string()),
         }
-    }
+    });
     Ok(())
+}
+
+async fn reboot_back(ctx: &WorkflowContext<Migration>) -> Result<String, Failure> {
+    let mut looks = 0;
+    loop {
+        let limits = Limits::stage(REBOOT_SECONDS);
+        let done = call_through(ctx, AwsAct, input(ctx, AwsStep::RebootBack), limits).await?;
+        let Some(status) = done.goes_on else { return Ok(done.detail) };
+        ctx.state_mut(|m| m.state.status.doing = format!("{}: {status}", AwsStep::RebootBack.doing()));
+        looks += 1;
+        pause(ctx, next_look(poll_interval(ctx), looks), |_| false).await;
+    }
 }

@@ -270,3 +270,37 @@ impl Migration {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use changeover_domain::proto::ApprovalKind;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_goes_back_takes_nothing_back() {
+        let hour = Duration::from_secs(3_600);
+        let mut migration = Migration { state: State::new(Spec::default(), "hash".to_owned(), UNIX_EPOCH) };
+        let approve = Approve {
+            approver: "ada".to_owned(),
+            reason: "read".to_owned(),
+            plan_hash: "hash".to_owned(),
+            expires_at: state::time(UNIX_EPOCH + hour),
+            kind: ApprovalKind::Cutover.into(),
+            ..Approve::default()
+        };
+        migration.state.approve(approve);
+        let counts = |migration: &Migration| migration.state.valid_approval(ApprovalKind::Cutover).is_ok();
+        migration.tick(Some(UNIX_EPOCH + hour / 2));
+        assert!(counts(&migration));
+        migration.tick(Some(UNIX_EPOCH + hour * 2));
+        assert!(!counts(&migration), "it has expired");
+        migration.tick(Some(UNIX_EPOCH));
+        assert_eq!(migration.state.now, UNIX_EPOCH + hour * 2);
+        assert!(!counts(&migration), "what has expired doesn't count again");
+        migration.tick(None);
+        assert_eq!(migration.state.now, UNIX_EPOCH + hour * 2);
+    }
+}

@@ -177,16 +177,14 @@ const DRIFT: &str = "schema of the target";
 /// Tidies up after the last switch, where that is still to be done. A failure is shown and tried again at the next look: traffic
 /// and the run have nothing to do with it.
 pub(super) async fn tidy(ctx: &WorkflowContext<Migration>) -> Result<(), Stop> {
+    // First: clients that find their side by it wait for nothing else.
+    aws::publish(ctx).await?;
     let due = ctx.state(|m| m.state.untidied.filter(|_| !m.state.source_lost));
     let Some((direction, epoch)) = due else { return Ok(()) };
-    // First: clients that find their side by it wait for nothing else.
-    let published = aws::publish(ctx, direction).await?;
     let input = HousekeepingInput { spec: spec(ctx), direction, epoch };
     match call(ctx, Housekeeping, input, Limits::at_leisure()).await {
         Ok(evidence) => ctx.state_mut(|m| {
-            if published {
-                m.state.untidied = None;
-            }
+            m.state.untidied = None;
             m.state.warn_about(HOUSEKEEPING, &[]);
             m.state.record(ITSELF, "tidied", evidence.detail);
         }),

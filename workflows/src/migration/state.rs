@@ -104,6 +104,9 @@ pub struct AwsState {
     pub next: Option<AwsStep>,
     /// What is known.
     pub facts: AwsFacts,
+    /// A switch has opened a side whose endpoint isn't published yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unpublished: bool,
     /// Finalize has removed everything from the servers: only the old instance is left to be dealt with.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ending: bool,
@@ -114,7 +117,8 @@ pub struct AwsState {
 
 impl Default for AwsState {
     fn default() -> Self {
-        Self { next: PROVISION.first().copied(), facts: AwsFacts::default(), ending: false, undo: Vec::new() }
+        let next = PROVISION.first().copied();
+        Self { next, facts: AwsFacts::default(), unpublished: false, ending: false, undo: Vec::new() }
     }
 }
 
@@ -420,6 +424,10 @@ impl State {
         if opened {
             self.regime = std::mem::take(&mut self.regime).opened(direction);
             self.untidied = Some((direction, epoch));
+            let publishes = self.spec.aws.as_ref().is_some_and(|aws| !aws.publish.is_empty());
+            if let Some(aws) = self.aws.as_mut().filter(|_| publishes) {
+                aws.unpublished = true;
+            }
         }
     }
 }

@@ -140,16 +140,16 @@ async fn reboot(ground: &Ground, mut facts: AwsFacts, attempt: u32) -> Result<Aw
     let sizing = ground.sizing(&seen).await?;
     let site = ground.site(Side::Source, None)?;
     let lacking = ground.lacking(&site, &sizing).await?;
-    let order = reboot::Order {
-        failover: ground.aws.failover,
-        started: facts.reboot_asked || (attempt > 1 && facts.away_ms.is_none()),
-    };
+    let order = reboot::Order { failover: ground.aws.failover, started: attempt > 1 };
     match reboot::observe_reboot(&session, &ground.aws.instance, &lacking).await? {
         reboot::Reboot::Done if lacking.is_empty() => return done(facts, "no reboot is needed"),
         reboot::Reboot::Working { status } => return goes_on(facts, status),
         _ => {}
     }
     let evidence = measured(&session, &ground.aws.instance, order, &lacking).await?;
+    if evidence.away_ms.is_none() {
+        return goes_on(facts, "the source is busy with something else");
+    }
     facts.away_ms = evidence.away_ms.or(facts.away_ms);
     let left = ground.lacking(&site, &sizing).await?;
     if !left.is_empty() {
@@ -164,8 +164,17 @@ async fn reboot(ground: &Ground, mut facts: AwsFacts, attempt: u32) -> Result<Aw
 async fn reboot_back(ground: &Ground, facts: AwsFacts, attempt: u32) -> Result<AwsDone, Failure> {
     let session = ground.session(Side::Source).await?;
     let order = reboot::Order { failover: ground.aws.failover, started: attempt > 1 };
+    match reboot::observe_reboot(&session, &ground.aws.instance, &[]).await? {
+        reboot::Reboot::Done => return done(facts, format!("{} needs no reboot any more", ground.aws.instance)),
+        // Parameters that are being set back wait for a reboot only when that is over.
+        reboot::Reboot::Working { status } => return goes_on(facts, status),
+        _ => {}
+    }
     let evidence = measured(&session, &ground.aws.instance, order, &[]).await?;
-    done(facts, rebooted(&ground.aws.instance, &evidence))
+    match evidence.away_ms {
+        None => goes_on(facts, "the source is busy with something else"),
+        Some(_) => done(facts, rebooted(&ground.aws.instance, &evidence)),
+    }
 }
 
 async fn measured(
@@ -187,10 +196,7 @@ async fn measured(
 
 fn rebooted(instance: &str, evidence: &reboot::RebootEvidence) -> String {
     let how = if evidence.failover { " with a failover" } else { "" };
-    match evidence.away_ms {
-        Some(ms) => format!("{instance} was rebooted{how}: nobody could log in for {ms} ms"),
-        None => format!("{instance} needed no reboot any more"),
-    }
+    format!("{instance} was rebooted{how}: nobody could log in for {} ms", evidence.away_ms.unwrap_or_default())
 }
 
 async fn target_parameters(ground: &Ground, mut facts: AwsFacts) -> Result<AwsDone, Failure> {

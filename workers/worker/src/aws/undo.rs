@@ -19,7 +19,7 @@ pub(crate) async fn undo(input: AwsUndoInput) -> Result<AwsUndone, Failure> {
             ..AwsUndone::default()
         },
         Undone::Left { names } => AwsUndone {
-            detail: format!("done, but {}, which somebody else has changed since", names.join(", ")),
+            detail: format!("done; left: {}, which isn't ours or was changed by somebody else since", names.join(", ")),
             ..AwsUndone::default()
         },
     })

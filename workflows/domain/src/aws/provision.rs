@@ -131,8 +131,6 @@ pub struct AwsFacts {
     pub key: String,
     /// What was planned for the source's parameters.
     pub parameters: Option<ParameterPlan>,
-    /// A reboot was asked for under the approval that counts.
-    pub reboot_asked: bool,
     /// The longest time without an answer from the source in its reboot, ms.
     pub away_ms: Option<u64>,
     /// The target's parameter group.
