@@ -301,8 +301,12 @@ def test_the_other_services_answer(stand_in, name):
     peering = mine.create_vpc_peering_connection(VpcId=here, PeerVpcId=there, PeerOwnerId=stand_in.accounts[1])
     identifier = peering["VpcPeeringConnection"]["VpcPeeringConnectionId"]
     theirs.accept_vpc_peering_connection(VpcPeeringConnectionId=identifier)
-    seen = mine.describe_vpc_peering_connections(VpcPeeringConnectionIds=[identifier])["VpcPeeringConnections"][0]
-    assert seen["Status"]["Code"] == "active"
+
+    def active() -> bool:
+        seen = mine.describe_vpc_peering_connections(VpcPeeringConnectionIds=[identifier])["VpcPeeringConnections"][0]
+        return seen["Status"]["Code"] == "active"
+
+    wait_until(active, "the peering is active", seconds=10)
     with pytest.raises(ClientError, match="NotImplemented"):
         stand_in.client("dynamodb").list_tables()
 
@@ -353,6 +357,8 @@ def test_policies_see_the_resources_of_ec2_and_tags_that_are_there(clean, rds, n
         "policy": policy(
             allow("ec2:CreateSecurityGroup", f"{prefix}:security-group/*", Condition=requested),
             allow("ec2:CreateSecurityGroup", f"{prefix}:vpc/{vpc}"),
+            # The right to tag only what is being made.
+            allow("ec2:CreateTags", "*", Condition={"StringEquals": {"ec2:CreateAction": "CreateSecurityGroup"}}),
             allow("ec2:AuthorizeSecurityGroupIngress", f"{prefix}:security-group/*", Condition=existing),
             allow("rds:DeleteDBParameterGroup", "*", Condition=existing),
             allow("kms:ScheduleKeyDeletion", "*", Condition=existing),
@@ -365,6 +371,11 @@ def test_policies_see_the_resources_of_ec2_and_tags_that_are_there(clean, rds, n
     own = ec2.create_security_group(GroupName=name, Description="x", VpcId=vpc, TagSpecifications=specification)["GroupId"]
     rule = [{"IpProtocol": "tcp", "FromPort": 5432, "ToPort": 5432, "IpRanges": [{"CidrIp": "10.5.0.0/16"}]}]
     ec2.authorize_security_group_ingress(GroupId=own, IpPermissions=rule)
+    with refused("UnauthorizedOperation", 403, "ec2:CreateTags"):
+        specification[0]["ResourceType"] = "security-group-rule"
+        ec2.authorize_security_group_ingress(GroupId=own, IpPermissions=rule, TagSpecifications=specification)
+    with refused("UnauthorizedOperation", 403, "ec2:CreateTags"):
+        ec2.create_tags(Resources=[own], Tags=[tag])
     with refused("UnauthorizedOperation", 403, f"{prefix}:security-group/{foreign}"):
         ec2.authorize_security_group_ingress(GroupId=foreign, IpPermissions=rule)
 

@@ -1,4 +1,4 @@
-//! From the SDK's errors to failures.
+//! From the SDK's errors to failures, for this crate and the network's.
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
@@ -9,7 +9,7 @@ use changeover_domain::{Class, Failure, Side, aws::errors};
 use crate::guard::OutsideOfTable;
 
 /// A call's error, as a failure.
-pub(crate) trait Told<T> {
+pub trait Told<T> {
     /// `what` says what was being done.
     fn told(self, side: Side, what: &str) -> Result<T, Failure>;
     /// `None` for an error by one of these codes of AWS.

@@ -7,8 +7,9 @@
 //! *Architecture Invariant:* no call is sent that isn't in `changeover_domain::aws::table` ([`guard`]).
 
 pub mod access;
+pub mod ca;
 pub mod claim;
-mod error;
+pub mod error;
 pub mod groups;
 mod guard;
 pub mod instance;
@@ -26,6 +27,7 @@ pub mod seed_end;
 pub mod session;
 pub mod snapshot;
 pub mod source_parameters;
+pub mod subnets;
 mod tags;
 pub mod target;
 pub mod target_parameters;

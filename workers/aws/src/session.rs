@@ -8,7 +8,7 @@ use aws_config::{
 use aws_config::{profile::ProfileFileCredentialsProvider, provider_config::ProviderConfig};
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_smithy_http_client::{Builder, tls};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::{http::SharedHttpClient, interceptors::Intercept};
 use changeover_domain::{Failure, MigrationId, Side, aws::AwsNames};
 
 use crate::{access::Access, error::Told, guard::Guard};
@@ -27,6 +27,8 @@ pub struct Session {
     access: Access,
     names: AwsNames,
     run: String,
+    config: SdkConfig,
+    guard: Guard,
     pub(crate) rds: aws_sdk_rds::Client,
     pub(crate) kms: aws_sdk_kms::Client,
     pub(crate) ssm: aws_sdk_ssm::Client,
@@ -64,6 +66,8 @@ impl Session {
             access: access.clone(),
             names: AwsNames::new(migration),
             run: run.to_owned(),
+            config: config.clone(),
+            guard,
             rds: aws_sdk_rds::Client::from_conf(aws_sdk_rds::config::Builder::from(config).interceptor(guard).build()),
             kms: aws_sdk_kms::Client::from_conf(aws_sdk_kms::config::Builder::from(config).interceptor(guard).build()),
             ssm: aws_sdk_ssm::Client::from_conf(aws_sdk_ssm::config::Builder::from(config).interceptor(guard).build()),
@@ -114,6 +118,14 @@ impl Session {
     /// The id of this run of the migration.
     pub fn run(&self) -> &str {
         &self.run
+    }
+    /// What its clients are made of, for one of a crate beside this: with [`Session::guard`], always.
+    pub fn config(&self) -> &SdkConfig {
+        &self.config
+    }
+    /// What lets nothing out that isn't in the table of calls: an interceptor for a client that is made of [`Session::config`].
+    pub fn guard(&self) -> impl Intercept + 'static {
+        self.guard
     }
     /// `aws`, `aws-cn` or `aws-us-gov`, by the region.
     pub fn partition(&self) -> &'static str {

@@ -81,6 +81,10 @@ async fn delete_ours(session: &Session, kind: Kind, name: &str) -> Result<Undone
         Kind::Snapshot => delete_snapshot(session, name).await,
         Kind::Instance => delete_instance(session, name).await,
         Kind::Parameter => delete_parameter(session, name).await,
+        Kind::Peering | Kind::Routes | Kind::SecurityRules => {
+            let message = format!("the {} {name} is the network's to undo", kind.title());
+            Err(Failure::invariant("CO1025", message))
+        }
     }
 }
 

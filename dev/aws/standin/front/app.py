@@ -10,7 +10,7 @@ from ..rds import everything, metrics  # noqa: F401 (the first registers RDS's a
 from ..rds.world import World
 from ..wire.errors import AwsError
 from . import answer as answers
-from . import control, kms, rds, request, signature, ssm, sts
+from . import control, kms, peering, rds, request, signature, ssm, sts
 from .answer import Answer
 from .calllog import CallLog
 from .faults import Faults
@@ -31,6 +31,7 @@ class Application:
         self.faults = Faults()
         self.log = CallLog(directory / "calls.jsonl")
         self._upstream = Upstream()
+        peering.install()
 
     def __call__(self, environ: dict, start_response) -> list[bytes]:
         """WSGI's entry."""
@@ -80,6 +81,8 @@ class Application:
             return sts.answer(asked, self.identities, allowed)
         if asked.service == "kms":
             return kms.answer(asked, environ, self._upstream, allowed)
+        if asked.service == "ec2":
+            return peering.answer(asked, environ, self._upstream, self.world.pace)
         if asked.service == "ssm":
             ssm.check(asked, allowed)
         return self._upstream.ask(asked, environ)

@@ -61,6 +61,10 @@ def _needed(request: Request) -> list[tuple[str, str]]:
     if prefix == "kms" and request.action == "CreateKey" and fields.get("Tags"):
         # https://docs.aws.amazon.com/kms/latest/developerguide/tag-permissions.html: the right must cover all keys.
         needed.append(("kms:TagResource", f"arn:aws:kms:{request.region}:{request.principal.account}:key/*"))
+    if prefix == "ec2" and request.action != "CreateTags" and fields.get("TagSpecification.1.ResourceType"):
+        # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
+        kind = fields["TagSpecification.1.ResourceType"]
+        needed.append(("ec2:CreateTags", f"arn:aws:ec2:{request.region}:{request.principal.account}:{kind}/*"))
     if prefix == "rds" and fields.get("MonitoringRoleArn"):
         # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Monitoring.OS.Enabling.html
         needed.append(("iam:PassRole", fields["MonitoringRoleArn"]))
@@ -70,6 +74,8 @@ def _needed(request: Request) -> list[tuple[str, str]]:
 def _context(request: Request) -> dict[str, str]:
     """The facts that conditions test."""
     facts = {"aws:RequestedRegion": request.region}
+    if request.service == "ec2":
+        facts["ec2:CreateAction"] = request.action
     fields = request.parameters
     for name, value in fields.items():
         if isinstance(value, str) and name.startswith(("Tags.", "Tag.", "TagSpecification")) and name.endswith(".Key"):

@@ -57,7 +57,7 @@ impl StandIn {
     }
 
     fn set_up(&self, ready: &Path) -> Value {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stand_in/setup.py");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../aws/tests/stand_in/setup.py");
         let done = Command::new(python())
             .arg(script)
             .args([self.endpoint(), REGION])
@@ -122,7 +122,7 @@ impl StandIn {
     /// A call that somebody else makes in a side's account: `method` of boto3's client for `service`.
     pub fn somebody(&self, side: Side, service: &str, method: &str, fields: Value) -> Value {
         let account = &self.facts["accounts"][place(side)];
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stand_in/somebody.py");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../aws/tests/stand_in/somebody.py");
         let done = Command::new(python())
             .arg(script)
             .args([self.endpoint(), REGION, service, method, &fields.to_string()])

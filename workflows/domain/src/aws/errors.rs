@@ -140,7 +140,10 @@ fn limits(code: &str) -> Option<Meaning> {
         | "ParameterLimitExceeded"
         | "ParameterMaxVersionLimitExceeded"
         | "ParameterVersionLabelLimitExceeded"
-        | "VpcPeeringConnectionLimitExceeded"
+        | "VpcPeeringConnectionsPerVpcLimitExceeded"
+        | "ActiveVpcPeeringConnectionPerVpcLimitExceeded"
+        | "OutstandingVpcPeeringConnectionLimitExceeded"
+        | "PendingVpcPeeringConnectionLimitExceeded"
         | "RouteLimitExceeded"
         | "RulesPerSecurityGroupLimitExceeded"
         | "InsufficientDBInstanceCapacity" => QUOTA,
@@ -177,6 +180,7 @@ fn states(code: &str) -> Option<Meaning> {
         | "DBSnapshotAlreadyExists"
         | "DBParameterGroupAlreadyExists"
         | "OptionGroupAlreadyExists"
+        | "VpcPeeringConnectionAlreadyExists"
         | "AlreadyExistsException"
         | "ResourceExistsException" => TAKEN,
         "DBInstanceNotFound"

@@ -8,6 +8,7 @@ pub mod grant;
 pub mod key;
 pub mod metrics;
 pub mod names;
+pub mod network;
 pub mod options;
 pub mod parameter_plan;
 pub mod parameters;

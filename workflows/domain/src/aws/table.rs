@@ -158,10 +158,14 @@ pub const CALLS: &[Call] = &[
     Call::changes(Step::Options, Target, S::Rds, "ModifyOptionGroup", OUR_OPTIONS, "give it the source's options")
         .when(When::HasOptions),
     // The network.
+    Call::reads(Step::Network, Source, S::Rds, "DescribeDBSubnetGroups", ANY, "see in which network it is"),
+    Call::reads(Step::Network, Target, S::Rds, "DescribeDBSubnetGroups", ANY, "see in which network it will be"),
     Call::reads(Step::Network, Source, S::Ec2, "DescribeVpcPeeringConnections", ANY, "find the peering"),
     Call::reads(Step::Network, Target, S::Ec2, "DescribeVpcPeeringConnections", ANY, "find the peering"),
     Call::reads(Step::Network, Source, S::Ec2, "DescribeVpcs", ANY, "see that the two networks don't overlap"),
     Call::reads(Step::Network, Target, S::Ec2, "DescribeVpcs", ANY, "see that the two networks don't overlap"),
+    Call::reads(Step::Network, Source, S::Ec2, "DescribeVpcAttribute", ANY, "see whether names can be resolved"),
+    Call::reads(Step::Network, Target, S::Ec2, "DescribeVpcAttribute", ANY, "see whether names can be resolved"),
     Call::reads(Step::Network, Source, S::Ec2, "DescribeRouteTables", ANY, "see what is routed"),
     Call::reads(Step::Network, Target, S::Ec2, "DescribeRouteTables", ANY, "see what is routed"),
     Call::reads(Step::Network, Source, S::Ec2, "DescribeSecurityGroupRules", ANY, "see what is let in"),
@@ -502,7 +506,6 @@ pub const CALLS: &[Call] = &[
     )
     .only(Condition::TagIsThere)
     .waits(Abort),
-    Call::reads(Step::Undo, Source, S::Ec2, "DescribeSecurityGroups", ANY, "see that a rule's group is still there"),
     Call::changes(Step::Undo, Source, S::Ec2, "RevokeSecurityGroupIngress", SECURITY, "the rule that we made")
         .when(When::NetworkIsJoined)
         .waits(Abort),

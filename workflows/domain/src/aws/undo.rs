@@ -28,6 +28,12 @@ pub enum Kind {
     Instance,
     /// A parameter of Parameter Store.
     Parameter,
+    /// A peering of two networks, by their ids with a slash between, who asked first.
+    Peering,
+    /// The routes over a peering of ours, by its id.
+    Routes,
+    /// Our rules in a security group, by its id.
+    SecurityRules,
 }
 
 impl Kind {
@@ -42,6 +48,9 @@ impl Kind {
             Kind::Snapshot => "snapshot",
             Kind::Instance => "instance",
             Kind::Parameter => "parameter",
+            Kind::Peering => "peering",
+            Kind::Routes => "routes over peering",
+            Kind::SecurityRules => "rules of security group",
         }
     }
 }
@@ -128,6 +137,10 @@ impl AwsUndo {
             })
             .collect();
         AwsUndo::SetBack { side, group: group.to_owned(), values }
+    }
+    /// Whether it is the network's, which has a crate of its own.
+    pub fn is_of_network(&self) -> bool {
+        matches!(self, AwsUndo::Delete { kind: Kind::Peering | Kind::Routes | Kind::SecurityRules, .. })
     }
     /// On which side it is done.
     pub fn side(&self) -> Side {
@@ -241,5 +254,8 @@ mod tests {
         let text = serde_json::to_string(&undo).unwrap();
         assert_eq!(text, r#"{"undo":"delete","side":"target","kind":"key","name":"alias/changeover/shop"}"#);
         assert_eq!(serde_json::from_str::<AwsUndo>(&text).unwrap(), undo);
+        assert!(!undo.is_of_network());
+        let undo = AwsUndo::Delete { side: Side::Source, kind: Kind::SecurityRules, name: "sg-1".into() };
+        assert!(serde_json::to_string(&undo).unwrap().contains(r#""kind":"security_rules""#));
     }
 }
