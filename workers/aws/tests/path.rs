@@ -391,7 +391,7 @@ async fn the_old_instance_ends_only_by_its_name_and_a_label_is_taken_back() {
     let ours = publish::Endpoint { name: name.into(), value: "new:5432".into(), expected: 1 };
     assert_eq!(publish::ensure_published(&target, &ours, &cmk.arn).await.unwrap().version, 2);
     let raced = publish::Endpoint { value: "third:5432".into(), ..ours.clone() };
-    assert_eq!(publish::ensure_published(&target, &raced, &cmk.arn).await.unwrap_err().code, "CO1016");
+    assert_eq!(publish::ensure_published(&other, &raced, &cmk.arn).await.unwrap_err().code, "CO1016");
     undone(&target, &ours.undo()).await;
     undone(&target, &ours.undo()).await;
     assert_eq!(publish::latest_version(&target, name).await.unwrap(), 3);
