@@ -326,14 +326,14 @@ async fn what_others_made_or_refused_is_theirs() {
     assert_eq!(plan(&lab.source, &lab.target, &lab.ends).await.unwrap().peering, Peering::Absent);
 
     // Somebody's peering: in the way while it isn't routed, and as good as ours once it is.
-    let (ours, theirs) = (lab.ends.source.vpc.id.clone(), lab.ends.target.vpc.id.clone());
-    let account = lab.stand_in.account(Side::Target);
-    let asked = json!({ "VpcId": ours, "PeerVpcId": theirs, "PeerOwnerId": account });
-    let said = lab.somebody(Side::Source, "create_vpc_peering_connection", asked);
+    let (theirs, asked) = (lab.ends.target.vpc.id.clone(), lab.ends.source.vpc.id.clone());
+    let account = lab.stand_in.account(Side::Source);
+    let fields = json!({ "VpcId": theirs, "PeerVpcId": asked, "PeerOwnerId": account });
+    let said = lab.somebody(Side::Target, "create_vpc_peering_connection", fields);
     let foreign = said["VpcPeeringConnection"]["VpcPeeringConnectionId"].as_str().unwrap().to_owned();
     assert_eq!(lab.refused().await.code, "CO1042");
     let of_foreign = json!({ "VpcPeeringConnectionId": foreign });
-    lab.somebody(Side::Target, "accept_vpc_peering_connection", of_foreign);
+    lab.somebody(Side::Source, "accept_vpc_peering_connection", of_foreign);
     let lacks = until("the foreign peering is active", async || {
         let failure = lab.refused().await;
         assert_eq!(failure.code, "CO1042");
