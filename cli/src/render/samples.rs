@@ -159,7 +159,6 @@ pub(crate) fn soaking() -> Status {
         epoch: 0,
         expires_at: "2026-11-24T08:00:00.000Z".into(),
         kind: ApprovalKind::Cutover.into(),
-        object: String::new(),
         ..Approve::default()
     }];
     status

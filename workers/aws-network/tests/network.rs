@@ -32,18 +32,8 @@ use stand_in::StandIn;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Asks again until there is an answer, as a durable timer does.
-async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Result<Option<T>, Failure>) -> T {
-    let began = std::time::Instant::now();
-    loop {
-        match ask().await {
-            Ok(Some(answer)) => return answer,
-            Err(failure) if failure.class != Class::Transient => panic!("{what}: {failure}"),
-            _ => {}
-        }
-        assert!(began.elapsed() < PATIENCE, "waited in vain: {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+async fn until<T>(what: &str, ask: impl AsyncFnMut() -> Result<Option<T>, Failure>) -> T {
+    stand_in::until(PATIENCE, Duration::from_millis(50), what, ask).await
 }
 
 /// Both accounts, and where the instances are.

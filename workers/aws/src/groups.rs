@@ -3,11 +3,7 @@
 use aws_sdk_rds::types::{ApplyMethod, Parameter as RdsParameter};
 use changeover_domain::{
     Failure,
-    aws::{
-        errors,
-        names::Owner,
-        parameters::{Change, PER_CALL, Parameter},
-    },
+    aws::parameters::{Change, PER_CALL, Parameter},
 };
 
 use crate::{error::Told, session::Session, tags};
@@ -55,10 +51,7 @@ pub async fn ensure_group(session: &Session, group: &str, family: &str) -> Resul
         let what = format!("making the parameter group {group}");
         request.send().await.unless(&["DBParameterGroupAlreadyExists"], session.side(), &what)?;
     }
-    match tags::owner_of(session, "pg", group).await? {
-        Owner::Us => Ok(()),
-        owner => Err(errors::not_ours(session.side(), &format!("the parameter group {group}"), &owner)),
-    }
+    tags::check_owner(session, &format!("the parameter group {group}"), &tags::owner_of(session, "pg", group).await?)
 }
 
 /// What a value may be before it is set.

@@ -5,11 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_rds::types::{OptionConfiguration, OptionSetting};
 use changeover_domain::{
     Failure,
-    aws::{
-        errors,
-        names::Owner,
-        options::{Difference, OptionSeen, difference},
-    },
+    aws::options::{Difference, OptionSeen, difference},
 };
 use serde::{Deserialize, Serialize};
 
@@ -71,10 +67,7 @@ pub async fn ensure_option_group(
         let what = format!("making the option group {group}");
         request.send().await.unless(&["OptionGroupAlreadyExists"], target.side(), &what)?;
     }
-    match tags::owner_of(target, "og", &group).await? {
-        Owner::Us => {}
-        owner => return Err(errors::not_ours(target.side(), &format!("the option group {group}"), &owner)),
-    }
+    tags::check_owner(target, &format!("the option group {group}"), &tags::owner_of(target, "og", &group).await?)?;
     let lacking = difference(source, &now(target, &group).await?).add;
     if !lacking.is_empty() {
         add(target, &group, &lacking).await?;

@@ -3,13 +3,10 @@
 use std::fmt;
 
 use aws_sdk_secretsmanager::types::Tag;
-use changeover_domain::{
-    Failure,
-    aws::{errors, names::Owner},
-};
+use changeover_domain::Failure;
 use serde::{Deserialize, Serialize};
 
-use crate::{error::Told, session::Session};
+use crate::{error::Told, session::Session, tags};
 
 /// Letters that RDS doesn't take in a password, and those that are a nuisance in a URL or a shell
 /// (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html>, `MasterUserPassword`).
@@ -83,9 +80,7 @@ async fn look(target: &Session) -> Result<Option<SecretEvidence>, Failure> {
     let answer = target.secrets.describe_secret().secret_id(&name).send().await;
     let Some(answer) = answer.unless(&["ResourceNotFoundException"], target.side(), what)? else { return Ok(None) };
     let owner = target.names().owner(answer.tags().iter().filter_map(|tag| Some((tag.key()?, tag.value()?))));
-    if owner != Owner::Us {
-        return Err(errors::not_ours(target.side(), &format!("the secret {name}"), &owner));
-    }
+    tags::check_owner(target, &format!("the secret {name}"), &owner)?;
     if answer.deleted_date().is_some() {
         let request = target.secrets.restore_secret().secret_id(&name);
         request.send().await.told(target.side(), "taking the master's secret back")?;

@@ -1,13 +1,11 @@
 //! The seed's end: once the target is ready, the source's snapshot isn't shared any more, and it and its copy are gone.
 
-use changeover_domain::{
-    Failure,
-    aws::{errors, names::Owner, status::Progress},
-};
+use changeover_domain::{Failure, aws::status::Progress};
 
 use crate::{
     instance,
     session::Session,
+    tags,
     undo::{Undone, delete_snapshot, unshare},
 };
 
@@ -15,10 +13,7 @@ use crate::{
 /// target is. `Absent` says that both are gone. CO1008 if something else stands under their names. Returns at once.
 pub async fn ensure_seed_gone(source: &Session, target: &Session, identifier: &str) -> Result<Progress, Failure> {
     let seen = instance::look_at_existing(target, identifier).await?;
-    let owner = instance::owner(target, &seen);
-    if owner != Owner::Us {
-        return Err(errors::not_ours(target.side(), &format!("the instance {identifier}"), &owner));
-    }
+    tags::check_owner(target, &format!("the instance {identifier}"), &instance::owner(target, &seen))?;
     let ready = instance::progress(&seen);
     if ready != Progress::Ready {
         return Ok(ready);

@@ -4,7 +4,6 @@ use aws_sdk_rds::types::DbSnapshot;
 use changeover_domain::{
     Failure,
     aws::{
-        errors,
         names::Owner,
         status::{self, Progress},
     },
@@ -76,9 +75,7 @@ fn seen(snapshot: &DbSnapshot) -> SnapshotSeen {
 /// A snapshot of ours; CO1008 if it is somebody else's, CO1015 if it has failed.
 async fn ours(session: &Session, name: &str) -> Result<Option<SnapshotSeen>, Failure> {
     let Some((seen, owner)) = look(session, name).await? else { return Ok(None) };
-    if owner != Owner::Us {
-        return Err(errors::not_ours(session.side(), &format!("the snapshot {name}"), &owner));
-    }
+    tags::check_owner(session, &format!("the snapshot {name}"), &owner)?;
     if let Progress::Failed { status } = &seen.progress {
         return Err(failed(session, name, status));
     }

@@ -1,6 +1,9 @@
 //! Whose something is, and the tags of what we make.
 
-use changeover_domain::{Failure, aws::names::Owner};
+use changeover_domain::{
+    Failure,
+    aws::{errors, names::Owner},
+};
 
 use crate::{error::Told, session::Session};
 
@@ -8,6 +11,14 @@ use crate::{error::Told, session::Session};
 pub(crate) fn rds(session: &Session) -> Vec<aws_sdk_rds::types::Tag> {
     let tags = session.names().tags(session.side());
     tags.map(|(key, value)| aws_sdk_rds::types::Tag::builder().key(key).value(value).build()).into()
+}
+
+/// Refuses what isn't ours, in these words for it. CO1008.
+pub(crate) fn check_owner(session: &Session, what: &str, owner: &Owner) -> Result<(), Failure> {
+    match owner {
+        Owner::Us => Ok(()),
+        owner => Err(errors::not_ours(session.side(), what, owner)),
+    }
 }
 
 /// Whose something of RDS is, by the tags in its description.

@@ -4,8 +4,7 @@ use aws_sdk_rds::types::{CloudwatchLogsExportConfiguration, DatabaseInsightsMode
 use changeover_domain::{
     Failure,
     aws::{
-        errors,
-        names::{Owner, TAG_SERVED},
+        names::TAG_SERVED,
         status::{InForce, Progress, in_force},
         target::{Difference, InstanceSeen, Shape, Wanted, check_converges, check_differences, differences},
     },
@@ -60,11 +59,8 @@ pub async fn ensure_target(
         let progress = Progress::Working { status, percent: None };
         return Ok(TargetProgress { progress, differences: Vec::new(), endpoint: None, arn: None });
     };
-    let owner = instance::owner(target, &seen);
-    if owner != Owner::Us {
-        return Err(errors::not_ours(target.side(), &format!("the instance {}", wanted.identifier), &owner));
-    }
-    let endpoint = seen.host.clone().zip(seen.port.and_then(|port| u16::try_from(port).ok()));
+    tags::check_owner(target, &format!("the instance {}", wanted.identifier), &instance::owner(target, &seen))?;
+    let endpoint = seen.address();
     let arn = Some(seen.arn.clone());
     let progress = match instance::progress(&seen) {
         Progress::Failed { status } => return Err(instance::failed(target, &wanted.identifier, &status)),
@@ -264,10 +260,7 @@ async fn give_password(target: &Session, identifier: &str, secret_version: &str)
 /// time. CO1006 if it isn't there, CO1008 if it isn't ours.
 pub async fn mark_served(target: &Session, identifier: &str) -> Result<String, Failure> {
     let seen = instance::look_at_existing(target, identifier).await?;
-    let owner = instance::owner(target, &seen);
-    if owner != Owner::Us {
-        return Err(errors::not_ours(target.side(), &format!("the instance {identifier}"), &owner));
-    }
+    tags::check_owner(target, &format!("the instance {identifier}"), &instance::owner(target, &seen))?;
     if let Some(since) = seen.tags.get(TAG_SERVED) {
         return Ok(since.clone());
     }

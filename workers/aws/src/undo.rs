@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use changeover_domain::{
     Failure, Side,
     aws::{
-        AwsNames, errors,
-        names::{Owner, TAG_SERVED},
+        AwsNames,
+        names::TAG_SERVED,
         status::{Progress, reboot_pending},
         undo::{AwsUndo, Back, Kind, Was, back},
     },
@@ -14,8 +14,13 @@ use changeover_domain::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    claim, error::Told, groups, instance, key_end, options, publish, retire, session::Session, snapshot,
-    source_parameters, tags, unpublish::unpublish,
+    claim,
+    error::Told,
+    groups, instance, key_end, options, publish, retire,
+    session::Session,
+    snapshot, source_parameters,
+    tags::{self, check_owner},
+    unpublish::unpublish,
 };
 
 /// How far an undo is.
@@ -88,16 +93,8 @@ async fn delete_ours(session: &Session, kind: Kind, name: &str) -> Result<Undone
     }
 }
 
-/// The code of [`errors::not_ours`].
+/// The code of [`check_owner`].
 const FOREIGN: &str = "CO1008";
-
-/// Refuses what isn't ours.
-fn check_owner(session: &Session, what: &str, owner: &Owner) -> Result<(), Failure> {
-    match owner {
-        Owner::Us => Ok(()),
-        owner => Err(errors::not_ours(session.side(), what, owner)),
-    }
-}
 
 async fn delete_claim(source: &Session, name: &str) -> Result<Undone, Failure> {
     let instance = name.rsplit('/').next().unwrap_or_default();

@@ -4,10 +4,8 @@
 
 mod stand_in;
 
-use std::time::Duration;
-
 use changeover_aws::{
-    Session, instance, key, publish, secret,
+    Session, key, publish, secret,
     undo::{Undone, undo},
 };
 use changeover_domain::{
@@ -18,7 +16,7 @@ use changeover_domain::{
     },
 };
 use serde_json::{Value, json};
-use stand_in::StandIn;
+use stand_in::{StandIn, becomes};
 
 const OTHER: &str = "somebodys";
 
@@ -79,16 +77,6 @@ async fn secrets_parameters_and_grants_keep_a_key_and_what_rds_left_does_not() {
     assert_eq!(key::check_given_key(&target, &key).await.unwrap_err().code, "CO1012");
 }
 
-async fn becomes(target: &Session, wanted: Progress) {
-    for _ in 0..600 {
-        if instance::observe(target, OTHER).await.unwrap() == wanted {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("{OTHER} never became {wanted:?}");
-}
-
 #[tokio::test]
 async fn backups_that_outlive_their_instance_keep_a_key() {
     let stand_in = StandIn::start();
@@ -100,13 +88,13 @@ async fn backups_that_outlive_their_instance_keep_a_key() {
         "StorageEncrypted": true, "KmsKeyId": key, "BackupRetentionPeriod": 1,
     });
     stand_in.somebody(Side::Target, "rds", "create_db_instance", fields);
-    becomes(&target, Progress::Ready).await;
+    becomes(&target, OTHER, Progress::Ready).await;
     stays(&target, &format!("the instance {OTHER}")).await;
     let fields = json!({
         "DBInstanceIdentifier": OTHER, "SkipFinalSnapshot": true, "DeleteAutomatedBackups": false,
     });
     stand_in.somebody(Side::Target, "rds", "delete_db_instance", fields);
-    becomes(&target, Progress::Absent).await;
+    becomes(&target, OTHER, Progress::Absent).await;
     stays(&target, &format!("the automated backups of {OTHER}")).await;
 }
 

@@ -4,50 +4,22 @@
 
 mod stand_in;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use changeover_aws::{
-    Session, claim, groups, instance, pending, source_parameters,
+    claim, groups, pending, source_parameters,
     target_parameters::{ensure_group_of_other_class, ensure_target_group},
 };
-use changeover_domain::{
-    Side,
-    aws::{
-        parameters::{Engine, Sizing},
-        status::Progress,
-    },
-};
+use changeover_domain::{Side, aws::status::Progress};
 use serde_json::json;
-use stand_in::StandIn;
+use stand_in::{StandIn, becomes, sizing};
 
 const SOURCE: &str = "orders";
-
-async fn ready(source: &Session) {
-    for _ in 0..600 {
-        if instance::observe(source, SOURCE).await.unwrap() == Progress::Ready {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("{SOURCE} never became ready");
-}
 
 fn running() -> BTreeMap<String, String> {
     [("max_connections", "100"), ("max_worker_processes", "64"), ("max_logical_replication_workers", "4")]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into()
-}
-
-fn sizing() -> Sizing {
-    Sizing {
-        databases: 1,
-        slots_used: 0,
-        senders_used: 0,
-        engine: Engine::Native,
-        major: 15,
-        storage_gib: 20,
-        retained_mb: 0,
-    }
 }
 
 fn set(stand_in: &StandIn, group: &str, values: &[(&str, &str)]) {
@@ -64,7 +36,7 @@ async fn what_else_a_reboot_brings_and_what_does_not_fit_is_named() {
     let stand_in = StandIn::start();
     let source = stand_in.session(Side::Source, "shop").await.unwrap();
     let target = stand_in.session(Side::Target, "shop").await.unwrap();
-    ready(&source).await;
+    becomes(&source, SOURCE, Progress::Ready).await;
     claim::ensure_claim(&source, SOURCE).await.unwrap();
     let fields =
         json!({ "DBParameterGroupName": "theirs", "DBParameterGroupFamily": "postgres15", "Description": "theirs" });
@@ -77,9 +49,9 @@ async fn what_else_a_reboot_brings_and_what_does_not_fit_is_named() {
     );
     let fields = json!({ "DBInstanceIdentifier": SOURCE, "DBParameterGroupName": "theirs" });
     stand_in.somebody(Side::Source, "rds", "modify_db_instance", fields);
-    ready(&source).await;
+    becomes(&source, SOURCE, Progress::Ready).await;
 
-    let (plan, _) = source_parameters::plan_source_parameters(&source, SOURCE, &sizing(), &running()).await.unwrap();
+    let (plan, _) = source_parameters::plan_source_parameters(&source, SOURCE, &sizing(1), &running()).await.unwrap();
     assert_eq!(plan.made_because, None);
     source_parameters::ensure_source_parameters(&source, &plan).await.unwrap();
     let planned = pending::Planned {
@@ -99,13 +71,13 @@ async fn what_else_a_reboot_brings_and_what_does_not_fit_is_named() {
     };
     for _ in 0..2 {
         let group =
-            ensure_group_of_other_class(&target, "postgres15", &of_source, &sizing(), &running()).await.unwrap();
+            ensure_group_of_other_class(&target, "postgres15", &of_source, &sizing(1), &running()).await.unwrap();
         assert_eq!(group.left, ["shared_buffers"]);
         assert!(!value("shared_buffers").await.is_set());
         assert_eq!(value("max_worker_processes").await.value.as_deref(), Some("64"));
         assert_eq!(value("max_connections").await.value.as_deref(), Some("150"));
     }
-    ensure_target_group(&target, "postgres15", &of_source, &sizing(), &running()).await.unwrap();
+    ensure_target_group(&target, "postgres15", &of_source, &sizing(1), &running()).await.unwrap();
     assert_eq!(value("shared_buffers").await.value.as_deref(), Some("16384"));
     assert_eq!(value("max_worker_processes").await.value.as_deref(), Some(formula));
 }

@@ -16,7 +16,6 @@ use changeover_domain::{
     aws::{
         AwsNames, Place,
         names::TAG_SERVED,
-        parameters::{Engine, Sizing},
         plan::Route,
         policy,
         status::Progress,
@@ -25,40 +24,18 @@ use changeover_domain::{
     },
 };
 use serde_json::json;
-use stand_in::StandIn;
+use stand_in::{StandIn, sizing};
 
 const SOURCE: &str = "orders";
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Asks again until there is an answer, as a durable timer does.
-async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Result<Option<T>, Failure>) -> T {
-    let began = std::time::Instant::now();
-    loop {
-        match ask().await {
-            Ok(Some(answer)) => return answer,
-            Err(failure) if failure.class != Class::Transient => panic!("{what}: {failure}"),
-            _ => {}
-        }
-        assert!(began.elapsed() < PATIENCE, "waited in vain: {what}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+async fn until<T>(what: &str, ask: impl AsyncFnMut() -> Result<Option<T>, Failure>) -> T {
+    stand_in::until(PATIENCE, Duration::from_millis(100), what, ask).await
 }
 
 async fn ready(session: &Session, identifier: &str) {
     until(identifier, async || Ok((instance::observe(session, identifier).await? == Progress::Ready).then_some(())))
         .await;
-}
-
-fn sizing() -> Sizing {
-    Sizing {
-        databases: 2,
-        slots_used: 0,
-        senders_used: 0,
-        engine: Engine::Native,
-        major: 15,
-        storage_gib: 20,
-        retained_mb: 0,
-    }
 }
 
 /// What the server says of itself, which the worker reads by SQL.
@@ -128,7 +105,7 @@ async fn from_an_unencrypted_instance_to_an_encrypted_one_in_another_account_and
     assert_eq!(cmk.rotated, Some(true));
 
     // The source's parameters: a default group, so that one of ours is made and attached.
-    let (plan, set) = source_parameters::plan_source_parameters(&source, SOURCE, &sizing(), &running()).await.unwrap();
+    let (plan, set) = source_parameters::plan_source_parameters(&source, SOURCE, &sizing(2), &running()).await.unwrap();
     assert!(plan.made_because.is_some() && plan.needs_reboot());
     stack.extend(plan.undo(&set));
     source_parameters::ensure_source_parameters(&source, &plan).await.unwrap();
@@ -149,8 +126,9 @@ async fn from_an_unencrypted_instance_to_an_encrypted_one_in_another_account_and
 
     stack.push(made(Side::Target, Kind::ParameterGroup, &names.parameter_group(Side::Target)));
     let of_source = groups::parameters(&source, &plan.group).await.unwrap();
-    let group =
-        target_parameters::ensure_target_group(&target, "postgres15", &of_source, &sizing(), &running()).await.unwrap();
+    let group = target_parameters::ensure_target_group(&target, "postgres15", &of_source, &sizing(2), &running())
+        .await
+        .unwrap();
     assert_eq!(group.left, Vec::<String>::new());
 
     stack.push(made(Side::Target, Kind::Secret, &names.master_secret()));
@@ -310,7 +288,7 @@ async fn faults_leave_a_clear_state_and_nothing_twice() {
         stand_in.fault(json!({ "service": "rds", "action": action, "kind": "lose-answer" }));
     }
     let group = until("the group", async || {
-        target_parameters::ensure_target_group(&target, "postgres15", &[], &sizing(), &running()).await.map(Some)
+        target_parameters::ensure_target_group(&target, "postgres15", &[], &sizing(2), &running()).await.map(Some)
     })
     .await;
     assert!(group.set > 0);

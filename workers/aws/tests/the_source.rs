@@ -6,28 +6,12 @@ mod stand_in;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use changeover_aws::{Session, claim, instance, reboot, source_parameters};
-use changeover_domain::{
-    Class, Side,
-    aws::{
-        parameters::{Engine, Sizing},
-        status::Progress,
-    },
-};
+use changeover_aws::{claim, instance, reboot, source_parameters};
+use changeover_domain::{Class, Side, aws::status::Progress};
 use serde_json::json;
-use stand_in::StandIn;
+use stand_in::{StandIn, becomes, sizing};
 
 const SOURCE: &str = "orders";
-
-async fn becomes(session: &Session, wanted: Progress) {
-    for _ in 0..600 {
-        if instance::observe(session, SOURCE).await.unwrap() == wanted {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("{SOURCE} never became {wanted:?}");
-}
 
 fn running() -> BTreeMap<String, String> {
     [("max_worker_processes", "8"), ("max_logical_replication_workers", "4")]
@@ -39,22 +23,13 @@ fn running() -> BTreeMap<String, String> {
 async fn what_owners_have_ordered_for_their_window_waits_for_it() {
     let stand_in = StandIn::start();
     let source = stand_in.session(Side::Source, "shop").await.unwrap();
-    becomes(&source, Progress::Ready).await;
+    becomes(&source, SOURCE, Progress::Ready).await;
     claim::ensure_claim(&source, SOURCE).await.unwrap();
     let order = json!({ "DBInstanceIdentifier": SOURCE, "BackupRetentionPeriod": 5 });
     stand_in.somebody(Side::Source, "rds", "modify_db_instance", order);
-    becomes(&source, Progress::Ready).await;
+    becomes(&source, SOURCE, Progress::Ready).await;
 
-    let sizing = Sizing {
-        databases: 1,
-        slots_used: 0,
-        senders_used: 0,
-        engine: Engine::Native,
-        major: 15,
-        storage_gib: 20,
-        retained_mb: 0,
-    };
-    let (plan, _) = source_parameters::plan_source_parameters(&source, SOURCE, &sizing, &running()).await.unwrap();
+    let (plan, _) = source_parameters::plan_source_parameters(&source, SOURCE, &sizing(1), &running()).await.unwrap();
     assert_eq!(plan.pending, ["backups: 5"]);
     source_parameters::ensure_source_parameters(&source, &plan).await.unwrap();
     for _ in 0..100 {
@@ -63,7 +38,7 @@ async fn what_owners_have_ordered_for_their_window_waits_for_it() {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    becomes(&source, Progress::Ready).await;
+    becomes(&source, SOURCE, Progress::Ready).await;
     let seen = instance::look_at_existing(&source, SOURCE).await.unwrap();
     assert_eq!(seen.parameter_group, plan.group);
     assert_eq!((seen.pending.as_slice(), seen.shape.backup_days), (["backups: 5".to_owned()].as_slice(), 1));
@@ -77,7 +52,7 @@ async fn what_owners_have_ordered_for_their_window_waits_for_it() {
     let started = reboot::Order { started: true, ..order };
     assert_eq!(reboot::ensure_reboot(&source, SOURCE, started, &[]).await.unwrap_err().code, "CO1027");
     assert_eq!(reboot::ensure_reboot(&source, SOURCE, order, &[]).await.unwrap(), reboot::Reboot::Asked);
-    becomes(&source, Progress::Ready).await;
+    becomes(&source, SOURCE, Progress::Ready).await;
     // `in-sync` is no proof.
     let lacks = ["max_wal_senders".to_owned()];
     let now = reboot::observe_reboot(&source, SOURCE, &lacks).await.unwrap();
@@ -89,7 +64,7 @@ async fn what_owners_have_ordered_for_their_window_waits_for_it() {
 async fn an_instance_that_took_the_sources_name_is_left_alone() {
     let stand_in = StandIn::start();
     let source = stand_in.session(Side::Source, "shop").await.unwrap();
-    becomes(&source, Progress::Ready).await;
+    becomes(&source, SOURCE, Progress::Ready).await;
     claim::ensure_claim(&source, "Orders").await.unwrap();
     claim::check_claim(&source, SOURCE).await.unwrap();
     let again = stand_in.session_of_run(Side::Source, "shop", "2").await.unwrap();
@@ -98,15 +73,15 @@ async fn an_instance_that_took_the_sources_name_is_left_alone() {
 
     let call = |method: &str, fields| stand_in.somebody(Side::Source, "rds", method, fields);
     call("modify_db_instance", json!({ "DBInstanceIdentifier": SOURCE, "DeletionProtection": false }));
-    becomes(&source, Progress::Ready).await;
+    becomes(&source, SOURCE, Progress::Ready).await;
     call("delete_db_instance", json!({ "DBInstanceIdentifier": SOURCE, "SkipFinalSnapshot": true }));
-    becomes(&source, Progress::Absent).await;
+    becomes(&source, SOURCE, Progress::Absent).await;
     let fields = json!({
         "DBInstanceIdentifier": SOURCE, "DBInstanceClass": "db.t3.micro", "Engine": "postgres", "MasterUsername": "master",
         "MasterUserPassword": "correct-horse-1", "AllocatedStorage": 20, "DBSubnetGroupName": "source-net",
     });
     call("create_db_instance", fields);
-    becomes(&source, Progress::Ready).await;
+    becomes(&source, SOURCE, Progress::Ready).await;
     let failure = claim::check_claim(&source, SOURCE).await.unwrap_err();
     assert_eq!((failure.code.as_str(), failure.class), ("CO1013", Class::NeedsHuman));
     assert_eq!(changeover_aws::retire::ensure_deleted(&source, SOURCE, SOURCE, 0).await.unwrap_err().code, "CO1013");

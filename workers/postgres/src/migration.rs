@@ -105,7 +105,8 @@ impl Migration {
     }
 }
 
-fn id_of(spec: &Spec) -> Result<MigrationId, Failure> {
+/// The migration's id. CO0101 where the spec's name is none.
+pub fn id_of(spec: &Spec) -> Result<MigrationId, Failure> {
     MigrationId::parse(&spec.name).map_err(|e| Failure::refused("CO0101", e.to_string(), "correct `name` in the spec"))
 }
 

@@ -18,16 +18,8 @@ pub struct Usage {
     pub retained_mb: u32,
 }
 
-/// What the server itself says of parameters (`pg_settings`): in the parameter's own unit, as AWS' parameter groups have it.
-pub async fn settings(site: &Site, names: &[&str]) -> Result<BTreeMap<String, String>, Failure> {
-    let session = site.open_maintenance("provision").await?;
-    let sql = "select name, setting from pg_settings where name = any($1) or name = 'wal_level'";
-    let rows = session.query(sql, &[&names]).await.map_err(session.failed("reading settings"))?;
-    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
-}
-
-/// What the server says of all its parameters.
-pub async fn all_settings(site: &Site) -> Result<BTreeMap<String, String>, Failure> {
+/// What the server itself says of its parameters (`pg_settings`): in the parameter's own unit, as AWS' parameter groups have it.
+pub async fn settings(site: &Site) -> Result<BTreeMap<String, String>, Failure> {
     let session = site.open_maintenance("provision").await?;
     let rows = session.query("select name, setting from pg_settings where setting is not null", &[]).await;
     let rows = rows.map_err(session.failed("reading settings"))?;

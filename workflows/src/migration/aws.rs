@@ -25,7 +25,7 @@ use super::{
     unwind::{park, wait_for_retry},
     wait::{between_looks, continue_when_long, pause, stop_wanted},
 };
-use crate::contract::{AwsAct, AwsDone, AwsInput, AwsPlan, AwsUndoActivity, AwsUndoInput, AwsUndone};
+use crate::contract::{AwsAct, AwsDone, AwsInput, AwsPlan, AwsPlanned, AwsUndoActivity, AwsUndoInput, AwsUndone};
 
 /// A reboot takes a minute or two, and its activity measures it.
 const REBOOT_SECONDS: u64 = 3_600;
@@ -44,6 +44,20 @@ pub(super) const WARNED: &str = "AWS: ";
 /// What warnings about publishing are filed under.
 const PUBLISHING: &str = "published endpoint";
 
+/// Takes in what was planned, with what undoes it; returns what has to be approved.
+fn take(ctx: &WorkflowContext<Migration>, planned: AwsPlanned) -> Option<String> {
+    known(ctx, |aws| {
+        aws.facts = planned.facts;
+        planned.undo.into_iter().for_each(|undo| aws.push(undo));
+    });
+    planned.approve
+}
+
+/// Whether a switch has opened a side whose endpoint isn't published yet.
+fn is_unpublished(ctx: &WorkflowContext<Migration>) -> bool {
+    ctx.state(|m| m.state.aws.as_ref().is_some_and(|aws| aws.unpublished))
+}
+
 fn known<T>(ctx: &WorkflowContext<Migration>, look: impl FnOnce(&mut AwsState) -> T) -> T {
     ctx.state_mut(|m| look(m.state.aws.get_or_insert_default()))
 }
@@ -54,8 +68,8 @@ pub(super) async fn provision(ctx: &WorkflowContext<Migration>) -> Result<Step, 
         one(ctx, step).await?;
         known(ctx, |aws| aws.next = step.next());
     }
+    let facts = known(ctx, |aws| aws.facts.clone());
     Ok(ctx.state_mut(|m| {
-        let facts = m.state.aws.as_ref().map(|aws| aws.facts.clone()).unwrap_or_default();
         fill_in(&mut m.state.spec, &facts);
         m.state.done(StageName::Provision, told(&facts));
         Step::To(StageName::Preflight)
@@ -72,18 +86,14 @@ fn told(facts: &AwsFacts) -> String {
 async fn one(ctx: &WorkflowContext<Migration>, step: AwsStep) -> Result<(), Stop> {
     say(ctx, step.doing());
     let planned = call(ctx, AwsPlan, input(ctx, step), Limits::short()).await?;
-    known(ctx, |aws| {
-        aws.facts = planned.facts;
-        planned.undo.into_iter().for_each(|undo| aws.push(undo));
-    });
-    if let Some(what) = planned.approve {
+    if let Some(what) = take(ctx, planned) {
         approved(ctx, ApprovalKind::Reboot, &what).await?;
         say(ctx, step.doing());
     }
     let done = act(ctx, step).await;
     if step == AwsStep::Reboot {
         // It was for one reboot.
-        ctx.state_mut(|m| m.state.status.approvals.retain(|approve| approve.kind() != ApprovalKind::Reboot));
+        ctx.state_mut(|m| m.state.forget_approval(ApprovalKind::Reboot));
     }
     done.map(drop)
 }
@@ -99,7 +109,7 @@ async fn act(ctx: &WorkflowContext<Migration>, step: AwsStep) -> Result<AwsDone,
             Some(status) => {
                 say(ctx, &format!("{}: {status}", step.doing()));
                 looks += 1;
-                between_looks(ctx, next_look(poll_interval(ctx), looks)).await?;
+                between_looks(ctx, next_look(ctx, looks)).await?;
             }
             None => {
                 note(ctx, step, &done);
@@ -110,8 +120,8 @@ async fn act(ctx: &WorkflowContext<Migration>, step: AwsStep) -> Result<AwsDone,
 }
 
 /// The pause until the next look at what AWS is doing: an hour of it is some hundred events.
-fn next_look(every: Duration, looks: u32) -> Duration {
-    let every = every.max(LOOK);
+fn next_look(ctx: &WorkflowContext<Migration>, looks: u32) -> Duration {
+    let every = poll_interval(ctx).max(LOOK);
     (every * (1 + looks / CALMER)).min(every.max(CALM))
 }
 
@@ -127,13 +137,14 @@ fn say(ctx: &WorkflowContext<Migration>, doing: &str) {
 }
 
 fn input(ctx: &WorkflowContext<Migration>, step: AwsStep) -> AwsInput {
+    let AwsState { facts, named, .. } = known(ctx, |aws| aws.clone());
     ctx.state(|m| AwsInput {
         spec: m.state.spec.clone(),
         step,
-        facts: m.state.aws.as_ref().map(|aws| aws.facts.clone()).unwrap_or_default(),
+        facts,
         serving: m.state.regime.serving(),
         switched_at: switched_at(&m.state),
-        named: m.state.aws.as_ref().map(|aws| aws.named.clone()).unwrap_or_default(),
+        named,
     })
 }
 
@@ -179,24 +190,20 @@ pub(super) async fn mark_served(ctx: &WorkflowContext<Migration>) -> Result<(), 
 
 /// Publishes the endpoint of the side that a switch has opened, where that is still to be done. A failure is shown and tried again at the
 /// next look: traffic and the run have nothing to do with it.
-pub(super) async fn publish(ctx: &WorkflowContext<Migration>) -> Result<(), Stop> {
-    if !ctx.state(|m| m.state.aws.as_ref().is_some_and(|aws| aws.unpublished)) {
-        return Ok(());
+pub(super) async fn publish(ctx: &WorkflowContext<Migration>) {
+    if !is_unpublished(ctx) {
+        return;
     }
     if let Err(failure) = publish_once(ctx).await {
         let warning = format!("{} {}; it is tried again", failure.code, failure.message);
         ctx.state_mut(|m| m.state.warn_about(PUBLISHING, &[warning]));
     }
-    Ok(())
 }
 
 /// Nothing interrupts it: which side a parameter names must not be in doubt.
 async fn publish_once(ctx: &WorkflowContext<Migration>) -> Result<(), Failure> {
     let planned = call_through(ctx, AwsPlan, input(ctx, AwsStep::Publish), Limits::at_leisure()).await?;
-    known(ctx, |aws| {
-        aws.facts = planned.facts;
-        planned.undo.into_iter().for_each(|undo| aws.push(undo));
-    });
+    take(ctx, planned);
     // Once at a look: nobody looks at replication meanwhile.
     let limits = Limits { timeout: PUBLISHED, attempts: 1, ..Limits::at_leisure() };
     let done = call_through(ctx, AwsAct, input(ctx, AwsStep::Publish), limits).await?;
@@ -240,7 +247,7 @@ pub(super) async fn end(ctx: &WorkflowContext<Migration>) -> Result<Vec<String>,
     known(ctx, |aws| aws.ending = true);
     let wanted = aws.end.unwrap_or_default();
     let mut told = Vec::new();
-    if ctx.state(|m| m.state.aws.as_ref().is_some_and(|aws| aws.unpublished)) {
+    if is_unpublished(ctx) {
         // Nobody looks any more after this: what still reads the old endpoint has to be told before the old instance goes.
         publish_once(ctx).await?;
     }
@@ -291,7 +298,7 @@ fn undo_input(ctx: &WorkflowContext<Migration>, undo: AwsUndo) -> AwsUndoInput {
 /// Undoes the AWS half, after all that was done on the servers. A failed undo parks.
 pub(super) async fn unwind(ctx: &WorkflowContext<Migration>) -> Result<(), WorkflowTermination> {
     // After a rollback: nobody looks any more when this is over.
-    while ctx.state(|m| m.state.aws.as_ref().is_some_and(|aws| aws.unpublished)) {
+    while is_unpublished(ctx) {
         if let Err(failure) = publish_once(ctx).await {
             park(ctx, &failure.during("publishing that the source serves"));
             wait_for_retry(ctx).await?;
@@ -324,7 +331,7 @@ async fn undo_one(ctx: &WorkflowContext<Migration>, undo: &AwsUndo) -> Result<Aw
         let Some(status) = &done.goes_on else { return Ok(done) };
         ctx.state_mut(|m| m.state.status.doing = format!("{}: {status}", undo.describe()));
         looks += 1;
-        pause(ctx, next_look(poll_interval(ctx), looks), |_| false).await;
+        pause(ctx, next_look(ctx, looks), |_| false).await;
     }
 }
 
@@ -337,7 +344,7 @@ async fn reboot_or_leave(ctx: &WorkflowContext<Migration>, instance: &str) -> Re
         "`changeover approve {name} --for reboot`, then `changeover retry {name}` reboots it now; `changeover retry {name}` alone leaves it to the next reboot"
     );
     // One that was given before was for something else.
-    ctx.state_mut(|m| m.state.status.approvals.retain(|approve| approve.kind() != ApprovalKind::Reboot));
+    ctx.state_mut(|m| m.state.forget_approval(ApprovalKind::Reboot));
     park(ctx, &Failure::needs_human("CO1080", message, remedy));
     wait_for_retry(ctx).await?;
     if ctx.state(|m| m.state.valid_approval(ApprovalKind::Reboot).is_err()) {
@@ -346,7 +353,7 @@ async fn reboot_or_leave(ctx: &WorkflowContext<Migration>, instance: &str) -> Re
     }
     let rebooted = reboot_back(ctx).await;
     ctx.state_mut(|m| {
-        m.state.status.approvals.retain(|approve| approve.kind() != ApprovalKind::Reboot);
+        m.state.forget_approval(ApprovalKind::Reboot);
         match rebooted {
             Ok(detail) => m.state.record(ITSELF, "rebooted", detail),
             Err(failure) => m.state.record(ITSELF, "left", failure.to_string()),
@@ -363,6 +370,6 @@ async fn reboot_back(ctx: &WorkflowContext<Migration>) -> Result<String, Failure
         let Some(status) = done.goes_on else { return Ok(done.detail) };
         ctx.state_mut(|m| m.state.status.doing = format!("{}: {status}", AwsStep::RebootBack.doing()));
         looks += 1;
-        pause(ctx, next_look(poll_interval(ctx), looks), |_| false).await;
+        pause(ctx, next_look(ctx, looks), |_| false).await;
     }
 }

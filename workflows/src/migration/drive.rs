@@ -108,7 +108,7 @@ async fn one_stage(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
     let goes_on = ctx.state_mut(|m| std::mem::take(&mut m.state.continued));
     if !goes_on {
         // What a switch before this stage has opened is published before anybody holds the run.
-        aws::publish(ctx).await?;
+        aws::publish(ctx).await;
         hold_while_paused(ctx).await?;
     } else if ctx.state(|m| stop_wanted(&m.state)) {
         return Err(stop_asked(ctx));

@@ -178,7 +178,7 @@ const DRIFT: &str = "schema of the target";
 /// and the run have nothing to do with it.
 pub(super) async fn tidy(ctx: &WorkflowContext<Migration>) -> Result<(), Stop> {
     // First: clients that find their side by it wait for nothing else.
-    aws::publish(ctx).await?;
+    aws::publish(ctx).await;
     let due = ctx.state(|m| m.state.untidied.filter(|_| !m.state.source_lost));
     let Some((direction, epoch)) = due else { return Ok(()) };
     let input = HousekeepingInput { spec: spec(ctx), direction, epoch };

@@ -11,8 +11,8 @@ use changeover_domain::{
     history,
     progress::Rate,
     proto::{
-        Approve, AuditEvent, Control, Finding, History, Severity, Spec, StageState, StageStatus, State as Phase,
-        Status, SwitchRecord,
+        ApprovalKind, Approve, AuditEvent, Control, Finding, History, Severity, Spec, StageState, StageStatus,
+        State as Phase, Status, SwitchRecord,
     },
     stage::{STAGES, Stage, StageName, stages_of},
     undo::Regime,
@@ -418,8 +418,13 @@ impl State {
             approve.reason
         );
         self.record(&approve.approver.clone(), "approved", detail);
-        self.status.approvals.retain(|a| a.kind != approve.kind);
+        self.forget_approval(approve.kind());
         self.status.approvals.push(approve);
+    }
+
+    /// Lets go of approvals that have served.
+    pub fn forget_approval(&mut self, kind: ApprovalKind) {
+        self.status.approvals.retain(|approve| approve.kind() != kind);
     }
 
     /// A switch or rollback has ended, one way or the other.

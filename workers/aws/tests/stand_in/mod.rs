@@ -12,8 +12,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use changeover_aws::{Access, Session};
-use changeover_domain::{Failure, MigrationId, Side};
+use changeover_aws::{Access, Session, instance};
+use changeover_domain::{
+    Class, Failure, MigrationId, Side,
+    aws::{
+        parameters::{Engine, Sizing},
+        status::Progress,
+    },
+};
 use serde_json::{Value, json};
 
 pub const REGION: &str = "eu-central-1";
@@ -163,6 +169,49 @@ impl StandIn {
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.lines().next().unwrap().contains(" 200"), "{url}: {answer}");
         serde_json::from_str(body).unwrap_or(Value::Null)
+    }
+}
+
+/// Asks again until there is an answer, as a durable timer does.
+pub async fn until<T>(
+    patience: Duration,
+    pause: Duration,
+    what: &str,
+    mut ask: impl AsyncFnMut() -> Result<Option<T>, Failure>,
+) -> T {
+    let began = Instant::now();
+    loop {
+        match ask().await {
+            Ok(Some(answer)) => return answer,
+            Err(failure) if failure.class != Class::Transient => panic!("{what}: {failure}"),
+            _ => {}
+        }
+        assert!(began.elapsed() < patience, "waited in vain: {what}");
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Until an instance is as far as that.
+pub async fn becomes(session: &Session, identifier: &str, wanted: Progress) {
+    for _ in 0..600 {
+        if instance::observe(session, identifier).await.unwrap() == wanted {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("{identifier} never became {wanted:?}");
+}
+
+/// What the parameters are made of, for so many databases of the instance.
+pub fn sizing(databases: u32) -> Sizing {
+    Sizing {
+        databases,
+        slots_used: 0,
+        senders_used: 0,
+        engine: Engine::Native,
+        major: 15,
+        storage_gib: 20,
+        retained_mb: 0,
     }
 }
 

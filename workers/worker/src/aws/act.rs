@@ -3,16 +3,17 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use changeover_aws::{
-    Session, claim, key, metrics, options, publish, reboot, retire, secret, source_parameters, target,
+    Session, claim, groups, key, metrics, options, publish, reboot, retire, secret, source_parameters, target,
     target_parameters,
 };
 use changeover_domain::{
     Failure, Side,
     aws::{
         metrics::unusual,
-        provision::{AwsFacts, AwsStep, target_instance},
+        parameter_plan::ParameterPlan,
+        provision::{AwsFacts, AwsStep},
         status::Progress,
-        target::{Given, modelled},
+        target::{Given, InstanceSeen, modelled},
     },
 };
 use changeover_postgres::provision;
@@ -20,13 +21,15 @@ use changeover_workflows::contract::{AwsDone, AwsInput};
 
 use super::{
     deploy,
-    ground::{Ground, address},
+    ground::{Ground, some},
     made,
-    plan::{has_options, of_source},
+    plan::source_options,
 };
 
 /// Between two looks at a reboot: what is measured is over in a minute or two.
 const REBOOT_LOOK: Duration = Duration::from_secs(1);
+/// What a reboot waits for that couldn't be asked for just then.
+const BUSY: &str = "the source is busy with something else";
 /// What is compared of the target: CloudWatch has a value a minute.
 const RECENT: Duration = Duration::from_secs(600);
 
@@ -93,7 +96,7 @@ async fn look(ground: &Ground, mut facts: AwsFacts) -> Result<AwsDone, Failure> 
         facts.version_before.get_or_insert(expected);
     }
     let seen = ground.source(&source).await?;
-    facts.source = address(&seen);
+    facts.source = seen.address();
     facts.master_user.clone_from(&seen.master_user);
     let Some((host, port)) = &facts.source else { return goes_on(facts, format!("the source is {}", seen.status)) };
     let detail = format!(
@@ -115,7 +118,7 @@ async fn claim(ground: &Ground, facts: AwsFacts) -> Result<AwsDone, Failure> {
 
 async fn key(ground: &Ground, mut facts: AwsFacts) -> Result<AwsDone, Failure> {
     let session = ground.session(Side::Target).await?;
-    let given = ground.aws.made.clone().unwrap_or_default().kms_key;
+    let given = ground.made().kms_key;
     let key = if given.is_empty() {
         key::ensure_key(&session, &[ground.account(Side::Source)]).await?
     } else {
@@ -131,10 +134,14 @@ async fn key(ground: &Ground, mut facts: AwsFacts) -> Result<AwsDone, Failure> {
     done(facts, format!("{} ({whose}, {rotated})", key.arn))
 }
 
+/// What was planned for the source's parameters.
+fn planned(facts: &AwsFacts) -> Result<ParameterPlan, Failure> {
+    let missing = || Failure::invariant("CO1082", "the source's parameters are to be set without a plan");
+    facts.parameters.clone().ok_or_else(missing)
+}
+
 async fn source_parameters(ground: &Ground, facts: AwsFacts) -> Result<AwsDone, Failure> {
-    let Some(plan) = facts.parameters.clone() else {
-        return Err(Failure::invariant("CO1082", "the source's parameters are to be set without a plan"));
-    };
+    let plan = planned(&facts)?;
     let evidence = source_parameters::ensure_source_parameters(&ground.session(Side::Source).await?, &plan).await?;
     let why = plan.made_because.map_or_else(String::new, |because| format!(", made because {because}"));
     let changed: Vec<String> = plan.changes.iter().map(|change| format!("{} = {}", change.name, change.to)).collect();
@@ -156,17 +163,15 @@ async fn reboot(ground: &Ground, mut facts: AwsFacts, attempt: u32) -> Result<Aw
         _ => {}
     }
     let evidence = measured(&session, &ground.aws.instance, order, &lacking).await?;
-    if evidence.away_ms.is_none() {
-        return goes_on(facts, "the source is busy with something else");
-    }
-    facts.away_ms = evidence.away_ms.or(facts.away_ms);
+    let Some(away_ms) = evidence.away_ms else { return goes_on(facts, BUSY) };
+    facts.away_ms = Some(away_ms);
     let left = ground.lacking(&site, &sizing).await?;
     if !left.is_empty() {
         let message = format!("{} isn't in force after the reboot of {}", left.join(", "), ground.aws.instance);
         let remedy = "see the instance's events and its parameter group for why, then `changeover retry`";
         return Err(Failure::needs_human("CO1083", message, remedy));
     }
-    done(facts, rebooted(&ground.aws.instance, &evidence))
+    done(facts, rebooted(&ground.aws.instance, evidence.failover, away_ms))
 }
 
 /// After an abort has set parameters back: what they were is nothing that replication needs.
@@ -181,8 +186,8 @@ async fn reboot_back(ground: &Ground, facts: AwsFacts, attempt: u32) -> Result<A
     }
     let evidence = measured(&session, &ground.aws.instance, order, &[]).await?;
     match evidence.away_ms {
-        None => goes_on(facts, "the source is busy with something else"),
-        Some(_) => done(facts, rebooted(&ground.aws.instance, &evidence)),
+        None => goes_on(facts, BUSY),
+        Some(away_ms) => done(facts, rebooted(&ground.aws.instance, evidence.failover, away_ms)),
     }
 }
 
@@ -203,19 +208,19 @@ async fn measured(
     Box::pin(reboot::reboot_measured(session, instance, order, lacking, Box::pin(over))).await
 }
 
-fn rebooted(instance: &str, evidence: &reboot::RebootEvidence) -> String {
-    let how = if evidence.failover { " with a failover" } else { "" };
-    format!("{instance} was rebooted{how}: nobody could log in for {} ms", evidence.away_ms.unwrap_or_default())
+fn rebooted(instance: &str, failover: bool, away_ms: u64) -> String {
+    let how = if failover { " with a failover" } else { "" };
+    format!("{instance} was rebooted{how}: nobody could log in for {away_ms} ms")
 }
 
 async fn target_parameters(ground: &Ground, mut facts: AwsFacts) -> Result<AwsDone, Failure> {
     let (source, target) = tokio::try_join!(ground.session(Side::Source), ground.session(Side::Target))?;
     let seen = ground.source(&source).await?;
     let sizing = ground.sizing(&seen).await?;
-    let running = ground.running(&ground.site(Side::Source, None)?, &sizing).await?;
-    let family = facts.parameters.as_ref().map(|plan| plan.family.clone()).unwrap_or_default();
-    let of_source = of_source(&source, &facts).await?;
-    let class = ground.aws.made.clone().unwrap_or_default().class;
+    let running = provision::settings(&ground.site(Side::Source, None)?).await?;
+    let plan = planned(&facts)?;
+    let (family, of_source) = (plan.family, groups::parameters(&source, &plan.group).await?);
+    let class = ground.made().class;
     let group = if class.is_empty() || class == seen.shape.class {
         target_parameters::ensure_target_group(&target, &family, &of_source, &sizing, &running).await?
     } else {
@@ -228,14 +233,8 @@ async fn target_parameters(ground: &Ground, mut facts: AwsFacts) -> Result<AwsDo
 }
 
 async fn options(ground: &Ground, mut facts: AwsFacts) -> Result<AwsDone, Failure> {
-    if !has_options(ground).await? {
-        return done(facts, "the source has no options");
-    }
-    let (source, target) = tokio::try_join!(ground.session(Side::Source), ground.session(Side::Target))?;
-    let group = ground.source(&source).await?.shape.option_group;
-    let Some(seen) = options::look_at_options(&source, &group).await? else {
-        return done(facts, "the source has no options");
-    };
+    let Some(seen) = source_options(ground).await? else { return done(facts, "the source has no options") };
+    let target = ground.session(Side::Target).await?;
     let (name, left) = options::ensure_option_group(&target, &seen.major, &seen.options).await?;
     facts.option_group.clone_from(&name);
     let number = seen.options.len();
@@ -271,11 +270,7 @@ async fn make_target(ground: &Ground, mut facts: AwsFacts) -> Result<AwsDone, Fa
 }
 
 /// Unknown while it can't be asked: then the target isn't ready.
-async fn lacking_on_target(
-    ground: &Ground,
-    facts: &AwsFacts,
-    source: &changeover_domain::aws::target::InstanceSeen,
-) -> Option<Vec<String>> {
+async fn lacking_on_target(ground: &Ground, facts: &AwsFacts, source: &InstanceSeen) -> Option<Vec<String>> {
     facts.target.as_ref()?;
     let asked = async {
         let made = made::of(&ground.spec).await?;
@@ -286,17 +281,16 @@ async fn lacking_on_target(
 }
 
 fn given(ground: &Ground, facts: &AwsFacts) -> Given {
-    let made = ground.aws.made.clone().unwrap_or_default();
-    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let made = ground.made();
     Given {
-        identifier: target_instance(&ground.aws, &ground.names),
-        subnet_group: made.subnet_group.clone(),
-        security_groups: made.security_groups.clone(),
+        identifier: ground.target(),
+        subnet_group: made.subnet_group,
+        security_groups: made.security_groups,
         parameter_group: facts.target_group.clone(),
-        option_group: some(&facts.option_group),
+        option_group: some(facts.option_group.clone()),
         kms_key: facts.key.clone(),
-        monitoring_role: some(&made.monitoring_role),
-        class: some(&made.class),
+        monitoring_role: some(made.monitoring_role),
+        class: some(made.class),
         engine_version: None,
     }
 }
@@ -312,7 +306,7 @@ async fn databases(ground: &Ground, facts: AwsFacts) -> Result<AwsDone, Failure>
 /// Before the first switch: from then on nothing but a person's hand lets the target be deleted.
 async fn served(ground: &Ground, facts: AwsFacts) -> Result<AwsDone, Failure> {
     let session = ground.session(Side::Target).await?;
-    let name = target_instance(&ground.aws, &ground.names);
+    let name = ground.target();
     let since = target::mark_served(&session, &name).await?;
     done(facts, format!("{name} is marked as one that serves, since {since}"))
 }
@@ -343,7 +337,7 @@ async fn watch(ground: &Ground, facts: AwsFacts, switched_at: i64) -> Result<Aws
     let switched = UNIX_EPOCH + Duration::from_secs(u64::try_from(switched_at).unwrap_or_default());
     let now = SystemTime::now();
     let usual = metrics::measured(&source, &ground.aws.instance, metrics::usual_since(switched), switched).await?;
-    let name = target_instance(&ground.aws, &ground.names);
+    let name = ground.target();
     let seen = metrics::measured(&target, &name, now - RECENT, now).await?;
     let unusual = unusual(&usual, &seen);
     let warning = format!("CO1085 metrics of {name} beside the day before the switch: {}", unusual.join("; "));

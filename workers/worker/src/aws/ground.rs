@@ -1,19 +1,22 @@
 //! What all of it stands on: accounts, names, sessions, and what the servers say.
 
-use std::collections::BTreeMap;
-
 use changeover_aws::{Access, Session, instance};
 use changeover_domain::{
     Failure, MigrationId, Side,
     aws::{
         AwsNames,
         parameters::{Engine, Sizing, lacking, wanted},
-        provision::{AwsFacts, fill_in},
+        provision::{AwsFacts, fill_in, target_instance},
         target::InstanceSeen,
     },
-    proto::{Aws, AwsAccount, Spec},
+    proto::{Aws, AwsAccount, AwsTarget, Spec},
 };
-use changeover_postgres::{Site, migration::site_of, provision, secret::Secret};
+use changeover_postgres::{
+    Site,
+    migration::{id_of, site_of},
+    provision,
+    secret::Secret,
+};
 
 /// A spec that has an AWS half.
 pub(super) struct Ground {
@@ -28,9 +31,11 @@ pub(super) struct Ground {
 impl Ground {
     /// `run` is the one that took the source. Addresses that are known by now are filled in.
     pub(super) fn new(spec: &Spec, facts: &AwsFacts, run: &str) -> Result<Self, Failure> {
-        let refused = |what: &str| Failure::refused("CO0101", what.to_owned(), "correct the spec, then start again");
-        let id = MigrationId::parse(&spec.name).map_err(|error| refused(&error.to_string()))?;
-        let aws = spec.aws.clone().ok_or_else(|| refused("the spec has no [aws.source] and [aws.target]"))?;
+        let id = id_of(spec)?;
+        let aws = spec.aws.clone().ok_or_else(|| {
+            let message = "the spec has no [aws.source] and [aws.target]";
+            Failure::refused("CO0101", message, "correct the spec, then start again")
+        })?;
         let mut spec = spec.clone();
         fill_in(&mut spec, facts);
         Ok(Self { spec, aws, names: AwsNames::new(&id), id, run: run.to_owned(), sizing: facts.sizing.clone() })
@@ -46,7 +51,17 @@ impl Ground {
         Session::open_to_undo(&access(&self.aws, side), &self.id, &self.run).await
     }
 
-    /// The source's account.
+    /// What the spec says of the target that is made.
+    pub(super) fn made(&self) -> AwsTarget {
+        self.aws.made.clone().unwrap_or_default()
+    }
+
+    /// The target's identifier.
+    pub(super) fn target(&self) -> String {
+        target_instance(&self.aws, &self.names)
+    }
+
+    /// A side's account.
     pub(super) fn account(&self, side: Side) -> String {
         access(&self.aws, side).account
     }
@@ -87,26 +102,15 @@ impl Ground {
         u32::try_from(budget).unwrap_or(u32::MAX).min(storage_gib.saturating_mul(1024) / 4)
     }
 
-    /// What a server says of the parameters that replication needs.
-    pub(super) async fn running(&self, site: &Site, sizing: &Sizing) -> Result<BTreeMap<String, String>, Failure> {
-        let names: Vec<&str> = wanted(sizing).iter().map(|want| want.name).collect();
-        provision::settings(site, &names).await
-    }
-
-    /// Which of them it doesn't have yet.
+    /// Which of the parameters that replication needs a server doesn't have yet.
     pub(super) async fn lacking(&self, site: &Site, sizing: &Sizing) -> Result<Vec<String>, Failure> {
-        Ok(lacking(&wanted(sizing), &self.running(site, sizing).await?))
+        Ok(lacking(&wanted(sizing), &provision::settings(site).await?))
     }
 
     /// The source as RDS has it.
     pub(super) async fn source(&self, session: &Session) -> Result<InstanceSeen, Failure> {
         instance::look_at_existing(session, &self.aws.instance).await
     }
-}
-
-/// Where an instance is; nothing while it has no address.
-pub(super) fn address(seen: &InstanceSeen) -> Option<(String, u16)> {
-    seen.host.clone().zip(seen.port.and_then(|port| u16::try_from(port).ok()))
 }
 
 /// How a side's account is reached.
@@ -126,6 +130,7 @@ pub(super) fn access(aws: &Aws, side: Side) -> Access {
     }
 }
 
-fn some(text: String) -> Option<String> {
+/// A text that is given; nothing for an empty one.
+pub(super) fn some(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }

@@ -6,7 +6,7 @@ use changeover_domain::{
         Place,
         parameter_plan::ParameterPlan,
         plan::{Planned, Route, planned, undone},
-        provision::{AwsFacts, target_instance},
+        provision::AwsFacts,
         target::InstanceSeen,
     },
     proto::Spec,
@@ -14,8 +14,8 @@ use changeover_domain::{
 use serde::Serialize;
 
 use super::{
-    ground::{Ground, access, address},
-    plan::{has_options, parameters, reboot, reboot_words},
+    ground::{Ground, access, some},
+    plan::{parameters, reboot, reboot_words, source_options},
 };
 
 /// The AWS half of a plan.
@@ -42,7 +42,7 @@ pub async fn outlook(spec: &Spec) -> Result<Outlook, Failure> {
     let unknown = Ground::new(spec, &facts, "plan")?;
     let (source, _target) = tokio::try_join!(unknown.session(Side::Source), unknown.session(Side::Target))?;
     let seen = unknown.source(&source).await?;
-    facts.source = address(&seen);
+    facts.source = seen.address();
     let ground = Ground::new(spec, &facts, "plan")?;
     let (parameters, _, _) = parameters(&ground).await?;
     facts.parameters = Some(parameters.clone());
@@ -51,7 +51,7 @@ pub async fn outlook(spec: &Spec) -> Result<Outlook, Failure> {
     } else {
         reboot(&ground, &facts).await?
     };
-    let route = route(&ground, &seen, &parameters, reboot.is_some(), has_options(&ground).await?);
+    let route = route(&ground, &seen, &parameters, reboot.is_some(), source_options(&ground).await?.is_some());
     let (here, there) = (place(&ground, Side::Source, &parameters), place(&ground, Side::Target, &parameters));
     Ok(Outlook {
         source: words(&ground, &seen),
@@ -77,18 +77,17 @@ fn words(ground: &Ground, seen: &InstanceSeen) -> String {
 }
 
 fn target_words(ground: &Ground, seen: &InstanceSeen) -> String {
-    let made = ground.aws.made.clone().unwrap_or_default();
+    let made = ground.made();
     let class = if made.class.is_empty() { seen.shape.class.clone() } else { made.class };
     let key = if made.kms_key.is_empty() { "a key that is made".to_owned() } else { made.kms_key };
-    let name = target_instance(&ground.aws, &ground.names);
+    let name = ground.target();
     format!("{name} in account {}: {class}, encrypted with {key}", ground.account(Side::Target))
 }
 
 fn route(ground: &Ground, seen: &InstanceSeen, plan: &ParameterPlan, reboot_needed: bool, has_options: bool) -> Route {
-    let made = ground.aws.made.clone().unwrap_or_default();
     let end = ground.aws.end.unwrap_or_default();
     Route {
-        key_is_made: made.kms_key.is_empty(),
+        key_is_made: ground.made().kms_key.is_empty(),
         source_group_is_default: plan.made_because.is_some(),
         parameters_differ: !plan.changes.is_empty(),
         reboot_needed,
@@ -105,8 +104,7 @@ fn route(ground: &Ground, seen: &InstanceSeen, plan: &ParameterPlan, reboot_need
 
 fn place(ground: &Ground, side: Side, plan: &ParameterPlan) -> Place {
     let (here, there) = (access(&ground.aws, side), access(&ground.aws, side.other()));
-    let made = ground.aws.made.clone().unwrap_or_default();
-    let some = |text: String| (!text.is_empty()).then_some(text);
+    let made = ground.made();
     Place {
         region: here.region,
         account: here.account,

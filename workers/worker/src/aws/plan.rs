@@ -1,6 +1,9 @@
 //! What a step would do: its undo, and what a person has to approve. Changes nothing.
 
-use changeover_aws::{Session, groups, options, pending, publish, reboot, source_parameters};
+use changeover_aws::{
+    options::{self, OptionGroupSeen},
+    pending, publish, reboot, source_parameters,
+};
 use changeover_domain::{
     Failure, Side,
     aws::{
@@ -30,7 +33,7 @@ pub(crate) async fn plan(input: AwsInput, run: &str) -> Result<AwsPlanned, Failu
     match step {
         AwsStep::SourceParameters => undo.extend(Box::pin(source_parameters(&ground, &mut facts)).await?),
         AwsStep::Reboot => approve = Box::pin(reboot(&ground, &facts)).await?,
-        AwsStep::Options if !Box::pin(has_options(&ground)).await? => undo.clear(),
+        AwsStep::Options if Box::pin(source_options(&ground)).await?.is_none() => undo.clear(),
         AwsStep::Publish => undo.extend(Box::pin(publish(&ground, &mut facts)).await?),
         _ => {}
     }
@@ -51,7 +54,7 @@ pub(super) async fn parameters(ground: &Ground) -> Result<(ParameterPlan, Vec<St
     let seen = ground.source(&session).await?;
     let sizing = ground.measure(&seen).await?;
     let site = ground.site(Side::Source, None)?;
-    let running = ground.running(&site, &sizing).await?;
+    let running = provision::settings(&site).await?;
     let (mut plan, set) =
         source_parameters::plan_source_parameters(&session, &ground.aws.instance, &sizing, &running).await?;
     let planned = pending::Planned {
@@ -60,7 +63,7 @@ pub(super) async fn parameters(ground: &Ground) -> Result<(ParameterPlan, Vec<St
         replaced: plan.made_because.is_some(),
         was_pending: reboot_pending(&seen.parameter_status),
     };
-    let others = pending::pending_of_others(&session, &planned, &provision::all_settings(&site).await?).await?;
+    let others = pending::pending_of_others(&session, &planned, &running).await?;
     plan.pending.extend(others.iter().map(ToString::to_string));
     Ok((plan, set, sizing))
 }
@@ -96,32 +99,23 @@ pub(super) fn reboot_words(ground: &Ground, facts: &AwsFacts, seen: &InstanceSee
     )
 }
 
-/// The source has options of its own.
-pub(super) async fn has_options(ground: &Ground) -> Result<bool, Failure> {
+/// The source's option group, where it has options of its own.
+pub(super) async fn source_options(ground: &Ground) -> Result<Option<OptionGroupSeen>, Failure> {
     let session = ground.session(Side::Source).await?;
     let group = ground.source(&session).await?.shape.option_group;
     if group.is_empty() || is_default_group(&group) {
-        return Ok(false);
+        return Ok(None);
     }
-    Ok(options::look_at_options(&session, &group).await?.is_some_and(|seen| !seen.options.is_empty()))
+    Ok(options::look_at_options(&session, &group).await?.filter(|seen| !seen.options.is_empty()))
 }
 
 /// The first time, the version that was there before us is kept; a parameter that we make is deleted by an abort.
 async fn publish(ground: &Ground, facts: &mut AwsFacts) -> Result<Vec<AwsUndo>, Failure> {
     let name = ground.aws.publish.clone();
     if facts.version_before.is_none() {
-        let session: Session = ground.session(Side::Target).await?;
+        let session = ground.session(Side::Target).await?;
         facts.version_before = Some(publish::latest_version(&session, &name).await?);
     }
     let ours = facts.version_before == Some(0);
     Ok(ours.then_some(AwsUndo::Delete { side: Side::Target, kind: Kind::Parameter, name }).into_iter().collect())
-}
-
-/// What somebody has set on the source, which the target is to have as well.
-pub(super) async fn of_source(
-    session: &Session,
-    facts: &AwsFacts,
-) -> Result<Vec<changeover_domain::aws::parameters::Parameter>, Failure> {
-    let group = facts.parameters.as_ref().map(|plan| plan.group.clone()).unwrap_or_default();
-    groups::parameters(session, &group).await
 }

@@ -45,6 +45,13 @@ pub struct InstanceSeen {
     pub tags: BTreeMap<String, String>,
 }
 
+impl InstanceSeen {
+    /// Where it can be reached: host and port; `None` while it has no address.
+    pub fn address(&self) -> Option<(String, u16)> {
+        self.host.clone().zip(self.port.and_then(|port| u16::try_from(port).ok()))
+    }
+}
+
 /// What an instance is like: what the target is to have in common with the source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -1,5 +1,7 @@
 //! The one table of everything that a spec can hold.
 
+use super::aws_fields;
+
 /// What a value has to look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -96,7 +98,13 @@ impl Section {
 const PORT: Kind = Kind::Integer { min: 1, max: 65_535 };
 const DAY: u64 = 86_400_000;
 
-const fn field(key: &'static str, kind: Kind, need: Need, example: &'static str, doc: &'static str) -> Field {
+pub(super) const fn field(
+    key: &'static str,
+    kind: Kind,
+    need: Need,
+    example: &'static str,
+    doc: &'static str,
+) -> Field {
     Field { key, kind, need, doc, example }
 }
 
@@ -476,168 +484,10 @@ pub const SECTIONS: &[Section] = &[
             ),
         ],
     },
-    Section {
-        path: "aws.source",
-        repeated: false,
-        required: false,
-        doc: "For a migration that makes its target in AWS: the account of the source. docs/runbooks/aws.md goes through it from zero.",
-        fields: &AWS_SOURCE,
-    },
-    Section {
-        path: "aws.target",
-        repeated: false,
-        required: false,
-        doc: "The account of the target, and what it gives: names of one account mean nothing in another.",
-        fields: &AWS_TARGET,
-    },
-    Section {
-        path: "aws.publish",
-        repeated: false,
-        required: false,
-        doc: "After each switch, where applications find the side that serves.",
-        fields: &[
-            field(
-                "parameter",
-                Kind::Text,
-                Need::Required,
-                "\"/shop/db/endpoint\"",
-                "Parameter of Parameter Store in the target's account. `host:port` is written there as a SecureString under the target's key, as a new version that only follows the version last seen.",
-            ),
-            field(
-                "deploy",
-                Kind::Text,
-                Need::Optional,
-                "\"/etc/changeover/deploy\"",
-                "A program on the worker's machine that is called after each publication, and awaited for ten minutes: to have deployments read the endpoint again. It gets `CHANGEOVER_ENDPOINT`, `CHANGEOVER_SERVING` (`source` or `target`), `CHANGEOVER_PARAMETER`, `CHANGEOVER_VERSION` and `CHANGEOVER_KEY`, which is the same whenever it is called again for the same publication; of the worker's own environment `PATH` and `HOME` alone. It has to end with 0; its last line becomes evidence.",
-            ),
-        ],
-    },
-    Section {
-        path: "aws.end",
-        repeated: false,
-        required: false,
-        doc: "What becomes of the old instance at the end, after `finalize`. Nothing by default.",
-        fields: &[
-            field(
-                "final_snapshot",
-                Kind::Flag,
-                Need::Default("false"),
-                "true",
-                "Takes a last snapshot of the old instance. A deletion needs one.",
-            ),
-            field(
-                "stop",
-                Kind::Flag,
-                Need::Default("false"),
-                "true",
-                "Stops the old instance, once that is approved. AWS starts it again after seven days.",
-            ),
-            field(
-                "delete",
-                Kind::Flag,
-                Need::Default("false"),
-                "true",
-                "Deletes the old instance, once that is approved with the instance's name.",
-            ),
-        ],
-    },
-];
-
-const REGION: Field = field("region", Kind::Text, Need::Required, "\"eu-central-1\"", "Its region.");
-const ACCOUNT: Field = field(
-    "account",
-    Kind::Account,
-    Need::Required,
-    "\"111111111111\"",
-    "The account's twelve digits. Credentials of another account are refused.",
-);
-const PROFILE: Field = field(
-    "profile",
-    Kind::Text,
-    Need::Optional,
-    "\"source\"",
-    "A profile of the shared configuration files; without one, the SDK's chain (environment, web identity, container, instance).",
-);
-const CREDENTIALS_FILE: Field = field(
-    "credentials_file",
-    Kind::Text,
-    Need::Optional,
-    "\"/etc/changeover/credentials\"",
-    "A file in which the profile is looked for instead of the shared files.",
-);
-const ROLE_ARN: Field = field(
-    "role_arn",
-    Kind::Text,
-    Need::Optional,
-    "\"arn:aws:iam::111111111111:role/changeover\"",
-    "A role to assume from there.",
-);
-const EXTERNAL_ID: Field =
-    field("external_id", Kind::Text, Need::Optional, "\"shop-migration\"", "The external id that the role asks for.");
-const ENDPOINT: Field = field(
-    "endpoint",
-    Kind::Text,
-    Need::Optional,
-    "\"http://127.0.0.1:5566\"",
-    "Another endpoint for all services of AWS: for test stacks.",
-);
-
-const AWS_SOURCE: [Field; 9] = [
-    REGION,
-    ACCOUNT,
-    field("instance", Kind::Text, Need::Required, "\"orders\"", "Identifier of the instance that is moved."),
-    field(
-        "failover",
-        Kind::Flag,
-        Need::Default("false"),
-        "true",
-        "Where the source has to be rebooted and has a standby: fail over to it. That is quicker, and changes the zone of the primary.",
-    ),
-    PROFILE,
-    CREDENTIALS_FILE,
-    ROLE_ARN,
-    EXTERNAL_ID,
-    ENDPOINT,
-];
-
-const AWS_TARGET: [Field; 13] = [
-    REGION,
-    ACCOUNT,
-    field("subnet_group", Kind::Text, Need::Required, "\"databases\"", "Subnet group of the target."),
-    field(
-        "security_groups",
-        Kind::Texts,
-        Need::Required,
-        "[\"sg-0123456789abcdef0\"]",
-        "Security groups of the target, by id.",
-    ),
-    field(
-        "instance",
-        Kind::Text,
-        Need::Optional,
-        "\"orders-new\"",
-        "Identifier of the target; without it, one of the migration's name.",
-    ),
-    field(
-        "kms_key",
-        Kind::Text,
-        Need::Optional,
-        "\"alias/databases\"",
-        "A customer-managed key, by ARN, id or alias; without it, one is made. AWS's default key is refused: snapshots under it can't be shared.",
-    ),
-    field("class", Kind::Text, Need::Optional, "\"db.m6g.large\"", "Another instance class than the source's."),
-    field(
-        "monitoring_role",
-        Kind::Text,
-        Need::Optional,
-        "\"arn:aws:iam::222222222222:role/rds-monitoring\"",
-        "Role of enhanced monitoring, needed where the source has it.",
-    ),
-    PROFILE,
-    CREDENTIALS_FILE,
-    ROLE_ARN,
-    EXTERNAL_ID,
-    ENDPOINT,
+    aws_fields::SOURCE,
+    aws_fields::TARGET,
+    aws_fields::PUBLISH,
+    aws_fields::END,
 ];
 
 /// The field at a section and key.

@@ -3,6 +3,7 @@
 //! From the table ([`fields`]) come the parser, the commented file that `changeover init` writes, the JSON Schema and
 //! `docs/spec.md`, so that none of them can say something else than the others.
 
+mod aws_fields;
 mod check;
 mod convert;
 mod error;
