@@ -195,6 +195,9 @@ pub struct AwsInput {
     /// The instance that the approval of a deletion names.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub named: String,
+    /// Until when the approval counts that the step is done by, RFC 3339; empty where it needs none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub approved_until: String,
 }
 
 /// What a step would do, with nothing changed yet.

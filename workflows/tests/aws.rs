@@ -23,7 +23,11 @@ fn aws(end: AwsEnd) -> Spec {
 
 /// Everything up to the approval of the cutover.
 async fn provisioned(end: AwsEnd, script: Script) -> Run {
-    let run = Run::start_with(aws(end), script).await;
+    provisioned_of(aws(end), script).await
+}
+
+async fn provisioned_of(spec: Spec, script: Script) -> Run {
+    let run = Run::start_with(spec, script).await;
     let waiting = run.until_waiting("provision").await;
     assert_eq!(waiting.next_command, "changeover approve fake --for reboot");
     assert_eq!(waiting.doing, "it has to be rebooted");
@@ -41,7 +45,7 @@ async fn switched(run: &Run) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_aws_has_to_make_comes_first_and_the_old_instance_is_dealt_with_last() {
-    let end = AwsEnd { final_snapshot: true, stop: false, delete: true };
+    let end = AwsEnd { final_snapshot: true, delete: true, ..AwsEnd::default() };
     let run = provisioned(end, Script::default()).await;
     let steps = ["look", "claim", "key", "source_parameters", "reboot", "target_parameters", "options", "secret"];
     let mut acts: Vec<String> = steps.iter().map(|step| format!("aws_act {step} source")).collect();
@@ -135,4 +139,24 @@ async fn an_abort_while_the_reboot_is_waited_for_reboots_nothing() {
     assert!(run.script.called("aws_act reboot").is_empty());
     assert!(run.script.called("undo").is_empty(), "nothing was done on the servers");
     assert_eq!(run.script.called("aws_undo").last().unwrap(), "aws_undo delete the claim orders on the source");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_does_not_wait_for_a_deployment_that_hangs() {
+    let mut spec = aws(AwsEnd::default());
+    spec.aws.as_mut().unwrap().deploy = "/etc/deploy".into();
+    let run = provisioned_of(spec, Script::default()).await;
+    *run.script.deployments_hang.lock().unwrap() = true;
+    run.approve(ApprovalKind::Cutover).await.unwrap();
+    run.cutover().await.unwrap();
+    run.until("deploying", |_| !run.script.called("aws_act deploy target").is_empty()).await;
+    assert_eq!(run.script.called("housekeeping").len(), 1, "nothing else waits for it");
+    run.until("its slots are watched", |_| run.script.called("look_at_links reverse watch").len() == 1).await;
+    *run.script.deployments_hang.lock().unwrap() = false;
+    // The one that began to hang still does.
+    run.rollback().await.unwrap();
+    run.until("back at the approval", |s| s.serving == "source" && s.state() == State::Waiting).await;
+    run.until("deployed", |s| s.warnings.is_empty() && !run.script.called("aws_act deploy source").is_empty()).await;
+    assert_eq!(run.script.called("aws_act deploy target").len(), 1);
+    assert_eq!(run.script.called("aws_act publish"), ["aws_act publish target", "aws_act publish source"]);
 }

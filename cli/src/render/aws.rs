@@ -41,6 +41,9 @@ pub(crate) fn plan(plan: &Plan, paint: Paint) -> String {
     if let Some(reboot) = &aws.reboot {
         out.push_str(&format!("\n{}\n  {reboot}\n", paint.warn("waits for approval: reboot")));
     }
+    if !aws.network.is_empty() {
+        out.push_str(&format!("\nbetween the two networks\n  {}\n", aws.network.join("\n  ")));
+    }
     out.push_str(&calls("calls that change something in AWS, in order", &aws.calls));
     out.push_str(&calls("calls that an abort may make", &aws.undo));
     for (index, stage) in plan.stages.iter().enumerate() {

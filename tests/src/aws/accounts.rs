@@ -79,9 +79,11 @@ async fn network(stand_in: &StandIn, side: Side, net: u8) -> Result<Network> {
         });
         Ask::new(side, "ec2", "create_subnet", fields)
     };
+    let named = json!({ "VpcId": vpc, "EnableDnsHostnames": { "Value": true } });
+    let named = Ask::new(side, "ec2", "modify_vpc_attribute", named);
     let own = json!({ "Filters": [{ "Name": "vpc-id", "Values": [vpc] }] });
     let groups = Ask::new(side, "ec2", "describe_security_groups", own);
-    let made = stand_in.ask(&[subnet(0, 'a'), subnet(1, 'b'), groups]).await?;
+    let made = stand_in.ask(&[subnet(0, 'a'), subnet(1, 'b'), groups, named]).await?;
     let id = |at: usize| text(&made[at]["Subnet"]["SubnetId"]);
     let security_group = text(&made[2]["SecurityGroups"][0]["GroupId"])?;
     Ok(Network { subnets: [id(0)?, id(1)?], security_group })

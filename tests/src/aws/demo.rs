@@ -44,7 +44,8 @@ pub async fn migrate(stack: &mut AwsStack, options: &ScenarioOptions, loud: bool
         options.size_mb, options.writers
     ));
     let accounts_before = Found::look(&stack.stand_in).await?;
-    let spec = AwsSpec { publish: PUBLISHED.to_owned(), final_snapshot: true, stop: true, delete: false };
+    let spec =
+        AwsSpec { publish: PUBLISHED.to_owned(), join: true, final_snapshot: true, stop: true, ..AwsSpec::default() };
     let at_first = stack.info().clone();
     let mut scenario = prepare(stack, &at_first, options, &spec, loud).await?;
     say("from now on Changeover's roles may do what `changeover iam-policy` prints for it, and nothing else");

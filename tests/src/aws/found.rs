@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Ask, StandIn, accounts::text};
+use super::{Ask, StandIn, accounts::text, found_network::Network};
 use crate::stack::Side;
 
 /// A key of the customer's.
@@ -76,6 +76,8 @@ pub struct Account {
     pub secrets: Vec<String>,
     /// Parameters of Parameter Store.
     pub parameters: Vec<String>,
+    /// Its network.
+    pub network: Network,
 }
 
 /// Both accounts.
@@ -109,6 +111,7 @@ impl Account {
             Ask::new(side, "secretsmanager", "list_secrets", nothing()),
             Ask::new(side, "ssm", "describe_parameters", nothing()),
         ];
+        let lists: Vec<Ask> = lists.into_iter().chain(Network::asks(side)).collect();
         let answers = stand_in.ask(&lists).await?;
         let own = |list: &Value, name: &str| -> Result<Vec<String>> {
             let names = names(list, name)?;
@@ -120,6 +123,7 @@ impl Account {
             snapshots: rows(&answers[5]["DBSnapshots"]).map(snapshot).collect::<Result<_>>()?,
             secrets: names(&answers[6]["SecretList"], "Name")?,
             parameters: names(&answers[7]["Parameters"], "Name")?,
+            network: Network::of(side, &answers[8..])?,
             ..Self::default()
         };
         let keys = names(&answers[0]["Keys"], "KeyId")?;
@@ -181,7 +185,15 @@ impl Account {
         let snapshots = self.snapshots.iter().map(|it| format!("{} snapshot {}", it.kind, it.identifier));
         let secrets = self.secrets.iter().map(|name| of("secret", name));
         let parameters = self.parameters.iter().map(|name| of("parameter", name));
-        keys.chain(groups).chain(options).chain(instances).chain(snapshots).chain(secrets).chain(parameters).collect()
+        let network = self.network.names();
+        keys.chain(groups)
+            .chain(options)
+            .chain(instances)
+            .chain(snapshots)
+            .chain(secrets)
+            .chain(parameters)
+            .chain(network)
+            .collect()
     }
 
     /// An instance of this identifier.

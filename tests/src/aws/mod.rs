@@ -6,6 +6,7 @@ mod ask;
 mod demo;
 mod facts;
 mod found;
+mod found_network;
 mod policies;
 mod report;
 mod run;

@@ -23,7 +23,10 @@ impl AwsStack {
         arguments.extend(["--account", &self.stand_in.account(side).id]);
         arguments.extend(["--other-account", &self.stand_in.account(other).id]);
         arguments.extend(["--source-instance", SOURCE, "--subnet-group", &self.accounts.subnet_group]);
-        arguments.extend(["--network-is-joined", "--without-snapshot"]);
+        arguments.push("--without-snapshot");
+        if !spec.join {
+            arguments.push("--network-is-joined");
+        }
         if self.own_group {
             arguments.extend(["--source-group", GROUP]);
         }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{
     Account, CallCount, Found, PUBLISHED, SOURCE, TARGET, Version,
     found::{Instance, Key, ParameterGroup},
+    found_network::{Network, Peering},
 };
 use crate::{demo::Report, workload::WindowStats};
 
@@ -96,6 +97,7 @@ impl AwsFacts {
         expect(key.is_some_and(|key| key.state == "Enabled" && key.rotated), "the key isn't enabled and rotated");
         expect(target.is_some_and(|it| it.status == "available"), "the target isn't available");
         let encrypted = target.zip(key).is_some_and(|(it, key)| it.key.as_ref() == Some(&key.arn));
+        expect(self.is_joined(), "the two networks aren't joined, or not by all that it takes");
         expect(encrypted, "the target isn't encrypted with the key");
         expect(self.final_snapshots() == 1, "there isn't exactly one last snapshot of the source");
         expect(self.unclaimed(), "the source is still taken");
@@ -109,6 +111,41 @@ impl AwsFacts {
 
     fn key(&self) -> Option<&Key> {
         self.after.target.keys.first()
+    }
+
+    /// By one peering that both see, over which each side is routed to the other and resolves its names, with a rule that lets it in.
+    fn is_joined(&self) -> bool {
+        let (here, there) = (&self.after.source.network, &self.after.target.network);
+        let [peering] = there.peerings.as_slice() else { return false };
+        let has = |network: &Network| {
+            let seen = network.peerings.iter().filter(|seen| seen.id == peering.id);
+            let over = format!(" over {}", peering.id);
+            seen.filter(|seen| seen.status == "active" && seen.resolves).count() == 1
+                && network.routes.iter().any(|route| route.ends_with(&over))
+        };
+        has(here) && has(there) && self.new_rules().iter().all(|rules| !rules.is_empty())
+    }
+
+    /// Rules of both sides that weren't there before.
+    fn new_rules(&self) -> [Vec<&String>; 2] {
+        [(&self.before.source, &self.after.source), (&self.before.target, &self.after.target)]
+            .map(|(before, after)| after.network.rules.difference(&before.network.rules).collect())
+    }
+
+    fn write_network(&self, text: &mut String) {
+        for Peering { id, status, joins: [requester, accepter], .. } in &self.after.target.network.peerings {
+            let _ =
+                writeln!(text, "Peering `{id}`: {requester} of the target with {accepter} of the source, {status}.\n");
+        }
+        for (side, account, rules) in [("source", &self.after.source, 0), ("target", &self.after.target, 1)] {
+            for route in &account.network.routes {
+                let _ = writeln!(text, "- route of the {side}: {route}");
+            }
+            for rule in &self.new_rules()[rules] {
+                let _ = writeln!(text, "- let in by the {side}: {rule}");
+            }
+        }
+        text.push('\n');
     }
 
     /// A call was refused for want of a right, and not because what it asks for isn't there.
@@ -141,6 +178,7 @@ impl AwsFacts {
         );
         write_groups(text, "source", &self.before.source, &self.after.source);
         write_groups(text, "target", &self.before.target, &self.after.target);
+        self.write_network(text);
         self.write_published(text);
         self.write_calls(text);
         write_more(text, "source", &self.before.source, &self.after.source);
@@ -222,6 +260,8 @@ fn write_more(text: &mut String, side: &str, before: &Account, after: &Account) 
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::aws::found::Snapshot;
 
@@ -258,14 +298,32 @@ mod tests {
         let snapshot =
             Snapshot { identifier: "last".to_owned(), status: "available".to_owned(), kind: "manual".to_owned() };
         let key = Key { arn: KEY.to_owned(), state: "Enabled".to_owned(), rotated: true, aliases: Vec::new() };
+        let network = |rule: &str| Network {
+            peerings: vec![Peering {
+                id: "pcx-1".to_owned(),
+                status: "active".to_owned(),
+                joins: ["vpc-t".to_owned(), "vpc-s".to_owned()],
+                resolves: true,
+            }],
+            routes: BTreeSet::from(["rtb-1: 10.20.0.0/16 over pcx-1".to_owned()]),
+            rules: BTreeSet::from([rule.to_owned()]),
+        };
         let target = Account {
+            network: network("sg-t: 10.10.0.0/16 on 5432"),
             keys: vec![key],
             instances: vec![instance(TARGET, "available", Some(KEY))],
             ..Account::default()
         };
         AwsFacts {
             before: Found { source: source("available"), target: Account::default() },
-            after: Found { source: Account { snapshots: vec![snapshot], ..source("stopped") }, target },
+            after: Found {
+                source: Account {
+                    snapshots: vec![snapshot],
+                    network: network("sg-s: 10.20.0.0/16 on 5432"),
+                    ..source("stopped")
+                },
+                target,
+            },
             reboot: WindowStats {
                 acknowledged: 0,
                 longest_gap_ms: 0.0,
@@ -298,6 +356,7 @@ mod tests {
             faults_after(|f| "creating".clone_into(&mut f.after.target.instances[0].status)),
             faults_after(|f| f.after.target.instances[0].key = Some("another".to_owned())),
             faults_after(|f| f.after.source.snapshots.clear()),
+            faults_after(|f| f.after.source.network.routes.clear()),
             faults_after(|f| f.after.source.parameters.push("/changeover/claims/orders".to_owned())),
             faults_after(|f| f.published[2] = published(4)),
             faults_after(|f| "String".clone_into(&mut f.published[0].versions[0].kind)),
@@ -305,6 +364,15 @@ mod tests {
         ];
         for faults in &cases {
             assert_eq!(faults.len(), 1, "{faults:?}");
+        }
+        let joined: [fn(&mut AwsFacts); 4] = [
+            |f| f.after.target.network.peerings.clear(),
+            |f| "pcx-2".clone_into(&mut f.after.source.network.peerings[0].id),
+            |f| f.after.target.network.peerings[0].resolves = false,
+            |f| f.before.source.network.rules = f.after.source.network.rules.clone(),
+        ];
+        for change in joined {
+            assert_eq!(faults_after(change), ["the two networks aren't joined, or not by all that it takes"]);
         }
         let distinct: std::collections::BTreeSet<&String> = cases.iter().flatten().collect();
         assert_eq!(distinct.len(), cases.len());

@@ -13,6 +13,10 @@ use crate::{
 pub struct AwsSpec {
     /// Where the endpoint is published; empty for nowhere.
     pub publish: String,
+    /// Has the networks of both sides joined.
+    pub join: bool,
+    /// Has them parted at the end.
+    pub part: bool,
     /// Takes a last snapshot of the old instance.
     pub final_snapshot: bool,
     /// Stops the old instance.
@@ -42,8 +46,12 @@ pub fn spec_text(stack: &AwsStack, aws: &AwsSpec, options: &SpecOptions) -> Stri
     if !aws.publish.is_empty() {
         let _ = write!(text, "\n[aws.publish]\nparameter = \"{}\"\n", aws.publish);
     }
-    let AwsSpec { final_snapshot, stop, delete, .. } = aws;
-    let _ = write!(text, "\n[aws.end]\nfinal_snapshot = {final_snapshot}\nstop = {stop}\ndelete = {delete}\n");
+    let AwsSpec { final_snapshot, stop, delete, join, part, .. } = aws;
+    let _ = write!(text, "\n[aws.network]\njoin = {join}\n");
+    let _ = write!(
+        text,
+        "\n[aws.end]\nfinal_snapshot = {final_snapshot}\nstop = {stop}\ndelete = {delete}\npart_networks = {part}\n"
+    );
     text
 }
 

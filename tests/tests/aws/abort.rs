@@ -13,7 +13,7 @@ use crate::common::{self, judge, lines, meet_target, on_aws};
 async fn an_abort_leaves_both_accounts_as_they_were_but_for_a_key_that_is_being_deleted() -> Result<()> {
     let options = AwsStackOptions { own_group: true, pace: 0.2, ..AwsStackOptions::default() };
     on_aws("abort", options, async |stack, directory| {
-        let spec = AwsSpec { publish: PUBLISHED.to_owned(), ..AwsSpec::default() };
+        let spec = AwsSpec { publish: PUBLISHED.to_owned(), join: true, ..AwsSpec::default() };
         let before = Found::look(&stack.stand_in).await?;
         let at_first = stack.info().clone();
         let mut scenario = prepare(stack, &at_first, &common::options(&directory), &spec, false).await?;

@@ -17,7 +17,7 @@ async fn a_worker_killed_while_the_target_is_created_is_followed_by_another() ->
     // A creation that lasts long enough to be in its midst.
     let options = AwsStackOptions { pace: 2.0, ..AwsStackOptions::default() };
     on_aws("kill", options, async |stack, directory| {
-        let spec = AwsSpec { final_snapshot: true, delete: true, ..AwsSpec::default() };
+        let spec = AwsSpec { final_snapshot: true, delete: true, join: true, part: true, ..AwsSpec::default() };
         let at_first = stack.info().clone();
         let mut scenario = prepare(stack, &at_first, &common::options(&directory), &spec, false).await?;
         // The creation has been asked for by then, and nobody has written that down.
@@ -40,6 +40,7 @@ async fn a_worker_killed_while_the_target_is_created_is_followed_by_another() ->
             stack,
             &[
                 "source: rds RebootDBInstance",
+                "target: ec2 CreateVpcPeeringConnection",
                 "target: kms CreateKey",
                 "target: rds CreateDBInstance",
                 "target: secretsmanager CreateSecret",
@@ -57,6 +58,13 @@ async fn a_worker_killed_while_the_target_is_created_is_followed_by_another() ->
         end_the_old_one(&scenario, OldOne::Deleted).await?;
         let found = Found::look(&stack.stand_in).await?;
         ensure!(found.source.instance(SOURCE).is_none(), "the old instance is still there");
+        for account in [&found.source, &found.target] {
+            let network = &account.network;
+            ensure!(
+                network.peerings.is_empty() && network.routes.is_empty(),
+                "the networks aren't parted: {network:#?}"
+            );
+        }
         let kept: Vec<_> = found.source.snapshots.iter().filter(|it| it.kind == "manual").collect();
         ensure!(kept.len() == 1 && kept[0].status == "available", "its last snapshot: {kept:#?}");
         scenario.stop_worker().await

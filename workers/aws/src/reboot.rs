@@ -1,10 +1,12 @@
 //! The reboot by which static parameters come into force, with its length measured.
 
+use std::time::SystemTime;
+
 use aws_sdk_rds::config::retry::RetryConfig;
 use changeover_domain::{
     Failure,
     aws::{
-        status::{InForce, Progress, check_reboot, in_force},
+        status::{InForce, Progress, check_approved, check_reboot, in_force},
         target::InstanceSeen,
     },
 };
@@ -37,9 +39,10 @@ pub enum Reboot {
 pub struct Order {
     /// Whether the standby is to take over. The spec asks for it; never by default: it changes the zone and the address of the primary.
     pub failover: bool,
-    /// Whether a reboot was asked for under this approval. The caller keeps it before the call, so that an answer that is lost doesn't make
-    /// two reboots of one approval.
+    /// Whether the server was rebooted since the approval: an answer that is lost doesn't make two reboots of one approval.
     pub started: bool,
+    /// Until when the approval counts.
+    pub until: Option<SystemTime>,
 }
 
 /// What a reboot was like.
@@ -84,6 +87,7 @@ pub async fn ensure_reboot(
     let now = state(source, &seen, lacking)?;
     let Reboot::Needed { .. } = now else { return Ok(now) };
     check_reboot(identifier, order.started)?;
+    check_approved(&format!("the reboot of {identifier}"), order.until, SystemTime::now())?;
     ask(source, identifier, order.failover && seen.shape.multi_az).await
 }
 

@@ -38,6 +38,8 @@ pub enum Undone {
     PendingReboot {
         /// Of which instance.
         instance: String,
+        /// What stays nevertheless: values that somebody else has changed since.
+        left: Vec<String>,
     },
     /// What stays: values that somebody else has changed since, or what isn't ours.
     Left {
@@ -235,13 +237,14 @@ async fn set_back(session: &Session, group: &str, values: &BTreeMap<String, Was>
         let request = request.set_parameters(Some(reset));
         request.send().await.told(session.side(), &format!("resetting parameters of {group}"))?;
     }
-    if !left.is_empty() {
-        return Ok(Undone::Left { names: left });
-    }
     let waits = instance::which(session, |seen| {
         seen.parameter_group == group && (reboot_pending(&seen.parameter_status) || seen.parameter_status == "applying")
     });
-    Ok(waits.await?.into_iter().next().map_or(Undone::Done, |instance| Undone::PendingReboot { instance }))
+    Ok(match waits.await?.into_iter().next() {
+        Some(instance) => Undone::PendingReboot { instance, left },
+        None if left.is_empty() => Undone::Done,
+        None => Undone::Left { names: left },
+    })
 }
 
 async fn reattach(session: &Session, identifier: &str, ours: &str, before: &str) -> Result<Undone, Failure> {
@@ -259,7 +262,8 @@ async fn reattach(session: &Session, identifier: &str, ours: &str, before: &str)
     if !pending && instance::progress(&seen).goes_on() {
         return Ok(working(&seen.status));
     }
-    Ok(if pending { Undone::PendingReboot { instance: identifier.to_owned() } } else { Undone::Done })
+    let waits = || Undone::PendingReboot { instance: identifier.to_owned(), left: Vec::new() };
+    Ok(if pending { waits() } else { Undone::Done })
 }
 
 pub(crate) async fn unshare(source: &Session, name: &str, account: &str) -> Result<Undone, Failure> {

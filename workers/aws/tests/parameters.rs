@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use changeover_aws::{
     claim, groups, pending, source_parameters,
     target_parameters::{ensure_group_of_other_class, ensure_target_group},
+    undo,
 };
 use changeover_domain::{Side, aws::status::Progress};
 use serde_json::json;
@@ -51,7 +52,8 @@ async fn what_else_a_reboot_brings_and_what_does_not_fit_is_named() {
     stand_in.somebody(Side::Source, "rds", "modify_db_instance", fields);
     becomes(&source, SOURCE, Progress::Ready).await;
 
-    let (plan, _) = source_parameters::plan_source_parameters(&source, SOURCE, &sizing(1), &running()).await.unwrap();
+    let (plan, set_before) =
+        source_parameters::plan_source_parameters(&source, SOURCE, &sizing(1), &running()).await.unwrap();
     assert_eq!(plan.made_because, None);
     source_parameters::ensure_source_parameters(&source, &plan).await.unwrap();
     let planned = pending::Planned {
@@ -80,4 +82,14 @@ async fn what_else_a_reboot_brings_and_what_does_not_fit_is_named() {
     ensure_target_group(&target, "postgres15", &of_source, &sizing(1), &running()).await.unwrap();
     assert_eq!(value("shared_buffers").await.value.as_deref(), Some("16384"));
     assert_eq!(value("max_worker_processes").await.value.as_deref(), Some(formula));
+
+    // What somebody else has changed since stays, and hides no reboot that the rest waits for.
+    let number = |text: &str| text.parse::<u32>().ok().filter(|number| *number > 1);
+    let changed = plan.changes.iter().filter(|change| change.waits_for_reboot);
+    let (name, value) = changed.filter_map(|change| Some((change.name.clone(), number(&change.to)?))).next().unwrap();
+    set(&stand_in, "theirs", &[(name.as_str(), &(value + 1).to_string())]);
+    let undo = plan.undo(&set_before);
+    let [back] = undo.as_slice() else { panic!("{undo:?}") };
+    let done = undo::undo(&source, back).await.unwrap();
+    assert_eq!(done, undo::Undone::PendingReboot { instance: SOURCE.to_owned(), left: vec![name] });
 }

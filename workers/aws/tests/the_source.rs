@@ -4,7 +4,10 @@
 
 mod stand_in;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
 use changeover_aws::{claim, instance, reboot, source_parameters};
 use changeover_domain::{Class, Side, aws::status::Progress};
@@ -49,6 +52,8 @@ async fn what_owners_have_ordered_for_their_window_waits_for_it() {
     let failure = reboot::ensure_reboot(&source, SOURCE, order, &[]).await.unwrap_err();
     assert_eq!(failure.class, Class::Transient);
     assert_eq!(stand_in.calls().iter().filter(|call| call["action"] == "RebootDBInstance").count(), 1);
+    let expired = reboot::Order { until: Some(SystemTime::now()), ..order };
+    assert_eq!(reboot::ensure_reboot(&source, SOURCE, expired, &[]).await.unwrap_err().code, "CO1089");
     let started = reboot::Order { started: true, ..order };
     assert_eq!(reboot::ensure_reboot(&source, SOURCE, started, &[]).await.unwrap_err().code, "CO1027");
     assert_eq!(reboot::ensure_reboot(&source, SOURCE, order, &[]).await.unwrap(), reboot::Reboot::Asked);

@@ -26,6 +26,13 @@ pub async fn settings(site: &Site) -> Result<BTreeMap<String, String>, Failure> 
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
+/// When a server was started, as it says so itself: another answer is another start, by whoever's hand.
+pub async fn running_since(site: &Site) -> Result<String, Failure> {
+    let session = site.open_maintenance("provision").await?;
+    let sql = "select extract(epoch from pg_postmaster_start_time())::text";
+    Ok(session.query_one(sql, &[]).await.map_err(session.failed("asking since when it runs"))?.get(0))
+}
+
 /// What others use already. Slots and senders of an earlier attempt of ours would be counted too: one too many is harmless.
 pub async fn usage(site: &Site) -> Result<Usage, Failure> {
     let session = site.open_maintenance("provision").await?;

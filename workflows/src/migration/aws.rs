@@ -18,7 +18,7 @@ use temporalio_workflow::{WorkflowContext, WorkflowTermination};
 
 use super::{
     Migration,
-    call::{Limits, Stop, call, call_through, stop_asked},
+    call::{Limits, Stop, call, call_through, call_until, stop_asked},
     drive::Step,
     stages::{poll_interval, spec},
     state::{AwsState, ITSELF, State},
@@ -35,14 +35,16 @@ const LOOK: Duration = Duration::from_secs(1);
 const CALMER: u32 = 6;
 /// Seldomer than this it never is.
 const CALM: Duration = Duration::from_secs(30);
-/// One attempt to publish, with the deployment that follows it.
-const PUBLISHED: Duration = Duration::from_secs(900);
+/// One attempt to have deployments read the endpoint.
+const DEPLOYED: Duration = Duration::from_secs(900);
 /// While a person is waited for, nothing changes by itself.
 const DAY: Duration = Duration::from_secs(86_400);
 /// What warnings of steps are filed under, with the step's word behind it.
 pub(super) const WARNED: &str = "AWS: ";
 /// What warnings about publishing are filed under.
 const PUBLISHING: &str = "published endpoint";
+/// The same for what follows it.
+const DEPLOYING: &str = "deployment";
 
 /// Takes in what was planned, with what undoes it; returns what has to be approved.
 fn take(ctx: &WorkflowContext<Migration>, planned: AwsPlanned) -> Option<String> {
@@ -66,7 +68,8 @@ fn known<T>(ctx: &WorkflowContext<Migration>, look: impl FnOnce(&mut AwsState) -
 pub(super) async fn provision(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
     while let Some(step) = known(ctx, |aws| aws.next) {
         one(ctx, step).await?;
-        known(ctx, |aws| aws.next = step.next());
+        let next = ctx.state(|m| m.state.spec.aws.as_ref().and_then(|aws| step.next(aws)));
+        known(ctx, |aws| aws.next = next);
     }
     let facts = known(ctx, |aws| aws.facts.clone());
     Ok(ctx.state_mut(|m| {
@@ -145,7 +148,24 @@ fn input(ctx: &WorkflowContext<Migration>, step: AwsStep) -> AwsInput {
         serving: m.state.regime.serving(),
         switched_at: switched_at(&m.state),
         named,
+        approved_until: approved_until(&m.state, step),
     })
+}
+
+/// Which approval a step is done by.
+fn approval_of(step: AwsStep) -> Option<ApprovalKind> {
+    match step {
+        AwsStep::Reboot | AwsStep::RebootBack => Some(ApprovalKind::Reboot),
+        AwsStep::Stop => Some(ApprovalKind::Stop),
+        AwsStep::Delete => Some(ApprovalKind::Delete),
+        _ => None,
+    }
+}
+
+/// The worker looks at it again, when it comes to it.
+fn approved_until(state: &State, step: AwsStep) -> String {
+    let given = |kind| state.status.approvals.iter().find(|approve| approve.kind() == kind);
+    approval_of(step).and_then(given).map(|approve| approve.expires_at.clone()).unwrap_or_default()
 }
 
 /// When the target was opened for the last time, seconds since 1970.
@@ -204,17 +224,72 @@ pub(super) async fn publish(ctx: &WorkflowContext<Migration>) {
 async fn publish_once(ctx: &WorkflowContext<Migration>) -> Result<(), Failure> {
     let planned = call_through(ctx, AwsPlan, input(ctx, AwsStep::Publish), Limits::at_leisure()).await?;
     take(ctx, planned);
-    // Once at a look: nobody looks at replication meanwhile.
-    let limits = Limits { timeout: PUBLISHED, attempts: 1, ..Limits::at_leisure() };
+    let limits = Limits { attempts: 1, ..Limits::at_leisure() };
     let done = call_through(ctx, AwsAct, input(ctx, AwsStep::Publish), limits).await?;
+    let deploys = ctx.state(|m| m.state.spec.aws.as_ref().is_some_and(|aws| !aws.deploy.is_empty()));
     known(ctx, |aws| {
         aws.facts = done.facts;
         aws.unpublished = false;
+        aws.undeployed = deploys;
     });
     ctx.state_mut(|m| {
         m.state.warn_about(PUBLISHING, &[]);
         m.state.record(ITSELF, "published", done.detail);
     });
+    Ok(())
+}
+
+fn is_undeployed(ctx: &WorkflowContext<Migration>) -> bool {
+    ctx.state(|m| m.state.aws.as_ref().is_some_and(|aws| aws.undeployed))
+}
+
+/// Once at a look: it is tried again at the next one.
+fn input_to_deploy(ctx: &WorkflowContext<Migration>) -> (AwsInput, Limits) {
+    let limits = Limits { timeout: DEPLOYED, attempts: 1, ..Limits::at_leisure() };
+    (input(ctx, AwsStep::Deploy), limits)
+}
+
+/// Has deployments read what was published, and waits for them. A person's word ends the wait: a rollback doesn't wait for a deployment
+/// that it makes needless. Slots are watched meanwhile.
+pub(super) async fn deploy(ctx: &WorkflowContext<Migration>) {
+    if !is_undeployed(ctx) {
+        return;
+    }
+    ctx.state_mut(|m| {
+        m.state.deploying = true;
+        AwsStep::Deploy.doing().clone_into(&mut m.state.status.doing);
+    });
+    let (input, limits) = input_to_deploy(ctx);
+    let ended = call_until(ctx, AwsAct, input, limits, stop_wanted).await;
+    ctx.state_mut(|m| m.state.deploying = false);
+    match ended {
+        Some(Ok(done)) => deployed(ctx, &done),
+        Some(Err(failure)) => {
+            let warning = format!("{} {}; it is tried again", failure.code, failure.message);
+            ctx.state_mut(|m| m.state.warn_about(DEPLOYING, &[warning]));
+        }
+        None => {}
+    }
+}
+
+fn deployed(ctx: &WorkflowContext<Migration>, done: &AwsDone) {
+    known(ctx, |aws| aws.undeployed = false);
+    ctx.state_mut(|m| {
+        m.state.warn_about(DEPLOYING, &[]);
+        m.state.record(ITSELF, "deployed", done.detail.clone());
+    });
+}
+
+/// Publishes and deploys what is still to be: nobody looks any more after this.
+async fn tell_the_last(ctx: &WorkflowContext<Migration>) -> Result<(), Failure> {
+    if is_unpublished(ctx) {
+        publish_once(ctx).await?;
+    }
+    if is_undeployed(ctx) {
+        let (input, limits) = input_to_deploy(ctx);
+        let done = call_through(ctx, AwsAct, input, limits).await?;
+        deployed(ctx, &done);
+    }
     Ok(())
 }
 
@@ -247,10 +322,8 @@ pub(super) async fn end(ctx: &WorkflowContext<Migration>) -> Result<Vec<String>,
     known(ctx, |aws| aws.ending = true);
     let wanted = aws.end.unwrap_or_default();
     let mut told = Vec::new();
-    if is_unpublished(ctx) {
-        // Nobody looks any more after this: what still reads the old endpoint has to be told before the old instance goes.
-        publish_once(ctx).await?;
-    }
+    // What still reads the old endpoint has to be told before the old instance goes.
+    tell_the_last(ctx).await?;
     if ctx.state(|m| m.state.source_lost) {
         return Ok(vec!["the source is lost: what AWS has of it is left alone".to_owned()]);
     }
@@ -264,8 +337,24 @@ pub(super) async fn end(ctx: &WorkflowContext<Migration>) -> Result<Vec<String>,
             told.extend(end_step(ctx, step, Some(kind)).await?);
         }
     }
+    told.extend(part_networks(ctx, wanted.part_networks).await?);
     let claim = AwsUndo::Delete { side: Side::Source, kind: Kind::Claim, name: aws.instance };
     told.push(call_through(ctx, AwsUndoActivity, undo_input(ctx, claim), Limits::taking_down(600)).await?.detail);
+    Ok(told)
+}
+
+/// Takes away what was made between the networks, or says that it stays: applications may reach the target by it.
+async fn part_networks(ctx: &WorkflowContext<Migration>, is_wanted: bool) -> Result<Vec<String>, Failure> {
+    if !is_wanted {
+        let peering = known(ctx, |aws| aws.facts.peering.clone());
+        return Ok(peering.map(|id| format!("{id}, its routes and its rules stay")).into_iter().collect());
+    }
+    let made: Vec<AwsUndo> =
+        known(ctx, |aws| aws.undo.iter().rev().filter(|undo| undo.is_of_network()).cloned().collect());
+    let mut told = Vec::new();
+    for undo in made {
+        told.push(format!("{}: {}", undo.describe(), undo_one(ctx, &undo).await?.detail));
+    }
     Ok(told)
 }
 
@@ -297,12 +386,10 @@ fn undo_input(ctx: &WorkflowContext<Migration>, undo: AwsUndo) -> AwsUndoInput {
 
 /// Undoes the AWS half, after all that was done on the servers. A failed undo parks.
 pub(super) async fn unwind(ctx: &WorkflowContext<Migration>) -> Result<(), WorkflowTermination> {
-    // After a rollback: nobody looks any more when this is over.
-    while is_unpublished(ctx) {
-        if let Err(failure) = publish_once(ctx).await {
-            park(ctx, &failure.during("publishing that the source serves"));
-            wait_for_retry(ctx).await?;
-        }
+    // After a rollback.
+    while let Err(failure) = tell_the_last(ctx).await {
+        park(ctx, &failure.during("publishing that the source serves"));
+        wait_for_retry(ctx).await?;
     }
     while let Some(undo) = ctx.state(|m| m.state.aws.as_ref().and_then(|aws| aws.undo.last().cloned())) {
         let what = undo.describe();
@@ -363,6 +450,8 @@ async fn reboot_or_leave(ctx: &WorkflowContext<Migration>, instance: &str) -> Re
 }
 
 async fn reboot_back(ctx: &WorkflowContext<Migration>) -> Result<String, Failure> {
+    let planned = call_through(ctx, AwsPlan, input(ctx, AwsStep::RebootBack), Limits::taking_down(600)).await?;
+    take(ctx, planned);
     let mut looks = 0;
     loop {
         let limits = Limits::stage(REBOOT_SECONDS);

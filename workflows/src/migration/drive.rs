@@ -109,6 +109,9 @@ async fn one_stage(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop> {
     if !goes_on {
         // What a switch before this stage has opened is published before anybody holds the run.
         aws::publish(ctx).await;
+        if ctx.state(|m| m.state.paused) {
+            aws::deploy(ctx).await;
+        }
         hold_while_paused(ctx).await?;
     } else if ctx.state(|m| stop_wanted(&m.state)) {
         return Err(stop_asked(ctx));

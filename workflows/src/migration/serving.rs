@@ -174,11 +174,18 @@ const HOUSEKEEPING: &str = "housekeeping";
 /// The same for changes of the schema seen while the target serves.
 const DRIFT: &str = "schema of the target";
 
-/// Tidies up after the last switch, where that is still to be done. A failure is shown and tried again at the next look: traffic
-/// and the run have nothing to do with it.
+/// What follows a switch, as far as it is still to be done.
 pub(super) async fn tidy(ctx: &WorkflowContext<Migration>) -> Result<(), Stop> {
     // First: clients that find their side by it wait for nothing else.
     aws::publish(ctx).await;
+    keep_house(ctx).await?;
+    // Last: it may take minutes.
+    aws::deploy(ctx).await;
+    Ok(())
+}
+
+/// Tidies up on the servers. A failure is shown and tried again at the next look: traffic and the run have nothing to do with it.
+async fn keep_house(ctx: &WorkflowContext<Migration>) -> Result<(), Stop> {
     let due = ctx.state(|m| m.state.untidied.filter(|_| !m.state.source_lost));
     let Some((direction, epoch)) = due else { return Ok(()) };
     let input = HousekeepingInput { spec: spec(ctx), direction, epoch };

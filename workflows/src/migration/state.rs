@@ -75,6 +75,9 @@ pub struct State {
     /// Every row is being compared, and nobody looks at links meanwhile.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub comparing: bool,
+    /// Deployments are awaited, and nobody looks at links meanwhile.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deploying: bool,
     /// The last looks at the WAL that slots hold back, by direction.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub piles: BTreeMap<String, Pile>,
@@ -107,6 +110,9 @@ pub struct AwsState {
     /// A switch has opened a side whose endpoint isn't published yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unpublished: bool,
+    /// Deployments haven't read yet what was published last.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undeployed: bool,
     /// Finalize has removed everything from the servers: only the old instance is left to be dealt with.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ending: bool,
@@ -129,6 +135,7 @@ impl Default for AwsState {
             next,
             facts,
             unpublished: false,
+            undeployed: false,
             ending: false,
             ended: Vec::new(),
             named: String::new(),
@@ -217,6 +224,7 @@ impl State {
             unsettled: None,
             way_back_is_lost: false,
             comparing: false,
+            deploying: false,
             piles: BTreeMap::new(),
             looks: Looks::default(),
             continued: false,

@@ -1,4 +1,4 @@
-//! What watches slots while no stage does: during a copy, a comparison, the building of indexes, and while the run is parked or
+//! What watches slots while no stage does: during a copy, a comparison, the building of indexes, a deployment, and while the run is parked or
 //! paused. A slot that holds back WAL fills the disk of a side that serves, whoever sleeps meanwhile.
 //!
 //! A watch is one long look: its activity answers when a limit is passed, or after some hours. So it leaves few events behind.
@@ -67,7 +67,7 @@ async fn one(ctx: &WorkflowContext<Migration>, direction: Direction) -> Infallib
 /// Nobody else looks, and there is a slot to look at.
 fn is_due(state: &State, direction: Direction) -> bool {
     let copying = state.stage == StageName::Copy && state.status.progress.is_some();
-    let unwatched = copying || state.comparing || state.stage == StageName::FinishSchema;
+    let unwatched = copying || state.comparing || state.deploying || state.stage == StageName::FinishSchema;
     let switches = state.asked.cutover.is_some() || state.asked.rollback.is_some();
     let ends =
         switches || state.ended || state.taken_down || state.source_lost || state.status.state() == Phase::Aborting;

@@ -60,6 +60,8 @@ pub struct Script {
     pub wal_status: Mutex<String>,
     /// The next undo in AWS leaves this instance with a reboot pending.
     pub pending_reboot: Mutex<Option<String>>,
+    /// Deployments don't end by themselves.
+    pub deployments_hang: Mutex<bool>,
     /// How long the copy lasts by Temporal's time, in place of a number of looks.
     pub copy_lasts: Option<Duration>,
     pub copy_began: Mutex<Option<SystemTime>>,
@@ -109,6 +111,16 @@ impl Script {
 }
 
 pub struct Fakes(pub Arc<Script>);
+
+/// Until Temporal cancels it.
+async fn hang(ctx: &ActivityContext) -> Result<(), ActivityError> {
+    loop {
+        tokio::select! {
+            () = ctx.cancelled() => return Err(ActivityError::cancelled()),
+            () = tokio::time::sleep(Duration::from_millis(100)) => ctx.record_heartbeat(()).await?,
+        }
+    }
+}
 
 fn evidence() -> Evidence {
     Evidence { detail: "fake".into(), attempt: 1, warnings: vec![] }
@@ -262,9 +274,12 @@ impl Fakes {
         Ok(AwsPlanned { undo, facts: AwsFacts { run: "first".into(), ..input.facts }, approve })
     }
     #[activity(definition = contract::AwsAct)]
-    pub async fn aws_act(self: Arc<Self>, _ctx: ActivityContext, input: AwsInput) -> Result<AwsDone, ActivityError> {
+    pub async fn aws_act(self: Arc<Self>, ctx: ActivityContext, input: AwsInput) -> Result<AwsDone, ActivityError> {
         let AwsInput { step, mut facts, serving, .. } = input;
         self.0.enter("aws_act", &format!("{} {serving}", step.word()))?;
+        if step == AwsStep::Deploy && *self.0.deployments_hang.lock().unwrap() {
+            hang(&ctx).await?;
+        }
         assert_eq!(facts.run, "first", "the facts of one step reach the next one");
         if step == AwsStep::Instance && facts.target.is_none() {
             facts.target = Some(("made".into(), 5433));

@@ -3,31 +3,35 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use changeover_aws::{
-    Session, claim, groups, key, metrics, options, publish, reboot, retire, secret, source_parameters, target,
-    target_parameters,
+    Session, claim, groups, instance, key, metrics, options, publish, reboot, retire, secret, source_parameters,
+    target, target_parameters,
 };
 use changeover_domain::{
     Failure, Side,
     aws::{
         metrics::unusual,
         parameter_plan::ParameterPlan,
+        parameters::Sizing,
         provision::{AwsFacts, AwsStep},
-        status::Progress,
+        status::{Progress, check_approved},
         target::{Given, InstanceSeen, modelled},
     },
+    from_rfc3339,
 };
-use changeover_postgres::provision;
+use changeover_postgres::{Site, provision};
 use changeover_workflows::contract::{AwsDone, AwsInput};
 
 use super::{
     deploy,
     ground::{Ground, some},
-    made,
+    made, network,
     plan::source_options,
 };
 
 /// Between two looks at a reboot: what is measured is over in a minute or two.
 const REBOOT_LOOK: Duration = Duration::from_secs(1);
+/// So many looks RDS is given to show what was asked for a moment ago.
+const SHOWN_WITHIN: u32 = 20;
 /// What a reboot waits for that couldn't be asked for just then.
 const BUSY: &str = "the source is busy with something else";
 /// What is compared of the target: CloudWatch has a value a minute.
@@ -38,33 +42,37 @@ pub(crate) async fn act(input: AwsInput, attempt: u32, run: &str) -> Result<AwsD
     let run = if input.facts.run.is_empty() { run } else { &input.facts.run };
     let ground = Ground::new(&input.spec, &input.facts, run)?;
     let facts = input.facts.clone();
+    let approved = Approved { attempt, until: from_rfc3339(&input.approved_until) };
     // Each on the heap: the SDK's futures are large, and a poll would hold all of them on its stack.
     match input.step {
         AwsStep::Look => Box::pin(look(&ground, facts)).await,
         AwsStep::Claim => Box::pin(claim(&ground, facts)).await,
         AwsStep::Key => Box::pin(key(&ground, facts)).await,
         AwsStep::SourceParameters => Box::pin(source_parameters(&ground, facts)).await,
-        AwsStep::Reboot => Box::pin(reboot(&ground, facts, attempt)).await,
-        AwsStep::RebootBack => Box::pin(reboot_back(&ground, facts, attempt)).await,
+        AwsStep::Reboot => Box::pin(reboot(&ground, facts, approved)).await,
+        AwsStep::RebootBack => Box::pin(reboot_back(&ground, facts, approved)).await,
         AwsStep::TargetParameters => Box::pin(target_parameters(&ground, facts)).await,
         AwsStep::Options => Box::pin(options(&ground, facts)).await,
+        AwsStep::Peering => Box::pin(network::peering(&ground, facts)).await,
+        AwsStep::Ways => Box::pin(network::ways(&ground, facts)).await,
         AwsStep::Secret => Box::pin(secret(&ground, facts)).await,
         AwsStep::Instance => Box::pin(make_target(&ground, facts)).await,
         AwsStep::Databases => Box::pin(databases(&ground, facts)).await,
         AwsStep::Served => Box::pin(served(&ground, facts)).await,
         AwsStep::Publish => Box::pin(publish(&ground, facts, input.serving)).await,
+        AwsStep::Deploy => deploy(&ground, facts, input.serving).await,
         AwsStep::Watch => Box::pin(watch(&ground, facts, input.switched_at)).await,
         AwsStep::FinalSnapshot => Box::pin(final_snapshot(&ground, facts, input.switched_at)).await,
-        AwsStep::Stop => Box::pin(stop(&ground, facts)).await,
-        AwsStep::Delete => Box::pin(delete(&ground, facts, &input)).await,
+        AwsStep::Stop => Box::pin(stop(&ground, facts, approved)).await,
+        AwsStep::Delete => Box::pin(delete(&ground, facts, &input, approved)).await,
     }
 }
 
-fn done(facts: AwsFacts, detail: impl Into<String>) -> Result<AwsDone, Failure> {
+pub(super) fn done(facts: AwsFacts, detail: impl Into<String>) -> Result<AwsDone, Failure> {
     Ok(AwsDone { detail: detail.into(), facts, ..AwsDone::default() })
 }
 
-fn goes_on(facts: AwsFacts, status: impl Into<String>) -> Result<AwsDone, Failure> {
+pub(super) fn goes_on(facts: AwsFacts, status: impl Into<String>) -> Result<AwsDone, Failure> {
     Ok(AwsDone { facts, goes_on: Some(status.into()), ..AwsDone::default() })
 }
 
@@ -96,6 +104,10 @@ async fn look(ground: &Ground, mut facts: AwsFacts) -> Result<AwsDone, Failure> 
         facts.version_before.get_or_insert(expected);
     }
     let seen = ground.source(&source).await?;
+    if ground.aws.join_networks {
+        // What can't be joined is refused before anything is made.
+        Box::pin(network::outlook(ground, &seen)).await?;
+    }
     facts.source = seen.address();
     facts.master_user.clone_from(&seen.master_user);
     let Some((host, port)) = &facts.source else { return goes_on(facts, format!("the source is {}", seen.status)) };
@@ -149,45 +161,102 @@ async fn source_parameters(ground: &Ground, facts: AwsFacts) -> Result<AwsDone, 
     done(facts, format!("group {}{why}: {changed}", evidence.group))
 }
 
-/// Measured, so that it stays within one activity. An attempt that comes after another one asks for no second reboot by the same approval.
-async fn reboot(ground: &Ground, mut facts: AwsFacts, attempt: u32) -> Result<AwsDone, Failure> {
-    let session = ground.session(Side::Source).await?;
-    let seen = ground.source(&session).await?;
-    let sizing = ground.sizing(&seen).await?;
-    let site = ground.site(Side::Source, None)?;
-    let lacking = ground.lacking(&site, &sizing).await?;
-    let order = reboot::Order { failover: ground.aws.failover, started: attempt > 1 };
-    match reboot::observe_reboot(&session, &ground.aws.instance, &lacking).await? {
-        reboot::Reboot::Done if lacking.is_empty() => return done(facts, "no reboot is needed"),
+/// What a person has approved, and how often Temporal has had it tried.
+#[derive(Clone, Copy)]
+struct Approved {
+    attempt: u32,
+    /// Until when it counts; nothing where there is none.
+    until: Option<SystemTime>,
+}
+
+/// What stands between the source and its reboot.
+struct Reboot {
+    session: Session,
+    site: Site,
+    order: reboot::Order,
+    /// What it lacks of what replication needs.
+    lacking: Vec<String>,
+}
+
+impl Reboot {
+    /// By the server's own word it is told whether it was rebooted since that was planned.
+    async fn of(
+        ground: &Ground,
+        facts: &AwsFacts,
+        approved: Approved,
+        sizing: Option<&Sizing>,
+    ) -> Result<Self, Failure> {
+        let session = ground.session(Side::Source).await?;
+        let site = ground.site(Side::Source, None)?;
+        let since = provision::running_since(&site).await?;
+        let lacking = match sizing {
+            Some(sizing) => ground.lacking(&site, sizing).await?,
+            None => Vec::new(),
+        };
+        let started = facts.running_since.as_ref().map_or(approved.attempt > 1, |before| *before != since);
+        let order = reboot::Order { failover: ground.aws.failover, started, until: approved.until };
+        Ok(Self { session, site, order, lacking })
+    }
+
+    async fn observe(&self, instance: &str) -> Result<reboot::Reboot, Failure> {
+        reboot::observe_reboot(&self.session, instance, &self.lacking).await
+    }
+
+    /// RDS may show a moment later what an attempt before this one has asked for: nothing is asked for before it has had its time.
+    async fn observe_calmly(&self, instance: &str, attempt: u32) -> Result<reboot::Reboot, Failure> {
+        let mut now = self.observe(instance).await?;
+        for _ in 0..if attempt > 1 { SHOWN_WITHIN } else { 0 } {
+            let reboot::Reboot::Needed { .. } = now else { break };
+            tokio::time::sleep(REBOOT_LOOK).await;
+            now = self.observe(instance).await?;
+        }
+        Ok(now)
+    }
+}
+
+/// Measured, so that it stays within one activity.
+async fn reboot(ground: &Ground, mut facts: AwsFacts, approved: Approved) -> Result<AwsDone, Failure> {
+    let instance = &ground.aws.instance;
+    let sizing = ground.sizing(&ground.source(&ground.session(Side::Source).await?).await?).await?;
+    let it = Reboot::of(ground, &facts, approved, Some(&sizing)).await?;
+    match it.observe_calmly(instance, approved.attempt).await? {
+        reboot::Reboot::Done if it.lacking.is_empty() => return done(facts, not_needed(instance, it.order.started)),
         reboot::Reboot::Working { status } => return goes_on(facts, status),
         _ => {}
     }
-    let evidence = measured(&session, &ground.aws.instance, order, &lacking).await?;
+    let evidence = measured(&it.session, instance, it.order, &it.lacking).await?;
     let Some(away_ms) = evidence.away_ms else { return goes_on(facts, BUSY) };
     facts.away_ms = Some(away_ms);
-    let left = ground.lacking(&site, &sizing).await?;
+    let left = ground.lacking(&it.site, &sizing).await?;
     if !left.is_empty() {
-        let message = format!("{} isn't in force after the reboot of {}", left.join(", "), ground.aws.instance);
+        let message = format!("{} isn't in force after the reboot of {instance}", left.join(", "));
         let remedy = "see the instance's events and its parameter group for why, then `changeover retry`";
         return Err(Failure::needs_human("CO1083", message, remedy));
     }
-    done(facts, rebooted(&ground.aws.instance, evidence.failover, away_ms))
+    done(facts, rebooted(instance, evidence.failover, away_ms))
+}
+
+fn not_needed(instance: &str, was_rebooted: bool) -> String {
+    if was_rebooted {
+        return format!("{instance} was rebooted; for how long nobody could log in wasn't measured to its end");
+    }
+    format!("{instance} needs no reboot")
 }
 
 /// After an abort has set parameters back: what they were is nothing that replication needs.
-async fn reboot_back(ground: &Ground, facts: AwsFacts, attempt: u32) -> Result<AwsDone, Failure> {
-    let session = ground.session(Side::Source).await?;
-    let order = reboot::Order { failover: ground.aws.failover, started: attempt > 1 };
-    match reboot::observe_reboot(&session, &ground.aws.instance, &[]).await? {
-        reboot::Reboot::Done => return done(facts, format!("{} needs no reboot any more", ground.aws.instance)),
+async fn reboot_back(ground: &Ground, facts: AwsFacts, approved: Approved) -> Result<AwsDone, Failure> {
+    let instance = &ground.aws.instance;
+    let it = Reboot::of(ground, &facts, approved, None).await?;
+    match it.observe_calmly(instance, approved.attempt).await? {
+        reboot::Reboot::Done => return done(facts, not_needed(instance, it.order.started)),
         // Parameters that are being set back wait for a reboot only when that is over.
         reboot::Reboot::Working { status } => return goes_on(facts, status),
         _ => {}
     }
-    let evidence = measured(&session, &ground.aws.instance, order, &[]).await?;
+    let evidence = measured(&it.session, instance, it.order, &[]).await?;
     match evidence.away_ms {
         None => goes_on(facts, BUSY),
-        Some(away_ms) => done(facts, rebooted(&ground.aws.instance, evidence.failover, away_ms)),
+        Some(away_ms) => done(facts, rebooted(instance, evidence.failover, away_ms)),
     }
 }
 
@@ -326,9 +395,16 @@ async fn publish(ground: &Ground, mut facts: AwsFacts, serving: Side) -> Result<
         let endpoint = publish::Endpoint { name: name.clone(), value: value.clone(), expected };
         (publish::ensure_published(&session, &endpoint, &facts.key).await?.version, value.clone())
     };
-    let deployed = deploy::run(ground, serving, &value, published).await?;
     facts.published = Some((published, value));
-    done(facts, format!("{name} version {published} says {says}: the {serving} serves{deployed}"))
+    done(facts, format!("{name} version {published} says {says}: the {serving} serves"))
+}
+
+/// What was published last is what deployments are told.
+async fn deploy(ground: &Ground, facts: AwsFacts, serving: Side) -> Result<AwsDone, Failure> {
+    let nothing = || Failure::invariant("CO1082", "deployments are to read an endpoint that wasn't published");
+    let (version, endpoint) = facts.published.clone().ok_or_else(nothing)?;
+    let said = deploy::run(ground, serving, &endpoint, version).await?;
+    done(facts, said)
 }
 
 /// The target's last minutes beside the source's day before the switch.
@@ -356,8 +432,18 @@ async fn final_snapshot(ground: &Ground, facts: AwsFacts, switched_at: i64) -> R
     )
 }
 
-async fn stop(ground: &Ground, facts: AwsFacts) -> Result<AwsDone, Failure> {
-    let now = retire::ensure_stopped(&ground.session(Side::Source).await?, &ground.aws.instance).await?;
+/// What has begun under an approval goes on after it.
+async fn check_begun(session: &Session, instance: &str, what: &str, approved: Approved) -> Result<(), Failure> {
+    if instance::observe(session, instance).await? == Progress::Ready {
+        check_approved(&format!("{what} {instance}"), approved.until, SystemTime::now())?;
+    }
+    Ok(())
+}
+
+async fn stop(ground: &Ground, facts: AwsFacts, approved: Approved) -> Result<AwsDone, Failure> {
+    let session = ground.session(Side::Source).await?;
+    check_begun(&session, &ground.aws.instance, "the stop of", approved).await?;
+    let now = retire::ensure_stopped(&session, &ground.aws.instance).await?;
     as_far(
         facts,
         &now,
@@ -366,8 +452,9 @@ async fn stop(ground: &Ground, facts: AwsFacts) -> Result<AwsDone, Failure> {
     )
 }
 
-async fn delete(ground: &Ground, facts: AwsFacts, input: &AwsInput) -> Result<AwsDone, Failure> {
+async fn delete(ground: &Ground, facts: AwsFacts, input: &AwsInput, approved: Approved) -> Result<AwsDone, Failure> {
     let session = ground.session(Side::Source).await?;
+    check_begun(&session, &ground.aws.instance, "the deletion of", approved).await?;
     let now = retire::ensure_deleted(&session, &ground.aws.instance, &input.named, input.switched_at).await?;
     as_far(facts, &now, &Progress::Absent, format!("{} is deleted; its last snapshot stays", ground.aws.instance))
 }

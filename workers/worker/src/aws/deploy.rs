@@ -20,9 +20,6 @@ const INHERITED: [&str; 2] = ["PATH", "HOME"];
 /// CO1086 when it can't be started, takes too long or doesn't end with 0.
 pub(super) async fn run(ground: &Ground, serving: Side, endpoint: &str, version: i64) -> Result<String, Failure> {
     let program = &ground.aws.deploy;
-    if program.is_empty() {
-        return Ok(String::new());
-    }
     let failed = |why: String| {
         let message = format!("the deployment by {program} of version {version} failed: {why}");
         Failure::transient("CO1086", message, "see the program's own log; it is called again with the same key")
@@ -39,7 +36,10 @@ pub(super) async fn run(ground: &Ground, serving: Side, endpoint: &str, version:
         .map_err(|error| failed(error.to_string()))?;
     let said = last_line(if output.status.success() { &output.stdout } else { &output.stderr });
     if output.status.success() {
-        return Ok(format!("; {program} ended with 0{}", if said.is_empty() { said } else { format!(": {said}") }));
+        return Ok(format!(
+            "version {version}: {program} ended with 0{}",
+            if said.is_empty() { said } else { format!(": {said}") }
+        ));
     }
     Err(failed(format!("{}: {said}", output.status)))
 }

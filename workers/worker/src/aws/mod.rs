@@ -4,6 +4,8 @@ mod act;
 mod deploy;
 mod ground;
 mod made;
+#[cfg_attr(not(feature = "aws-network"), path = "no_network.rs")]
+mod network;
 mod outlook;
 mod plan;
 mod undo;

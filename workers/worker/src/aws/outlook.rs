@@ -4,6 +4,7 @@ use changeover_domain::{
     Failure, Side,
     aws::{
         Place,
+        network::Ends,
         parameter_plan::ParameterPlan,
         plan::{Planned, Route, planned, undone},
         provision::AwsFacts,
@@ -15,6 +16,7 @@ use serde::Serialize;
 
 use super::{
     ground::{Ground, access, some},
+    network,
     plan::{parameters, reboot, reboot_words, source_options},
 };
 
@@ -28,6 +30,8 @@ pub struct Outlook {
     pub target: String,
     /// What is set in which parameter group of the source.
     pub parameters: ParameterPlan,
+    /// What is made between the two networks, a line for each thing; nothing where the spec doesn't have them joined.
+    pub network: Vec<String>,
     /// What the reboot's approval will say; nothing where none is needed.
     pub reboot: Option<String>,
     /// Every call that changes something, in order.
@@ -51,16 +55,33 @@ pub async fn outlook(spec: &Spec) -> Result<Outlook, Failure> {
     } else {
         reboot(&ground, &facts).await?
     };
-    let route = route(&ground, &seen, &parameters, reboot.is_some(), source_options(&ground).await?.is_some());
+    let network = if ground.aws.join_networks { Some(Box::pin(network::outlook(&ground, &seen)).await?) } else { None };
+    let route = Route {
+        network_is_joined: network.as_ref().is_some_and(|(_, plan)| !plan.is_needless()),
+        reboot_needed: reboot.is_some(),
+        has_options: source_options(&ground).await?.is_some(),
+        ..route(&ground, &seen, &parameters)
+    };
     let (here, there) = (place(&ground, Side::Source, &parameters), place(&ground, Side::Target, &parameters));
     Ok(Outlook {
         source: words(&ground, &seen),
         target: target_words(&ground, &seen),
+        network: network.map(|(ends, plan)| network_lines(&ground, &ends, &plan)).unwrap_or_default(),
         reboot,
         calls: planned(&route, &here, &there),
         undo: undone(&route, &here, &there),
         parameters,
     })
+}
+
+fn network_lines(ground: &Ground, ends: &Ends, plan: &network::NetworkPlan) -> Vec<String> {
+    let mut lines = plan.lines(ends);
+    if !plan.is_needless() {
+        let parted = ground.aws.end.is_some_and(|end| end.part_networks);
+        let end = if parted { "is taken away again, by the calls that an abort makes for it" } else { "stays" };
+        lines.push(format!("after finalize all of it {end}"));
+    }
+    lines
 }
 
 fn words(ground: &Ground, seen: &InstanceSeen) -> String {
@@ -84,14 +105,13 @@ fn target_words(ground: &Ground, seen: &InstanceSeen) -> String {
     format!("{name} in account {}: {class}, encrypted with {key}", ground.account(Side::Target))
 }
 
-fn route(ground: &Ground, seen: &InstanceSeen, plan: &ParameterPlan, reboot_needed: bool, has_options: bool) -> Route {
+/// What of it the spec and the source's description tell.
+fn route(ground: &Ground, seen: &InstanceSeen, plan: &ParameterPlan) -> Route {
     let end = ground.aws.end.unwrap_or_default();
     Route {
         key_is_made: ground.made().kms_key.is_empty(),
         source_group_is_default: plan.made_because.is_some(),
         parameters_differ: !plan.changes.is_empty(),
-        reboot_needed,
-        has_options,
         source_is_encrypted: seen.kms_key.is_some(),
         monitored: seen.shape.monitoring_seconds > 0,
         published: !ground.aws.publish.is_empty(),

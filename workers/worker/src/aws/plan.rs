@@ -19,7 +19,7 @@ use changeover_domain::{
 use changeover_postgres::provision;
 use changeover_workflows::contract::{AwsInput, AwsPlanned};
 
-use super::ground::Ground;
+use super::{ground::Ground, network};
 
 /// Plans a step. `run` is this run's id, which counts where none has taken the source yet.
 pub(crate) async fn plan(input: AwsInput, run: &str) -> Result<AwsPlanned, Failure> {
@@ -32,8 +32,16 @@ pub(crate) async fn plan(input: AwsInput, run: &str) -> Result<AwsPlanned, Failu
     let mut approve = None;
     match step {
         AwsStep::SourceParameters => undo.extend(Box::pin(source_parameters(&ground, &mut facts)).await?),
-        AwsStep::Reboot => approve = Box::pin(reboot(&ground, &facts)).await?,
+        AwsStep::Reboot => {
+            facts.running_since = Some(provision::running_since(&ground.site(Side::Source, None)?).await?);
+            approve = Box::pin(reboot(&ground, &facts)).await?;
+        }
+        AwsStep::RebootBack => {
+            facts.running_since = Some(provision::running_since(&ground.site(Side::Source, None)?).await?);
+        }
         AwsStep::Options if Box::pin(source_options(&ground)).await?.is_none() => undo.clear(),
+        AwsStep::Peering => undo.extend(Box::pin(network::plan_peering(&ground, &mut facts)).await?),
+        AwsStep::Ways => undo.extend(network::plan_ways(&facts)),
         AwsStep::Publish => undo.extend(Box::pin(publish(&ground, &mut facts)).await?),
         _ => {}
     }

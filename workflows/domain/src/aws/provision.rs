@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AwsNames,
+    network::Ends,
     parameter_plan::ParameterPlan,
     parameters::Sizing,
     undo::{AwsUndo, Kind},
@@ -31,6 +32,10 @@ pub enum AwsStep {
     TargetParameters,
     /// The target's option group.
     Options,
+    /// The peering of the two networks, where the spec has them joined.
+    Peering,
+    /// Routes over it, and rules that let each side in.
+    Ways,
     /// The master password of the target.
     Secret,
     /// The target.
@@ -41,6 +46,8 @@ pub enum AwsStep {
     Served,
     /// The endpoint of the side that serves.
     Publish,
+    /// Deployments read it.
+    Deploy,
     /// CloudWatch's metrics of the target, beside what was usual for the source.
     Watch,
     /// The source's last snapshot.
@@ -54,7 +61,7 @@ pub enum AwsStep {
 }
 
 /// Those of the stage `provision`.
-pub const PROVISION: [AwsStep; 10] = [
+pub const PROVISION: [AwsStep; 12] = [
     AwsStep::Look,
     AwsStep::Claim,
     AwsStep::Key,
@@ -62,6 +69,8 @@ pub const PROVISION: [AwsStep; 10] = [
     AwsStep::Reboot,
     AwsStep::TargetParameters,
     AwsStep::Options,
+    AwsStep::Peering,
+    AwsStep::Ways,
     AwsStep::Secret,
     AwsStep::Instance,
     AwsStep::Databases,
@@ -78,11 +87,14 @@ impl AwsStep {
             AwsStep::Reboot => "reboot",
             AwsStep::TargetParameters => "target_parameters",
             AwsStep::Options => "options",
+            AwsStep::Peering => "peering",
+            AwsStep::Ways => "ways",
             AwsStep::Secret => "secret",
             AwsStep::Instance => "instance",
             AwsStep::Databases => "databases",
             AwsStep::Served => "served",
             AwsStep::Publish => "publish",
+            AwsStep::Deploy => "deploy",
             AwsStep::Watch => "watch",
             AwsStep::FinalSnapshot => "final_snapshot",
             AwsStep::Stop => "stop",
@@ -100,11 +112,14 @@ impl AwsStep {
             AwsStep::Reboot | AwsStep::RebootBack => "rebooting the source",
             AwsStep::TargetParameters => "making the target's parameter group",
             AwsStep::Options => "comparing option groups",
+            AwsStep::Peering => "joining the two networks",
+            AwsStep::Ways => "opening the ways between the two networks",
             AwsStep::Secret => "keeping a password for the target's master",
             AwsStep::Instance => "making the target",
             AwsStep::Databases => "making the databases on the target",
             AwsStep::Served => "marking the target as one that serves",
             AwsStep::Publish => "publishing the endpoint",
+            AwsStep::Deploy => "having deployments read the endpoint",
             AwsStep::Watch => "comparing metrics",
             AwsStep::FinalSnapshot => "taking the last snapshot of the old instance",
             AwsStep::Stop => "stopping the old instance",
@@ -112,9 +127,13 @@ impl AwsStep {
         }
     }
     /// The one after it within `provision`.
-    pub fn next(self) -> Option<AwsStep> {
+    pub fn next(self, aws: &Aws) -> Option<AwsStep> {
         let at = PROVISION.iter().position(|step| *step == self)?;
-        PROVISION.get(at + 1).copied()
+        PROVISION.iter().skip(at + 1).find(|step| step.is_taken(aws)).copied()
+    }
+    /// Whether a spec asks for it. The others are there in each migration, and see for themselves that nothing is to be done.
+    fn is_taken(self, aws: &Aws) -> bool {
+        !matches!(self, AwsStep::Peering | AwsStep::Ways) || aws.join_networks
     }
 }
 
@@ -134,12 +153,18 @@ pub struct AwsFacts {
     pub sizing: Option<Sizing>,
     /// What was planned for the source's parameters.
     pub parameters: Option<ParameterPlan>,
+    /// Since when the source's server ran as its reboot was planned: once that has changed, it was rebooted.
+    pub running_since: Option<String>,
     /// The longest time without an answer from the source in its reboot, ms.
     pub away_ms: Option<u64>,
     /// The target's parameter group.
     pub target_group: String,
     /// The target's option group; empty for the engine's own.
     pub option_group: String,
+    /// Where the two sides are in their networks, as it was when they were joined: what undoes it goes by it.
+    pub ends: Option<Ends>,
+    /// Our peering of them, by id; nothing where they were joined without us.
+    pub peering: Option<String>,
     /// The secret of the target's master, by ARN, and its version.
     pub secret: Option<(String, String)>,
     /// How often the target has been set right.
@@ -212,9 +237,17 @@ mod tests {
     fn words_are_those_of_the_json_and_each_step_has_a_next_one() {
         for step in PROVISION {
             assert_eq!(serde_json::to_value(step).unwrap(), step.word());
-            assert_eq!(step.next().is_none(), step == AwsStep::Databases);
+            assert_eq!(step.next(&Aws::default()).is_none(), step == AwsStep::Databases);
         }
-        assert_eq!(AwsStep::Publish.next(), None);
+        assert_eq!(AwsStep::Publish.next(&Aws::default()), None);
+    }
+
+    #[test]
+    fn networks_are_joined_only_where_the_spec_says_so() {
+        let joined = Aws { join_networks: true, ..Aws::default() };
+        assert_eq!(AwsStep::Options.next(&Aws::default()), Some(AwsStep::Secret));
+        assert_eq!(AwsStep::Options.next(&joined), Some(AwsStep::Peering));
+        assert_eq!(AwsStep::Ways.next(&joined), Some(AwsStep::Secret));
     }
 
     #[test]

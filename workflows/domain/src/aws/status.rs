@@ -1,8 +1,10 @@
 //! What the status of an instance or a snapshot means for who waits for it.
 
+use std::time::SystemTime;
+
 use serde::{Deserialize, Serialize};
 
-use crate::Failure;
+use crate::{Failure, rfc3339};
 
 /// How far something is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,8 +109,22 @@ pub fn check_reboot(identifier: &str, started: bool) -> Result<(), Failure> {
     ))
 }
 
+/// That an approval still counts when what it allows is asked for: a worker may have been away since it was given. CO1089.
+pub fn check_approved(what: &str, until: Option<SystemTime>, now: SystemTime) -> Result<(), Failure> {
+    match until {
+        Some(until) if until <= now => Err(Failure::needs_human(
+            "CO1089",
+            format!("{what} wasn't asked for: its approval expired at {} before a worker came to it", rfc3339(until)),
+            "`changeover retry`, then approve it again",
+        )),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -124,6 +140,16 @@ mod tests {
     fn one_approval_is_one_reboot() {
         check_reboot("orders", false).unwrap();
         assert_eq!(check_reboot("orders", true).unwrap_err().code, "CO1027");
+    }
+
+    #[test]
+    fn an_approval_counts_until_it_expires() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        check_approved("the reboot of orders", None, at(9)).unwrap();
+        check_approved("the reboot of orders", Some(at(10)), at(9)).unwrap();
+        let failure = check_approved("the reboot of orders", Some(at(10)), at(10)).unwrap_err();
+        assert_eq!(failure.code, "CO1089");
+        assert!(failure.message.contains("1970-01-01T00:00:10"), "{}", failure.message);
     }
 
     #[test]

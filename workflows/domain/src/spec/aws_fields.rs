@@ -44,6 +44,21 @@ pub(super) const PUBLISH: Section = Section {
     ],
 };
 
+/// How the two sides reach each other.
+pub(super) const NETWORK: Section = Section {
+    path: "aws.network",
+    repeated: false,
+    required: false,
+    doc: "How the two sides reach each other. Without it, their networks are taken to be joined already.",
+    fields: &[field(
+        "join",
+        Kind::Flag,
+        Need::Default("false"),
+        "true",
+        "Joins the VPCs of source and target: a peering that the target's account asks for and the source's accepts, routes on both sides, rules that let each side's network in on the database's port, and names that resolve to inner addresses. What is there already is used. The worker's own way to both sides is yours.",
+    )],
+};
+
 /// What becomes of the old instance.
 pub(super) const END: Section = Section {
     path: "aws.end",
@@ -71,6 +86,13 @@ pub(super) const END: Section = Section {
             Need::Default("false"),
             "true",
             "Deletes the old instance, once that is approved with the instance's name.",
+        ),
+        field(
+            "part_networks",
+            Kind::Flag,
+            Need::Default("false"),
+            "true",
+            "Takes away the peering, routes and rules that the migration has made. Applications of the source's network reach the target by them.",
         ),
     ],
 };

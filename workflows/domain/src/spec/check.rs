@@ -31,7 +31,7 @@ fn aws(read: &mut Read) {
     let has = ["aws.source", "aws.target"].map(|section| written(read, section));
     for (section, other) in [("aws.source", has[1]), ("aws.target", has[0])] {
         let here = written(read, section);
-        let for_nothing = ["aws.publish", "aws.end"].into_iter().any(|section| written(read, section));
+        let for_nothing = ["aws.network", "aws.publish", "aws.end"].into_iter().any(|section| written(read, section));
         if !here && (other || for_nothing) {
             let message = format!("the section [{section}] is missing");
             push(read, MISSING, section, message, "a migration with an AWS half needs [aws.source] and [aws.target]");
@@ -49,6 +49,10 @@ fn aws(read: &mut Read) {
     if read.flag("aws.end.stop") && read.flag("aws.end.delete") {
         let message = "`aws.end.stop` and `aws.end.delete` are both true".to_owned();
         push(read, CONFLICT, "aws.end.delete", message, "choose one: what is deleted needn't be stopped");
+    }
+    if read.flag("aws.end.part_networks") && !read.flag("aws.network.join") {
+        let message = "`aws.end.part_networks` needs `aws.network.join`".to_owned();
+        push(read, CONFLICT, "aws.end.part_networks", message, "remove it: only what the migration joins is parted");
     }
     if read.flag("aws.end.delete") && !read.flag("aws.end.final_snapshot") {
         let message = "`aws.end.delete` needs `aws.end.final_snapshot`".to_owned();

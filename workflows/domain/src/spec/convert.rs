@@ -68,10 +68,12 @@ fn aws(read: &Read) -> Aws {
         }),
         publish: text("publish.parameter"),
         deploy: text("publish.deploy"),
+        join_networks: flag("network.join"),
         end: Some(AwsEnd {
             final_snapshot: flag("end.final_snapshot"),
             stop: flag("end.stop"),
             delete: flag("end.delete"),
+            part_networks: flag("end.part_networks"),
         }),
     }
 }

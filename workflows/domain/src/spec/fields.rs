@@ -486,6 +486,7 @@ pub const SECTIONS: &[Section] = &[
     },
     aws_fields::SOURCE,
     aws_fields::TARGET,
+    aws_fields::NETWORK,
     aws_fields::PUBLISH,
     aws_fields::END,
 ];

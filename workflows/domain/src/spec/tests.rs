@@ -247,6 +247,10 @@ fn a_target_that_is_made_needs_no_address_and_no_login() {
     let end = "[aws.publish]\nparameter = \"/p\"\n[aws.end]\nfinal_snapshot = true\ndelete = true\n";
     let aws = parse(&(made() + end)).unwrap().aws.unwrap();
     assert_eq!((aws.publish.as_str(), aws.end.unwrap().delete), ("/p", true));
+    assert!(!aws.join_networks && !aws.end.unwrap().part_networks);
+    let joined = "[aws.network]\njoin = true\n[aws.end]\npart_networks = true\n";
+    let aws = parse(&(made() + joined)).unwrap().aws.unwrap();
+    assert!(aws.join_networks && aws.end.unwrap().part_networks);
     assert!(parse(SMALL).unwrap().aws.is_none());
 }
 
@@ -268,6 +272,7 @@ fn an_aws_half_is_whole_and_says_nothing_twice() {
         codes(&(made() + "[aws.end]\nstop = true\ndelete = true\nfinal_snapshot = true\n")),
         ["CO0108 aws.end.delete"]
     );
+    assert_eq!(codes(&(made() + "[aws.end]\npart_networks = true\n")), ["CO0108 aws.end.part_networks"]);
     assert_eq!(codes(&SMALL.replace("host = \"new\"\n", "")), ["CO0104 target.host"]);
 }
 
