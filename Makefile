@@ -26,7 +26,7 @@ TEST_ARGS ?=
 FAULTS ?=
 DEV_ARGS ?=
 
-.PHONY: help setup setup-servers setup-aws test-aws-stand-in setup-lint room build demo demo-aws test recovery faults soak-test bench bench-copy lint dev down clean
+.PHONY: help setup setup-servers setup-aws test-aws-stand-in setup-lint room build demo demo-without-aws test recovery faults soak-test bench bench-copy lint dev down clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,11 +53,11 @@ setup-lint: # what only the checks need
 build: setup room
 	@cargo build --locked --workspace --bins
 
-demo: build ## a whole migration on a local stack: copy, switch, roll back, switch again, finalize (KEEP=1 leaves the stack up)
+demo: build setup-aws ## a whole migration on a local AWS: from an unencrypted instance of one account to an encrypted one of another (KEEP=1 leaves all of it up)
 	@$(BIN)/changeover-demo $(if $(KEEP),--keep) $(DEMO_ARGS)
 
-demo-aws: build setup-aws ## the same from an unencrypted instance of one AWS account to an encrypted one of another, on a local AWS (KEEP=1)
-	@$(BIN)/changeover-demo --aws $(if $(KEEP),--keep) $(DEMO_ARGS)
+demo-without-aws: build ## the same between two servers that are there already (KEEP=1)
+	@$(BIN)/changeover-demo --without-aws $(if $(KEEP),--keep) $(DEMO_ARGS)
 
 test: setup-servers build ## all tests; `.ci/run` calls this
 	@dev/test.sh $(TEST_ARGS)

@@ -102,5 +102,5 @@ async fn switch(scenario: &mut Scenario<'_>, direction: &str) -> Result<()> {
 
 /// Where the report goes when nothing else is said.
 pub fn default_directory() -> PathBuf {
-    Path::new("target").join("demo-aws")
+    Path::new("target").join("demo")
 }

@@ -7,11 +7,11 @@ use changeover_tests::{aws, demo, scenario::ScenarioOptions};
 use clap::Parser;
 
 #[derive(Parser)]
-#[command(about = "A whole migration on a local stack: copy, switch, roll back, switch again, finalize")]
+#[command(about = "A whole migration on local real parts: from an unencrypted RDS instance of one account to an encrypted one of another")]
 struct Arguments {
-    /// With a local AWS: from an unencrypted instance of one account to an encrypted one of another
+    /// Between two servers that are there already
     #[arg(long)]
-    aws: bool,
+    without_aws: bool,
     /// Leave the stack running at the end and say what to try
     #[arg(long)]
     keep: bool,
@@ -35,10 +35,10 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
-    let directory = arguments.directory.unwrap_or_else(if arguments.aws {
-        aws::default_directory
-    } else {
+    let directory = arguments.directory.unwrap_or_else(if arguments.without_aws {
         demo::default_directory
+    } else {
+        aws::default_directory
     });
     std::fs::create_dir_all(&directory)?;
     let options = ScenarioOptions {
@@ -48,10 +48,10 @@ async fn main() -> Result<ExitCode> {
         soak: arguments.soak,
         directory: directory.canonicalize()?,
     };
-    let good = if arguments.aws {
-        aws::run_demo(&options, arguments.keep).await?.is_good()
-    } else {
+    let good = if arguments.without_aws {
         demo::run(&options, arguments.keep).await?.is_good()
+    } else {
+        aws::run_demo(&options, arguments.keep).await?.is_good()
     };
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -87,5 +87,5 @@ pub(crate) fn what_to_try(info: &StackInfo) {
 
 /// Where the report goes when nothing else is said.
 pub fn default_directory() -> PathBuf {
-    Path::new("target").join("demo")
+    Path::new("target").join("demo-without-aws")
 }
