@@ -90,10 +90,18 @@ fn client_tool(name: &str) -> Check {
 /// What a spec refers to, as this machine and environment have it. Right where the worker runs.
 fn of_spec(spec: &Spec) -> Vec<Check> {
     let mut checks = Vec::new();
+    let mut spec = spec.clone();
+    if let Err(failure) = changeover_worker::with_ca_files(&mut spec) {
+        checks.push(Check::bad("ca_file", failure.message, failure.remedy));
+    }
     for (side, endpoint) in [("source", &spec.source), ("target", &spec.target)] {
         let Some(endpoint) = endpoint else { continue };
-        checks.push(secret(&format!("{side}.password"), endpoint.password.as_ref()));
-        checks.push(ca_file(&format!("{side}.ca_file"), &endpoint.ca_file));
+        if side == "source" || spec.aws.is_none() {
+            checks.push(secret(&format!("{side}.password"), endpoint.password.as_ref()));
+        }
+        if !endpoint.ca_file.is_empty() {
+            checks.push(ca_file(&format!("{side}.ca_file"), &endpoint.ca_file));
+        }
     }
     checks.push(secret("replication.password", spec.replication.as_ref().and_then(|r| r.password.as_ref())));
     for role in spec.roles.iter().flat_map(|r| &r.passwords) {

@@ -7,7 +7,9 @@ use changeover_tests::{aws, demo, scenario::ScenarioOptions};
 use clap::Parser;
 
 #[derive(Parser)]
-#[command(about = "A whole migration on local real parts: from an unencrypted RDS instance of one account to an encrypted one of another")]
+#[command(
+    about = "A whole migration on local real parts: from an unencrypted RDS instance of one account to an encrypted one of another"
+)]
 struct Arguments {
     /// Between two servers that are there already
     #[arg(long)]

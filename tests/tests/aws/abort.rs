@@ -1,9 +1,11 @@
 //! An abort when everything has been made.
 
-use anyhow::{Result, ensure};
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
 use changeover_tests::{
     aws::{AwsSpec, AwsStackOptions, Found, PUBLISHED, TARGET, past_provision, prepare},
-    scenario::{LONG, NAME, SHORT},
+    scenario::{LONG, NAME, SHORT, Scenario},
     stack::Side,
 };
 
@@ -18,6 +20,7 @@ async fn an_abort_leaves_both_accounts_as_they_were_but_for_a_key_that_is_being_
         let at_first = stack.info().clone();
         let mut scenario = prepare(stack, &at_first, &common::options(&directory), &spec, false).await?;
         stack.limit_to_printed(&scenario.product, &spec).await?;
+        refused_by_amazons_authorities(&scenario, &directory).await?;
         scenario.say(&["start", &scenario.spec]).await?;
         past_provision(&scenario).await?;
         stack.see_target(TARGET).await?;
@@ -43,4 +46,17 @@ async fn an_abort_leaves_both_accounts_as_they_were_but_for_a_key_that_is_being_
         scenario.stop_worker().await
     })
     .await
+}
+
+/// A spec that names no authorities has servers verified by Amazon's, which haven't signed the certificates of the local AWS.
+async fn refused_by_amazons_authorities(scenario: &Scenario<'_>, directory: &Path) -> Result<()> {
+    let text = std::fs::read_to_string(&scenario.spec)?;
+    let line = |text: &str| text.lines().find(|line| line.starts_with("ca_file")).map(|line| format!("{line}\n"));
+    let of_both = line(&text).context("the spec names no authorities")?;
+    let spec = directory.join("amazons-authorities.toml");
+    std::fs::write(&spec, text.replacen(&of_both, "", 2))?;
+    let plan = scenario.product.run(&["plan", &spec.display().to_string()]).await?;
+    let refused = plan.code != 0 && plan.stderr.contains("CO0203");
+    ensure!(refused, "not refused for its certificate: {}\n{}", plan.stdout, plan.stderr);
+    Ok(())
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use changeover_domain::{
     Failure, Side,
     aws::{
-        provision::{AwsFacts, AwsStep, fill_in},
+        provision::{AwsFacts, AwsStep, deploys, fill_in},
         undo::{AwsUndo, Kind},
     },
     from_rfc3339,
@@ -226,7 +226,7 @@ async fn publish_once(ctx: &WorkflowContext<Migration>) -> Result<(), Failure> {
     take(ctx, planned);
     let limits = Limits { attempts: 1, ..Limits::at_leisure() };
     let done = call_through(ctx, AwsAct, input(ctx, AwsStep::Publish), limits).await?;
-    let deploys = ctx.state(|m| m.state.spec.aws.as_ref().is_some_and(|aws| !aws.deploy.is_empty()));
+    let deploys = ctx.state(|m| m.state.spec.aws.as_ref().is_some_and(deploys));
     known(ctx, |aws| {
         aws.facts = done.facts;
         aws.unpublished = false;

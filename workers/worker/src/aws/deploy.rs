@@ -1,52 +1,111 @@
-//! The program of the operator's that is called after a publication: how deployments come to read the endpoint again.
+//! How deployments come to read the endpoint that was published: a program of the operator's, or a webhook.
 
 use std::{process::Stdio, time::Duration};
 
 use changeover_domain::{Failure, Side};
-use tokio::{process::Command, time::timeout};
+use changeover_postgres::secret;
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::{
+    process::{Child, Command},
+    time::timeout,
+};
 
-use super::ground::Ground;
+use super::{
+    ground::Ground,
+    webhook::{Publication, Webhook},
+};
 
 /// Longest wait for it.
-const LONGEST: Duration = Duration::from_secs(600);
-/// How much of its last line becomes evidence, characters.
+pub(super) const LONGEST: Duration = Duration::from_secs(600);
+/// How much of what it says becomes evidence, characters.
 const LINE: usize = 200;
-/// What it gets of the worker's own environment, which holds passwords.
+/// What a program gets of the worker's own environment, which holds passwords.
 const INHERITED: [&str; 2] = ["PATH", "HOME"];
 
-/// Calls it and waits for its end; says what it said, for the audit trail. Called again for the same publication it gets the same key.
+/// Has it done and waits for its end; says what was said, for the audit trail. Called again for the same publication it gets the same key.
 ///
 /// # Errors
-/// CO1086 when it can't be started, takes too long or doesn't end with 0.
+/// CO1086 when it can't be begun, takes too long or isn't done.
 pub(super) async fn run(ground: &Ground, serving: Side, endpoint: &str, version: i64) -> Result<String, Failure> {
-    let program = &ground.aws.deploy;
-    let failed = |why: String| {
-        let message = format!("the deployment by {program} of version {version} failed: {why}");
-        Failure::transient("CO1086", message, "see the program's own log; it is called again with the same key")
+    let key = format!("{}-{version}", ground.spec.name);
+    let publication = Publication {
+        migration: &ground.spec.name,
+        endpoint,
+        serving: serving.word(),
+        parameter: &ground.aws.publish,
+        version,
+        key: &key,
     };
-    let mut command = Command::new(program);
-    command.env_clear().stdin(Stdio::null()).kill_on_drop(true);
-    command.envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-    command.env("CHANGEOVER_ENDPOINT", endpoint).env("CHANGEOVER_SERVING", serving.word());
-    command.env("CHANGEOVER_PARAMETER", &ground.aws.publish).env("CHANGEOVER_VERSION", version.to_string());
-    command.env("CHANGEOVER_KEY", format!("{}-{version}", ground.spec.name));
-    let output = timeout(LONGEST, command.output())
-        .await
-        .map_err(|_| failed(format!("it hasn't ended within {} s", LONGEST.as_secs())))?
-        .map_err(|error| failed(error.to_string()))?;
-    let said = last_line(if output.status.success() { &output.stdout } else { &output.stderr });
-    if output.status.success() {
-        return Ok(format!(
-            "version {version}: {program} ended with 0{}",
-            if said.is_empty() { said } else { format!(": {said}") }
-        ));
-    }
-    Err(failed(format!("{}: {said}", output.status)))
+    let (by, said) = if ground.aws.webhook.is_empty() {
+        (ground.aws.deploy.as_str(), call(&ground.aws.deploy, &publication).await)
+    } else {
+        ("the webhook", tell(ground, &publication).await?)
+    };
+    said.map(|said| format!("version {version}: {by} ended with {said}")).map_err(|why| {
+        let message = format!("the deployment by {by} of version {version} failed: {why}");
+        let remedy = "see the log of whoever deploys; it is called again with the same key";
+        Failure::transient("CO1086", message, remedy)
+    })
 }
 
-fn last_line(output: &[u8]) -> String {
+/// What can't be mended by trying again is refused.
+async fn tell(ground: &Ground, publication: &Publication<'_>) -> Result<Result<String, String>, Failure> {
+    let token = ground.aws.webhook_token.as_ref();
+    let token = token.map(|token| secret::resolve(Some(token), "aws.publish.webhook_token")).transpose()?;
+    Ok(Webhook::new(&ground.aws.webhook, token)?.tell(publication).await)
+}
+
+async fn call(program: &str, publication: &Publication<'_>) -> Result<String, String> {
+    let mut command = Command::new(program);
+    command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // A group of its own, so that what it has started ends with it.
+    command.kill_on_drop(true).process_group(0);
+    command.envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    command.env("CHANGEOVER_ENDPOINT", publication.endpoint).env("CHANGEOVER_SERVING", publication.serving);
+    command.env("CHANGEOVER_PARAMETER", publication.parameter);
+    command.env("CHANGEOVER_VERSION", publication.version.to_string()).env("CHANGEOVER_KEY", publication.key);
+    let child = command.spawn().map_err(|error| error.to_string())?;
+    let mut group = Group::of(&child);
+    let output = timeout(LONGEST, child.wait_with_output())
+        .await
+        .map_err(|_| format!("it hasn't ended within {} s", LONGEST.as_secs()))?
+        .map_err(|error| error.to_string())?;
+    group.leave();
+    let line = said(if output.status.success() { &output.stdout } else { &output.stderr }, true);
+    if output.status.success() {
+        return Ok(if line.is_empty() { "0".to_owned() } else { format!("0: {line}") });
+    }
+    Err(format!("{}: {line}", output.status))
+}
+
+/// A program and what it has started, ended when nobody waits for it any more: a rollback must not be overtaken by a deployment of what
+/// was before it.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        Self(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)))
+    }
+    /// It has ended by itself: what it left running is meant to run.
+    fn leave(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // Gone already, which is all that is wanted.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+/// The last line that says something, or the first one, short and without control characters.
+pub(super) fn said(output: &[u8], last: bool) -> String {
     let text = String::from_utf8_lossy(output);
-    let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+    let line = if last { lines.next_back() } else { lines.next() }.unwrap_or_default();
     line.chars().filter(|c| !c.is_control()).take(LINE).collect()
 }
 
@@ -82,5 +141,21 @@ mod tests {
         let failure = deployed("echo broken >&2; exit 3").await.unwrap_err();
         assert_eq!(failure.code, "CO1086");
         assert!(failure.message.contains("exit status: 3: broken"), "{}", failure.message);
+        // What it has started ends with it when nobody waits any more.
+        let directory = tempfile::tempdir().unwrap();
+        let (began, ended) = (directory.path().join("began"), directory.path().join("ended"));
+        let script = format!("(touch {}; sleep 1; touch {}) & wait", began.display(), ended.display());
+        let waiting = deployed(&script);
+        let seen = async {
+            while !began.exists() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::select! {
+            said = waiting => panic!("it has ended: {said:?}"),
+            () = seen => {}
+        }
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        assert!(!ended.exists(), "what the program has started went on");
     }
 }

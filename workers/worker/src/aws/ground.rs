@@ -18,6 +18,8 @@ use changeover_postgres::{
     secret::Secret,
 };
 
+use super::ca;
+
 /// A spec that has an AWS half.
 pub(super) struct Ground {
     pub(super) spec: Spec,
@@ -38,6 +40,7 @@ impl Ground {
         })?;
         let mut spec = spec.clone();
         fill_in(&mut spec, facts);
+        ca::with_ca_files(&mut spec)?;
         Ok(Self { spec, aws, names: AwsNames::new(&id), id, run: run.to_owned(), sizing: facts.sizing.clone() })
     }
 

@@ -14,7 +14,7 @@ use changeover_domain::{
 };
 use changeover_postgres::{Migration, secret::Secret};
 
-use super::ground::Ground;
+use super::{ca, ground::Ground};
 
 /// For how long one that was read is believed: a look at replication comes every few seconds, and a switch must not wait for AWS.
 const BELIEVED: Duration = Duration::from_secs(600);
@@ -24,7 +24,9 @@ static READ: LazyLock<Mutex<HashMap<String, (Instant, Secret)>>> = LazyLock::new
 /// The migration with its secrets, wherever they are.
 pub(crate) async fn resolve(spec: &Spec) -> Result<Migration, Failure> {
     let made = of(spec).await?;
-    Migration::resolve_with(spec, made.as_ref())
+    let mut spec = spec.clone();
+    ca::with_ca_files(&mut spec)?;
+    Migration::resolve_with(&spec, made.as_ref())
 }
 
 /// The password that a spec's target was made with; nothing where the spec names another one.

@@ -185,6 +185,11 @@ pub fn target_instance(aws: &Aws, names: &AwsNames) -> String {
     }
 }
 
+/// Whether somebody is to be told of each publication.
+pub fn deploys(aws: &Aws) -> bool {
+    !aws.deploy.is_empty() || !aws.webhook.is_empty()
+}
+
 /// What undoes a step, known before it; the source's parameters have their own plan, and the endpoint its own version.
 pub fn undo_of(step: AwsStep, aws: &Aws, names: &AwsNames) -> Option<AwsUndo> {
     let (side, kind, name) = match step {

@@ -41,6 +41,20 @@ pub(super) const PUBLISH: Section = Section {
             "\"/etc/changeover/deploy\"",
             "A program on the worker's machine that is called after each publication, and awaited for ten minutes: to have deployments read the endpoint again. It gets `CHANGEOVER_ENDPOINT`, `CHANGEOVER_SERVING` (`source` or `target`), `CHANGEOVER_PARAMETER`, `CHANGEOVER_VERSION` and `CHANGEOVER_KEY`, which is the same whenever it is called again for the same publication; of the worker's own environment `PATH` and `HOME` alone. It has to end with 0; its last line becomes evidence.",
         ),
+        field(
+            "webhook",
+            Kind::Text,
+            Need::Optional,
+            "\"https://deploy.example.com/changeover\"",
+            "In place of a program: an address that is posted to after each publication, as JSON with `migration`, `endpoint`, `serving`, `parameter`, `version` and `key`; the key stands in `Idempotency-Key` as well. 200, 201 or 204 say that it is done; 202 that it was taken on, and `Location` on the same server is asked until it is. Verified by the machine's authorities; plain `http` only to the machine itself. It is shown in status and history: no secret belongs in it.",
+        ),
+        field(
+            "webhook_token",
+            Kind::Secret,
+            Need::Optional,
+            "{ env = \"DEPLOY_TOKEN\" }",
+            "Where the worker finds the bearer token for it.",
+        ),
     ],
 };
 

@@ -50,6 +50,7 @@ fn aws(read: &mut Read) {
         let message = "`aws.end.stop` and `aws.end.delete` are both true".to_owned();
         push(read, CONFLICT, "aws.end.delete", message, "choose one: what is deleted needn't be stopped");
     }
+    webhook(read);
     if read.flag("aws.end.part_networks") && !read.flag("aws.network.join") {
         let message = "`aws.end.part_networks` needs `aws.network.join`".to_owned();
         push(read, CONFLICT, "aws.end.part_networks", message, "remove it: only what the migration joins is parted");
@@ -58,6 +59,39 @@ fn aws(read: &mut Read) {
         let message = "`aws.end.delete` needs `aws.end.final_snapshot`".to_owned();
         push(read, CONFLICT, "aws.end.delete", message, "add `final_snapshot = true`");
     }
+}
+
+/// One way to have deployments told, and none that shows a token to others.
+fn webhook(read: &mut Read) {
+    const KEY: &str = "aws.publish.webhook";
+    let address = read.text(KEY);
+    if address.is_empty() {
+        if read.get("aws.publish.webhook_token").is_some() {
+            let message = "`aws.publish.webhook_token` is given without `aws.publish.webhook`".to_owned();
+            push(read, CONFLICT, "aws.publish.webhook_token", message, "add the webhook, or remove its token");
+        }
+        return;
+    }
+    if !read.text("aws.publish.deploy").is_empty() {
+        let message = "`aws.publish.deploy` and `aws.publish.webhook` are both given".to_owned();
+        push(read, CONFLICT, KEY, message, "choose one");
+    }
+    if !is_private(&address) {
+        let message = format!("`{KEY}` has to be an https address without a login in it");
+        push(read, VALUE, KEY, message, "write https://…; http is for 127.0.0.1, [::1] and localhost");
+    }
+}
+
+/// Whether what is sent to an address can be read on the way by nobody.
+fn is_private(address: &str) -> bool {
+    let Some((scheme, rest)) = address.split_once("://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => authority.split(':').next().unwrap_or_default(),
+    };
+    let is_here = ["127.0.0.1", "::1", "localhost"].contains(&host);
+    !host.is_empty() && !authority.contains('@') && (scheme == "https" || (scheme == "http" && is_here))
 }
 
 fn databases(read: &mut Read) {

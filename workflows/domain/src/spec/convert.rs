@@ -68,6 +68,8 @@ fn aws(read: &Read) -> Aws {
         }),
         publish: text("publish.parameter"),
         deploy: text("publish.deploy"),
+        webhook: text("publish.webhook"),
+        webhook_token: secret(read, "aws.publish.webhook_token"),
         join_networks: flag("network.join"),
         end: Some(AwsEnd {
             final_snapshot: flag("end.final_snapshot"),

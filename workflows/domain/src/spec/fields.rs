@@ -110,7 +110,7 @@ pub(super) const fn field(
 
 /// `host` and `login` tell whether the host, and user and password, have to be there.
 const fn endpoint(host: &'static str, password: &'static str, peer: &'static str, login: Need) -> [Field; 9] {
-    use Need::{Default, Optional, Required, Unless};
+    use Need::{Default, Optional, Unless};
     [
         field(
             "host",
@@ -144,9 +144,9 @@ const fn endpoint(host: &'static str, password: &'static str, peer: &'static str
         field(
             "ca_file",
             Kind::Text,
-            Required,
+            Unless("aws"),
             "\"/etc/changeover/ca.pem\"",
-            "CA certificates (PEM) as the worker sees them. TLS is always used, and the server is always verified (verify-full).",
+            "CA certificates (PEM) as the worker sees them. TLS is always used, and the server is always verified (verify-full). With `[aws.source]` and `[aws.target]`, Amazon's RDS CA bundle, which is built in, where this isn't given.",
         ),
         field(
             "peer_host",

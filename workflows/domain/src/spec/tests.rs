@@ -247,6 +247,8 @@ fn a_target_that_is_made_needs_no_address_and_no_login() {
     let end = "[aws.publish]\nparameter = \"/p\"\n[aws.end]\nfinal_snapshot = true\ndelete = true\n";
     let aws = parse(&(made() + end)).unwrap().aws.unwrap();
     assert_eq!((aws.publish.as_str(), aws.end.unwrap().delete), ("/p", true));
+    let unnamed = made().replacen("ca_file = \"/ca\"\n", "", 2);
+    assert_eq!(parse(&unnamed).unwrap().source.unwrap().ca_file, "");
     assert!(!aws.join_networks && !aws.end.unwrap().part_networks);
     let joined = "[aws.network]\njoin = true\n[aws.end]\npart_networks = true\n";
     let aws = parse(&(made() + joined)).unwrap().aws.unwrap();
@@ -272,6 +274,18 @@ fn an_aws_half_is_whole_and_says_nothing_twice() {
         codes(&(made() + "[aws.end]\nstop = true\ndelete = true\nfinal_snapshot = true\n")),
         ["CO0108 aws.end.delete"]
     );
+    let hook = |rest: &str| codes(&(made() + "[aws.publish]\nparameter = \"/p\"\n" + rest));
+    let token = "webhook_token = { env = \"T\" }\n";
+    assert_eq!(hook(token), ["CO0108 aws.publish.webhook_token"]);
+    for good in ["https://d.example.com/x?y", "http://127.0.0.1:8080/x", "http://[::1]/", "http://localhost"] {
+        let text = made() + &format!("[aws.publish]\nparameter = \"/p\"\nwebhook = \"{good}\"\n{token}");
+        assert_eq!(parse(&text).unwrap().aws.unwrap().webhook, good);
+    }
+    let bad = ["http://d.example.com", "http://127.0.0.1.example.com", "https://a:b@d.example.com", "d", "https:///x"];
+    for bad in bad.into_iter().chain(["http://localhost@d.example.com", "ftp://127.0.0.1"]) {
+        assert_eq!(hook(&format!("webhook = \"{bad}\"\n")), ["CO0101 aws.publish.webhook"], "{bad}");
+    }
+    assert_eq!(hook("webhook = \"https://d\"\ndeploy = \"/d\"\n"), ["CO0108 aws.publish.webhook"]);
     assert_eq!(codes(&(made() + "[aws.end]\npart_networks = true\n")), ["CO0108 aws.end.part_networks"]);
     assert_eq!(codes(&SMALL.replace("host = \"new\"\n", "")), ["CO0104 target.host"]);
 }
