@@ -125,9 +125,46 @@ fn a_policy_is_as_narrow_as_what_is_told() {
     let narrow = policy(&[&["source", "--source-instance", "orders"], &known[..]].concat());
     assert!(narrow.contains("arn:aws:rds:eu-central-1:111111111111:db:orders"), "{narrow}");
     assert_ne!(policy(&["target"]), wide);
+    let told = err(&changeover(&["iam-policy", "source"]));
+    assert!(told.contains("every instance of the account: --source-instance narrows it"), "{told}");
     for wrong in [["--account", "12"], ["--migration", "No Name"]] {
         assert_eq!(code(&changeover(&[&["iam-policy", "target"], &wrong[..]].concat())), 2, "{wrong:?}");
     }
+}
+
+#[test]
+fn a_policy_of_a_spec_is_for_what_stands_in_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("spec.toml");
+    let text = changeover_domain::spec::render::init_text();
+    let by_hand = text.split("# [aws.source]").next().unwrap();
+    let target = by_hand.split("[target]").nth(1).unwrap().split("[[databases]]").next().unwrap();
+    let aws = "[aws.source]\nregion = \"eu-central-1\"\naccount = \"111111111111\"\ninstance = \"orders\"\n\
+               [aws.target]\nregion = \"eu-west-1\"\naccount = \"222222222222\"\nsubnet_group = \"net\"\n\
+               security_groups = [\"sg-1\"]\nkms_key = \"arn:aws:kms:eu-west-1:222222222222:key/1\"\n";
+    std::fs::write(&path, by_hand.replace(target, "\n") + aws).unwrap();
+    let spec = path.to_str().unwrap();
+    let output = changeover(&["iam-policy", "target", "--spec", spec]);
+    let printed = out(&output);
+    assert_eq!(err(&output), "", "{printed}");
+    for part in ["eu-west-1:222222222222:subgrp:net", "arn:aws:kms:eu-west-1:222222222222:key/1", "\"kms:CreateGrant\""]
+    {
+        assert!(printed.contains(part), "{part} isn't in {printed}");
+    }
+    for part in
+        ["kms:CreateKey", "kms:TagResource", "key/*", "CopyDBSnapshot", "CreateVpcPeeringConnection", "PassRole"]
+    {
+        assert!(!printed.contains(part), "{part} is in {printed}");
+    }
+    let told = err(&changeover(&["iam-policy", "source", "--spec", spec]));
+    assert!(told.contains("--source-group narrows it") && !told.contains("--source-instance"), "{told}");
+    assert!(
+        out(&changeover(&["iam-policy", "source", "--spec", spec, "--account", "333333333333"]))
+            .contains(":333333333333:db:orders")
+    );
+    std::fs::write(&path, by_hand).unwrap();
+    let output = changeover(&["iam-policy", "source", "--spec", spec]);
+    assert!(code(&output) != 0 && err(&output).contains("CO0104"), "{}", err(&output));
 }
 
 #[test]

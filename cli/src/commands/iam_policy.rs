@@ -1,11 +1,14 @@
 //! `changeover iam-policy`
 
+use std::path::PathBuf;
+
 use changeover_domain::{
     MigrationId, Side,
     aws::{AwsNames, Place, plan::Route, policy},
+    proto::{Aws, AwsAccount, Spec},
 };
 
-use crate::{exit::Exit, problem::Problem, ui::Ui};
+use crate::{exit::Exit, problem::Problem, spec_file, ui::Ui};
 
 /// What is known narrows the policy; an asterisk stands for the rest.
 #[derive(Debug, clap::Args)]
@@ -13,30 +16,33 @@ pub(super) struct Args {
     /// The side whose account the policy is for
     #[arg(value_enum)]
     side: Account,
+    /// Take from this spec what it says; what is given beside it wins
+    #[arg(long, value_name = "SPEC")]
+    spec: Option<PathBuf>,
     /// The migration's name: only what carries its tag may be changed
     #[arg(long, value_name = "NAME")]
     migration: Option<String>,
     /// Such as eu-central-1
-    #[arg(long, default_value = "*")]
-    region: String,
+    #[arg(long)]
+    region: Option<String>,
     /// The account's twelve digits
-    #[arg(long, value_name = "ACCOUNT", default_value = "*", value_parser = account)]
-    account: String,
+    #[arg(long, value_name = "ACCOUNT", value_parser = account)]
+    account: Option<String>,
     /// Those of the other side's account
-    #[arg(long, value_name = "ACCOUNT", default_value = "*", value_parser = account)]
-    other_account: String,
+    #[arg(long, value_name = "ACCOUNT", value_parser = account)]
+    other_account: Option<String>,
     /// The identifier of the instance that is moved
-    #[arg(long, value_name = "IDENTIFIER", default_value = "*")]
-    source_instance: String,
+    #[arg(long, value_name = "IDENTIFIER")]
+    source_instance: Option<String>,
     /// The target's identifier, where the spec names it
     #[arg(long, value_name = "IDENTIFIER")]
     target_instance: Option<String>,
     /// The source's own parameter group
-    #[arg(long, value_name = "GROUP", default_value = "*")]
-    source_group: String,
+    #[arg(long, value_name = "GROUP")]
+    source_group: Option<String>,
     /// The target's subnet group
-    #[arg(long, value_name = "GROUP", default_value = "*")]
-    subnet_group: String,
+    #[arg(long, value_name = "GROUP")]
+    subnet_group: Option<String>,
     /// The parameter that the new endpoint is published under
     #[arg(long, value_name = "PARAMETER")]
     published: Option<String>,
@@ -46,6 +52,9 @@ pub(super) struct Args {
     /// The role of the target's enhanced monitoring, by ARN
     #[arg(long, value_name = "ARN")]
     monitoring_role: Option<String>,
+    /// The key that the spec gives, by ARN: none is made, and no right goes beyond it
+    #[arg(long, value_name = "ARN")]
+    key: Option<String>,
     #[command(flatten)]
     route: Way,
     /// aws, aws-cn or aws-us-gov
@@ -80,31 +89,19 @@ struct Way {
     delete_source: bool,
 }
 
-impl Way {
-    /// What isn't known before the source is looked at is taken to come.
-    fn route(&self, monitored: bool) -> Route {
-        Route {
-            key_is_made: !self.key_is_given,
-            source_group_is_default: true,
-            parameters_differ: true,
-            reboot_needed: true,
-            has_options: true,
-            network_is_joined: !self.network_is_joined,
-            by_snapshot: !self.without_snapshot,
-            source_is_encrypted: self.source_is_encrypted,
-            monitored,
-            published: true,
-            final_snapshot: self.final_snapshot || self.delete_source,
-            stopped: self.stop_source,
-            deleted: self.delete_source,
-        }
-    }
-}
-
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Account {
     Source,
     Target,
+}
+
+impl Account {
+    fn side(self) -> Side {
+        match self {
+            Account::Source => Side::Source,
+            Account::Target => Side::Target,
+        }
+    }
 }
 
 fn account(text: &str) -> Result<String, String> {
@@ -113,27 +110,106 @@ fn account(text: &str) -> Result<String, String> {
 }
 
 pub(super) fn run(ui: &Ui, args: &Args) -> Result<Exit, Problem> {
-    let names = args.migration.as_deref().map(named).transpose()?;
-    let place = Place {
-        side: match args.side {
-            Account::Source => Side::Source,
-            Account::Target => Side::Target,
-        },
-        partition: args.partition.clone(),
-        region: args.region.clone(),
-        account: args.account.clone(),
-        other_account: args.other_account.clone(),
-        names,
-        source_instance: args.source_instance.clone(),
-        target_instance: args.target_instance.clone(),
-        source_group: args.source_group.clone(),
-        subnet_group: args.subnet_group.clone(),
-        published: args.published.clone(),
-        other_region: args.other_region.clone().unwrap_or_else(|| args.region.clone()),
-        monitoring_role: args.monitoring_role.clone(),
+    let known = match &args.spec {
+        None => Known::default(),
+        Some(path) => Known::of(&spec_file::read(path)?, args.side.side())?,
     };
-    let route = args.route.route(args.monitoring_role.is_some());
+    let place = place(args, &known)?;
+    let route = route(args, &known, &place);
+    for wide in wide(&place, &route) {
+        ui.warn(&wide);
+    }
     ui.print_json(&policy::policy(&place, &route)).map(|()| Exit::Done)
+}
+
+/// What a spec says.
+#[derive(Default)]
+struct Known {
+    migration: Option<String>,
+    here: AwsAccount,
+    there: AwsAccount,
+    aws: Option<Aws>,
+}
+
+impl Known {
+    fn of(spec: &Spec, side: Side) -> Result<Self, Problem> {
+        let Some(aws) = spec.aws.clone() else {
+            let message = "the spec has no AWS half, and Changeover makes no call to AWS for it";
+            return Err(Problem::new("CO0104", message, "add [aws.source] and [aws.target]").exit(Exit::Refused));
+        };
+        let (source, target) = (aws.source.clone().unwrap_or_default(), aws.target.clone().unwrap_or_default());
+        let (here, there) = if side == Side::Source { (source, target) } else { (target, source) };
+        Ok(Self { migration: Some(spec.name.clone()), here, there, aws: Some(aws) })
+    }
+}
+
+/// A text that isn't empty.
+fn some(text: impl Into<String>) -> Option<String> {
+    Some(text.into()).filter(|text| !text.is_empty())
+}
+
+fn place(args: &Args, known: &Known) -> Result<Place, Problem> {
+    let aws = known.aws.clone().unwrap_or_default();
+    let made = aws.made.unwrap_or_default();
+    let either = |given: &Option<String>, said: String| given.clone().or_else(|| some(said));
+    let wild = |given: &Option<String>, said: String| either(given, said).unwrap_or_else(|| "*".to_owned());
+    let migration = args.migration.clone().or_else(|| known.migration.clone());
+    let region = wild(&args.region, known.here.region.clone());
+    Ok(Place {
+        side: args.side.side(),
+        partition: args.partition.clone(),
+        account: wild(&args.account, known.here.account.clone()),
+        other_account: wild(&args.other_account, known.there.account.clone()),
+        names: migration.as_deref().map(named).transpose()?,
+        source_instance: wild(&args.source_instance, aws.instance),
+        target_instance: either(&args.target_instance, made.instance),
+        source_group: wild(&args.source_group, String::new()),
+        subnet_group: wild(&args.subnet_group, made.subnet_group),
+        published: either(&args.published, aws.publish),
+        other_region: either(&args.other_region, known.there.region.clone()).unwrap_or_else(|| region.clone()),
+        monitoring_role: either(&args.monitoring_role, made.monitoring_role),
+        key: either(&args.key, made.kms_key),
+        region,
+    })
+}
+
+/// What isn't known before the source is looked at is taken to come. By a spec, the engine copies the rows.
+fn route(args: &Args, known: &Known, place: &Place) -> Route {
+    let way = &args.route;
+    let end = known.aws.as_ref().and_then(|aws| aws.end).unwrap_or_default();
+    let joined_by_others = known.aws.as_ref().is_some_and(|aws| !aws.join_networks);
+    Route {
+        key_is_made: !way.key_is_given && place.key.is_none(),
+        source_group_is_default: true,
+        parameters_differ: true,
+        reboot_needed: true,
+        has_options: true,
+        network_is_joined: !way.network_is_joined && !joined_by_others,
+        by_snapshot: !way.without_snapshot && known.aws.is_none(),
+        source_is_encrypted: way.source_is_encrypted,
+        monitored: place.monitoring_role.is_some(),
+        published: known.aws.is_none() || place.published.is_some(),
+        final_snapshot: way.final_snapshot || way.delete_source || end.final_snapshot || end.delete,
+        stopped: way.stop_source || end.stop,
+        deleted: way.delete_source || end.delete,
+    }
+}
+
+/// What in the policy is for more than one migration needs, and what narrows it.
+fn wide(place: &Place, route: &Route) -> Vec<String> {
+    let of_source = place.side == Side::Source;
+    let key_is_known = place.key.as_deref().is_some_and(|key| !key.contains("alias/"));
+    let all = [
+        (place.names.is_none(), "--migration", "whatever any migration makes"),
+        (place.region == "*", "--region", "every region"),
+        (place.account == "*", "--account", "the names below in every account that uses the policy"),
+        (of_source && place.source_instance == "*", "--source-instance", "every instance of the account"),
+        (of_source && place.source_group == "*", "--source-group", "every parameter group of the account"),
+        (!of_source && place.subnet_group == "*", "--subnet-group", "every subnet group of the account"),
+        (!of_source && !route.key_is_made && !key_is_known, "--key with the key's ARN", "use of every key by RDS"),
+    ];
+    let wide = all.into_iter().filter(|(is_wide, _, _)| *is_wide);
+    wide.map(|(_, flag, what)| format!("the policy is for {what}: {flag} narrows it")).collect()
 }
 
 fn named(name: &str) -> Result<AwsNames, Problem> {

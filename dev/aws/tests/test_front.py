@@ -172,6 +172,29 @@ def test_rds_needs_the_callers_right_to_the_key(clean, shared, name):
     rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
 
 
+def test_a_keys_own_policy_is_enough_for_whom_it_names(clean, name):
+    arn, account = role(clean, name, account=0), clean.accounts[0]
+    named = {**allow(["kms:CreateAlias", "kms:DeleteAlias", "kms:EnableKeyRotation"]), "Principal": {"AWS": arn}}
+    root = {**allow("kms:*"), "Principal": {"AWS": f"arn:aws:iam::{account}:root"}}
+    kms = clean.client("kms")
+    mine, other = kms.create_key()["KeyMetadata"]["KeyId"], kms.create_key()["KeyMetadata"]["KeyId"]
+    kms.put_key_policy(KeyId=mine, PolicyName="default", Policy=json.dumps(policy(root, named)))
+    alias = f"alias/{name}"
+    of_alias = allow(["kms:CreateAlias", "kms:DeleteAlias"], f"arn:aws:kms:eu-central-1:{account}:{alias}")
+    clean.control("policy", {"principal": arn, "policy": policy(of_alias)})
+    as_role = clean.client("kms", **assume(clean, arn))
+    as_role.enable_key_rotation(KeyId=mine)
+    as_role.create_alias(AliasName=alias, TargetKeyId=mine)
+    as_role.delete_alias(AliasName=alias)
+    with refused("AccessDeniedException", words="kms:ScheduleKeyDeletion"):
+        as_role.schedule_key_deletion(KeyId=mine)
+    with refused("AccessDeniedException", words="kms:CreateAlias"):
+        as_role.create_alias(AliasName=alias, TargetKeyId=other)
+    kms.create_alias(AliasName=alias, TargetKeyId=other)
+    with refused("AccessDeniedException", words="kms:DeleteAlias"):
+        as_role.delete_alias(AliasName=alias)
+
+
 def test_a_policy_that_cannot_be_evaluated_is_refused(stand_in):
     odd = policy(allow("*", Condition={"DateLessThan": {"aws:CurrentTime": "2030-01-01"}}))
     with pytest.raises(AssertionError, match="DateLessThan"):

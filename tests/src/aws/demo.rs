@@ -49,7 +49,7 @@ pub async fn migrate(stack: &mut AwsStack, options: &ScenarioOptions, loud: bool
     let at_first = stack.info().clone();
     let mut scenario = prepare(stack, &at_first, options, &spec, loud).await?;
     say("from now on Changeover's roles may do what `changeover iam-policy` prints for it, and nothing else");
-    stack.limit_to_printed(&scenario.product, &spec).await?;
+    stack.limit_to_printed(&scenario.product, &scenario.spec).await?;
     for verb in ["plan", "start"] {
         scenario.say(&[verb, &scenario.spec]).await?;
     }

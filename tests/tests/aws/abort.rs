@@ -19,7 +19,7 @@ async fn an_abort_leaves_both_accounts_as_they_were_but_for_a_key_that_is_being_
         let before = Found::look(&stack.stand_in).await?;
         let at_first = stack.info().clone();
         let mut scenario = prepare(stack, &at_first, &common::options(&directory), &spec, false).await?;
-        stack.limit_to_printed(&scenario.product, &spec).await?;
+        stack.limit_to_printed(&scenario.product, &scenario.spec).await?;
         refused_by_amazons_authorities(&scenario, &directory).await?;
         scenario.say(&["start", &scenario.spec]).await?;
         past_provision(&scenario).await?;

@@ -36,7 +36,13 @@ pub async fn check_given_key(target: &Session, reference: &str) -> Result<KeyEvi
 
 /// Makes the key with all that belongs to it, or finds the one that was made. `users` are accounts that may use snapshots under it.
 pub async fn ensure_key(target: &Session, users: &[String]) -> Result<KeyEvidence, Failure> {
-    let policy = key::policy(target.partition(), target.account(), users);
+    let policy = key::policy(&key::Keeping {
+        partition: target.partition(),
+        region: target.region(),
+        account: target.account(),
+        keeper: target.keeper(),
+        users,
+    });
     let arn = match find(target).await? {
         Some(arn) => arn,
         None => create(target, &policy).await?,

@@ -9,7 +9,10 @@ use aws_config::{profile::ProfileFileCredentialsProvider, provider_config::Provi
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_smithy_http_client::{Builder, tls};
 use aws_smithy_runtime_api::client::{http::SharedHttpClient, interceptors::Intercept};
-use changeover_domain::{Failure, MigrationId, Side, aws::AwsNames};
+use changeover_domain::{
+    Failure, MigrationId, Side,
+    aws::{AwsNames, key::keeper},
+};
 
 use crate::{access::Access, error::Told, guard::Guard};
 
@@ -27,6 +30,7 @@ pub struct Session {
     access: Access,
     names: AwsNames,
     run: String,
+    caller: String,
     config: SdkConfig,
     guard: Guard,
     pub(crate) rds: aws_sdk_rds::Client,
@@ -56,8 +60,8 @@ impl Session {
     }
 
     async fn opened(access: &Access, migration: &MigrationId, run: &str, guard: Guard) -> Result<Self, Failure> {
-        let session = Self::with_config(access, migration, run, guard, &config(access, migration).await);
-        session.check_account().await?;
+        let mut session = Self::with_config(access, migration, run, guard, &config(access, migration).await);
+        session.caller = session.check_account().await?;
         Ok(session)
     }
 
@@ -66,6 +70,7 @@ impl Session {
             access: access.clone(),
             names: AwsNames::new(migration),
             run: run.to_owned(),
+            caller: String::new(),
             config: config.clone(),
             guard,
             rds: aws_sdk_rds::Client::from_conf(aws_sdk_rds::config::Builder::from(config).interceptor(guard).build()),
@@ -81,11 +86,12 @@ impl Session {
         }
     }
 
-    async fn check_account(&self) -> Result<(), Failure> {
+    /// Gives the caller's ARN.
+    async fn check_account(&self) -> Result<String, Failure> {
         let answer = self.sts.get_caller_identity().send().await.told(self.side(), "asking whose account this is")?;
         let account = answer.account().unwrap_or_default();
         if account == self.access.account {
-            return Ok(());
+            return Ok(answer.arn().map(keeper).unwrap_or_default());
         }
         let message = format!(
             "the credentials of the {} are of account {account}, and the spec says {}",
@@ -110,6 +116,10 @@ impl Session {
     /// Such as `eu-central-1`.
     pub fn region(&self) -> &str {
         &self.access.region
+    }
+    /// As whom we are there, by ARN: the role that the spec names, else whoever the credentials say.
+    pub fn keeper(&self) -> &str {
+        self.access.role_arn.as_deref().unwrap_or(&self.caller)
     }
     /// Names of what this migration makes.
     pub fn names(&self) -> &AwsNames {

@@ -62,6 +62,15 @@ def find(reference: str, account: str, region: str) -> Key:
     )
 
 
+def is_there(arn: str) -> bool:
+    """Whether an ARN names a key."""
+    try:
+        find(arn, "", "")
+    except NoSuchKey:
+        return False
+    return True
+
+
 def allows(key: Key, principal: Principal, action: str, rights: "Rights", via: str | None = None) -> bool:
     """Whether a principal may do this with the key, itself or through a service.
 

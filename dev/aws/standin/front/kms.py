@@ -26,6 +26,8 @@ _NOT_ON_MANAGED = frozenset({
 
 def answer(request: Request, environ: dict, upstream: Upstream, rights: Rights) -> Answer:
     """A KMS call, in the key's account if that is another one."""
+    if request.action == "DeleteAlias":
+        _check_alias(request, rights)
     reference = request.parameters.get("KeyId") or request.parameters.get("TargetKeyId")
     if not isinstance(reference, str) or not reference:
         return upstream.ask(request, environ)
@@ -40,6 +42,15 @@ def answer(request: Request, environ: dict, upstream: Upstream, rights: Rights) 
     _check(request, key, rights)
     answered = upstream.ask(_with_id(request, key, reference), environ, key.account)
     return _with_manager(request, key, answered)
+
+
+def _check_alias(request: Request, rights: Rights) -> None:
+    """https://docs.aws.amazon.com/kms/latest/developerguide/alias-access.html: the right is asked for on the alias and on its key."""
+    try:
+        key = keys.find(request.parameters.get("AliasName") or "", request.principal.account, request.region)
+    except keys.NoSuchKey:
+        return
+    _check(request, key, rights)
 
 
 def _check(request: Request, key: keys.Key, rights: Rights) -> None:

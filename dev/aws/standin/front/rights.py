@@ -2,7 +2,7 @@
 
 from ..rds.world import World
 from ..wire.errors import AwsError
-from . import resources, tagged
+from . import keys, resources, tagged
 from .identity import Principal
 from .policy import Policies
 from .request import Request
@@ -35,9 +35,19 @@ class Rights:
         if (request.service, request.action) in _NOT_HERE:
             return
         for action, resource in _needed(request):
+            if _is_a_keys_own_affair(request, resource):
+                continue
             said = self.verdict(request.principal, action, resource)
             if said != "allow":
                 raise _denied(request, action, resource, said)
+
+
+def _is_a_keys_own_affair(request: Request, resource: str) -> bool:
+    """A key's policy may be enough; kms.py asks both.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/policy-evaluation.html
+    """
+    return request.service == "kms" and ":key/" in resource and "*" not in resource and keys.is_there(resource)
 
 
 def _denied(request: Request, action: str, resource: str, said: str) -> AwsError:

@@ -137,6 +137,7 @@ fn place(ground: &Ground, side: Side, plan: &ParameterPlan) -> Place {
         subnet_group: made.subnet_group,
         published: some(ground.aws.publish.clone()),
         monitoring_role: some(made.monitoring_role),
+        key: some(made.kms_key),
         ..Place::anywhere(side)
     }
 }

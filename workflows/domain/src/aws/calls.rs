@@ -64,6 +64,8 @@ pub enum When {
     Always,
     /// Where the spec gives no key.
     KeyIsMade,
+    /// Where it gives one.
+    KeyIsGiven,
     /// Where the source's group is a `default.*`, which can't be changed.
     SourceGroupIsDefault,
     /// Where the source's parameters aren't what replication needs.

@@ -91,41 +91,92 @@ pub fn arn_part(arn: &str, at: usize) -> &str {
     arn.split(':').nth(at).unwrap_or_default()
 }
 
-/// The policy of the key that we make. Its own account rules it by IAM; the accounts named can use it, and give a grant to a service
-/// of AWS, as copying a shared snapshot under it takes
-/// (<https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-modifying-external-accounts.html>,
+/// By which services a key is used in our name (<https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html>,
+/// `kms:ViaService`).
+pub fn services(partition: &str, region: &str) -> [String; 3] {
+    let suffix = if partition == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" };
+    ["rds", "ssm", "secretsmanager"].map(|service| format!("{service}.{region}.{suffix}"))
+}
+
+/// Who makes a key and keeps it, by the caller's ARN: a session of a role stands for the role. A role's path isn't in that; who has one
+/// names the role in the spec.
+pub fn keeper(caller: &str) -> String {
+    let parts: Vec<&str> = caller.splitn(6, ':').collect();
+    let [_, partition, "sts", _, account, session] = parts.as_slice() else { return caller.to_owned() };
+    match session.split('/').collect::<Vec<_>>().as_slice() {
+        ["assumed-role", role, ..] => format!("arn:{partition}:iam::{account}:role/{role}"),
+        _ => caller.to_owned(),
+    }
+}
+
+/// Whose key it is that we make, and who may use it.
+#[derive(Clone, Copy, Debug)]
+pub struct Keeping<'a> {
+    /// `aws`, `aws-cn` or `aws-us-gov`.
+    pub partition: &'a str,
+    /// The key's region.
+    pub region: &'a str,
+    /// Its account.
+    pub account: &'a str,
+    /// Who makes it, by ARN ([`keeper`]).
+    pub keeper: &'a str,
+    /// Accounts that may use snapshots under it.
+    pub users: &'a [String],
+}
+
+/// The policy of the key that we make. Its own account rules it by IAM; whoever makes it, and nobody else, has the rights that this takes
+/// from the key itself, so that the role needs none on other keys; the accounts named can use it, and give a grant to a service of AWS, as
+/// copying a shared snapshot under it takes
+/// (<https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-overview.html>,
+/// <https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-modifying-external-accounts.html>,
 /// <https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/share-encrypted-snapshot.html>).
-pub fn policy(partition: &str, account: &str, users: &[String]) -> Value {
-    let root = |account: &String| format!("arn:{partition}:iam::{account}:root");
-    let mut statements = vec![json!({
-        "Sid": "OwnAccount",
-        "Effect": "Allow",
-        "Principal": { "AWS": root(&account.to_owned()) },
-        "Action": "kms:*",
-        "Resource": "*",
-    })];
-    let mut users: Vec<String> = users.iter().filter(|user| *user != account).map(root).collect();
+pub fn policy(of: &Keeping<'_>) -> Value {
+    let root = |account: &String| format!("arn:{}:iam::{account}:root", of.partition);
+    let allow = |sid: &str, who: Value, actions: Value| json!({ "Sid": sid, "Effect": "Allow", "Principal": { "AWS": who }, "Action": actions, "Resource": "*" });
+    let only = |mut statement: Value, condition: Value| {
+        statement["Condition"] = condition;
+        statement
+    };
+    let for_aws = || json!({ "Bool": { "kms:GrantIsForAWSResource": "true" } });
+    let by_services = json!({ "StringEquals": { "kms:ViaService": services(of.partition, of.region) } });
+    let mut statements = vec![
+        allow("OwnAccount", json!(root(&of.account.to_owned())), json!("kms:*")),
+        allow("Keeping", json!(of.keeper), json!(KEEPING)),
+        only(allow("UseByServices", json!(of.keeper), json!(USE)), by_services),
+        only(allow("GrantsByServices", json!(of.keeper), json!("kms:CreateGrant")), for_aws()),
+    ];
+    let mut users: Vec<String> = of.users.iter().filter(|user| *user != of.account).map(root).collect();
     users.sort();
     users.dedup();
     if !users.is_empty() {
-        statements.push(json!({
-            "Sid": "UseOfSnapshots",
-            "Effect": "Allow",
-            "Principal": { "AWS": users },
-            "Action": ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"],
-            "Resource": "*",
-        }));
-        statements.push(json!({
-            "Sid": "GrantsForServices",
-            "Effect": "Allow",
-            "Principal": { "AWS": users },
-            "Action": ["kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"],
-            "Resource": "*",
-            "Condition": { "Bool": { "kms:GrantIsForAWSResource": "true" } },
-        }));
+        let uses = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"];
+        statements.push(allow("UseOfSnapshots", json!(users), json!(uses)));
+        let grants = json!(["kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"]);
+        statements.push(only(allow("GrantsForServices", json!(users), grants), for_aws()));
     }
     json!({ "Version": "2012-10-17", "Statement": statements })
 }
+
+/// What its maker does with the key itself, from its alias to its end.
+pub const KEEPING: [&str; 7] = [
+    "kms:CreateAlias",
+    "kms:DeleteAlias",
+    "kms:EnableKeyRotation",
+    "kms:GetKeyPolicy",
+    "kms:ListGrants",
+    "kms:PutKeyPolicy",
+    "kms:ScheduleKeyDeletion",
+];
+
+/// What services do with it in its maker's name.
+const USE: [&str; 6] = [
+    "kms:Decrypt",
+    "kms:Encrypt",
+    "kms:GenerateDataKey",
+    "kms:GenerateDataKeyWithoutPlaintext",
+    "kms:ReEncryptFrom",
+    "kms:ReEncryptTo",
+];
 
 /// Whether two policies say the same: AWS gives a list of one back as a single word, and lists in an order of its own.
 pub fn same_policy(a: &Value, b: &Value) -> bool {
@@ -153,6 +204,14 @@ fn normal(value: &Value) -> Value {
 mod tests {
     use super::*;
     use rstest::rstest;
+
+    const KEPT: Keeping<'_> = Keeping {
+        partition: "aws",
+        region: "eu-central-1",
+        account: "222222222222",
+        keeper: "arn:aws:iam::222222222222:role/changeover",
+        users: &[],
+    };
 
     fn key() -> KeySeen {
         KeySeen {
@@ -200,17 +259,35 @@ mod tests {
     #[test]
     fn named_accounts_use_the_key_and_nobody_else() {
         let users = ["333333333333".to_owned(), "222222222222".to_owned(), "333333333333".to_owned()];
-        let policy = policy("aws", "222222222222", &users);
+        let policy = policy(&Keeping { users: &users, ..KEPT });
         let statements = policy["Statement"].as_array().unwrap();
-        assert_eq!(statements.len(), 3);
-        assert_eq!(statements[1]["Principal"]["AWS"], json!(["arn:aws:iam::333333333333:root"]));
-        assert_eq!(statements[2]["Condition"]["Bool"]["kms:GrantIsForAWSResource"], "true");
+        assert_eq!(statements.len(), 6);
+        assert_eq!(statements[4]["Principal"]["AWS"], json!(["arn:aws:iam::333333333333:root"]));
+        assert_eq!(statements[5]["Condition"]["Bool"]["kms:GrantIsForAWSResource"], "true");
         assert!(statements[1..].iter().all(|s| s["Action"] != "kms:*"));
     }
 
     #[test]
     fn without_named_accounts_there_is_the_own_one() {
-        assert_eq!(policy("aws", "2", &[])["Statement"].as_array().unwrap().len(), 1);
+        assert_eq!(policy(&KEPT)["Statement"].as_array().unwrap().len(), 4);
+    }
+
+    #[test]
+    fn its_maker_keeps_it_and_uses_it_by_services_alone() {
+        let said = policy(&Keeping { partition: "aws-cn", region: "cn-north-1", ..KEPT });
+        let statements = said["Statement"].as_array().unwrap();
+        assert!(statements[1..4].iter().all(|s| s["Principal"]["AWS"] == KEPT.keeper));
+        assert_eq!(statements[2]["Condition"]["StringEquals"]["kms:ViaService"][0], "rds.cn-north-1.amazonaws.com.cn");
+        assert_eq!(statements[3]["Condition"]["Bool"]["kms:GrantIsForAWSResource"], "true");
+    }
+
+    #[test]
+    fn a_session_stands_for_its_role() {
+        let of_role = "arn:aws:sts::222222222222:assumed-role/changeover/changeover-shop";
+        assert_eq!(keeper(of_role), KEPT.keeper);
+        for itself in ["arn:aws:iam::222222222222:user/ada", "arn:aws:sts::2:federated-user/ada", "x"] {
+            assert_eq!(keeper(itself), itself);
+        }
     }
 
     #[test]

@@ -48,6 +48,7 @@ impl Route {
         match when {
             When::Always => true,
             When::KeyIsMade => self.key_is_made,
+            When::KeyIsGiven => !self.key_is_made,
             When::SourceGroupIsDefault => self.source_group_is_default,
             When::ParametersDiffer => self.parameters_differ,
             When::RebootNeeded => self.reboot_needed,

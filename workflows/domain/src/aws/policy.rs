@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::{
-    Call, Condition, Place, Service,
+    Call, Condition, Place, Service, key,
     names::{TAG, TAG_SIDE},
     plan::Route,
     table::CALLS,
@@ -29,7 +29,8 @@ type On = (Vec<String>, Condition, Option<Service>);
 
 fn grouped(place: &Place, route: &Route) -> BTreeMap<On, BTreeSet<String>> {
     let mut by_action: BTreeMap<(String, Condition, Option<Service>), BTreeSet<String>> = BTreeMap::new();
-    for call in CALLS.iter().filter(|call| call.side == place.side && route.takes(call.when)) {
+    let ours = |call: &&Call| call.side == place.side && call.condition != Condition::ByKeyPolicy;
+    for call in CALLS.iter().filter(ours).filter(|call| route.takes(call.when)) {
         let key = (call.name(), call.condition, tagged_service(call));
         by_action.entry(key).or_default().extend(call.on.iter().flat_map(|resource| place.arns(*resource)));
     }
@@ -104,7 +105,7 @@ fn condition_of(place: &Place, condition: Condition) -> Option<Value> {
     // `StringLike`, since the pattern for any migration ends with an asterisk.
     let id = place.migration();
     match condition {
-        Condition::None => None,
+        Condition::None | Condition::ByKeyPolicy => None,
         Condition::TagIsGiven => Some(json!({ "StringLike": { (format!("aws:RequestTag/{TAG}")): id } })),
         Condition::TagOfNewKey => Some(json!({
             "StringLike": { (format!("aws:RequestTag/{TAG}")): id },
@@ -122,8 +123,7 @@ fn condition_of(place: &Place, condition: Condition) -> Option<Value> {
         Condition::TagIsThere => Some(json!({ "StringLike": { (format!("aws:ResourceTag/{TAG}")): id } })),
         Condition::GrantForAws => Some(json!({ "Bool": { "kms:GrantIsForAWSResource": "true" } })),
         Condition::ViaServices => {
-            let of = |service: &str| format!("{service}.{}.amazonaws.com", place.region);
-            Some(json!({ "StringLike": { "kms:ViaService": [of("rds"), of("ssm"), of("secretsmanager")] } }))
+            Some(json!({ "StringLike": { "kms:ViaService": key::services(&place.partition, &place.region) } }))
         }
     }
 }
@@ -175,10 +175,61 @@ mod tests {
         for side in [Side::Source, Side::Target] {
             for route in [Route::default(), all(), Route { by_snapshot: false, ..all() }] {
                 let taken = CALLS.iter().filter(|c| c.side == side && route.takes(c.when));
-                let wanted: BTreeSet<String> = taken.map(Call::name).collect();
+                let by_key = |call: &&Call| call.condition == Condition::ByKeyPolicy;
+                let wanted: BTreeSet<String> = taken.clone().filter(|c| !by_key(c)).map(Call::name).collect();
                 assert_eq!(actions(&policy(&place(side), &route)), wanted);
+                assert!(taken.filter(by_key).all(|call| key::KEEPING.contains(&call.name().as_str())));
             }
         }
+    }
+
+    #[test]
+    fn no_right_goes_by_the_tag_of_a_key_and_a_given_one_is_the_only_one() {
+        let made = Route { by_snapshot: false, ..all() };
+        let text = policy(&place(Side::Target), &made).to_string();
+        for absent in
+            key::KEEPING.iter().filter(|action| !action.ends_with("Alias")).chain(&["kms:CreateGrant", "kms:Decrypt"])
+        {
+            assert!(!text.contains(absent), "{absent}");
+        }
+        let arn = "arn:aws:kms:eu-central-1:222222222222:key/1";
+        for (given, seen) in [(arn, arn), ("1", arn), ("alias/theirs", "arn:aws:kms:eu-central-1:222222222222:key/*")] {
+            let place = Place { key: Some(given.into()), ..place(Side::Target) };
+            let policy = policy(&place, &Route { key_is_made: false, ..made });
+            for statement in policy["Statement"].as_array().unwrap() {
+                let on = statement["Resource"].as_array().unwrap().iter().filter_map(Value::as_str);
+                assert!(on.filter(|arn| arn.contains(":key/")).all(|arn| arn == seen), "{given}: {statement}");
+            }
+            assert!(actions(&policy).contains("kms:CreateGrant") && !actions(&policy).contains("kms:TagResource"));
+        }
+    }
+
+    #[test]
+    fn tags_are_given_only_with_the_migrations_own() {
+        for (side, of) in [
+            (Side::Source, "rds:AddTags"),
+            (Side::Source, "ssm:AddTags"),
+            (Side::Target, "rds:AddTags"),
+            (Side::Target, "ssm:AddTags"),
+            (Side::Target, "secretsmanager:TagResource"),
+        ] {
+            let policy = policy(&place(side), &all());
+            let tagging =
+                policy["Statement"].as_array().unwrap().iter().filter(|s| s["Action"].to_string().contains(of));
+            for statement in tagging {
+                let condition = statement["Condition"].to_string();
+                let told = condition.contains(r#"Tag/changeover:migration":"shop""#);
+                assert!(told, "{side} {of}: {statement}");
+            }
+        }
+    }
+
+    #[test]
+    fn services_are_named_as_their_partition_has_them() {
+        let place = Place { partition: "aws-cn".into(), region: "cn-north-1".into(), ..place(Side::Target) };
+        let text = policy(&place, &Route { key_is_made: false, ..all() }).to_string();
+        assert!(text.contains("rds.cn-north-1.amazonaws.com.cn"), "{text}");
+        assert!(text.contains("secret:changeover/shop/master-user-??????"), "{text}");
     }
 
     #[test]
@@ -229,8 +280,10 @@ mod tests {
     fn one_statement_for_what_is_tagged_names_nothing_twice() {
         for (side, action) in [(Side::Source, "ssm:DeleteParameter"), (Side::Target, "rds:DeleteDBInstance")] {
             let statements = allowing(side, action);
-            let on = statements[0]["Resource"].as_array().unwrap();
-            let kinds: BTreeSet<String> = on.iter().map(|arn| kind(arn.as_str().unwrap())).collect();
+            let on = statements[0]["Resource"].as_array().unwrap().iter().filter_map(Value::as_str);
+            // A secret has two, of one name.
+            let on: Vec<&str> = on.filter(|arn| !arn.ends_with("-??????")).collect();
+            let kinds: BTreeSet<String> = on.iter().map(|arn| kind(arn)).collect();
             assert!(statements.len() == 1 && kinds.len() == on.len(), "{on:?}");
         }
     }

@@ -31,7 +31,7 @@ pub enum Resource {
     LastSnapshot,
     /// Our snapshot in the source's account, seen from the target's.
     SharedSnapshot,
-    /// Keys of this account; a condition says which.
+    /// The key that the spec gives by its ARN; else keys of this account, of which nothing is allowed but to look.
     Key,
     /// The alias that we give.
     OurAlias,
@@ -64,7 +64,8 @@ pub enum Condition {
     TagIsGiven,
     /// The same, with no tags but ours, on a key that isn't another migration's. Making a key with tags takes the right to tag every key of
     /// the account (<https://docs.aws.amazon.com/kms/latest/developerguide/tag-permissions.html>), and KMS has no condition for tags that are
-    /// given as a key is made: the resource can't be narrowed, only what is given and to whom. Whoever doesn't want that names a key.
+    /// given as a key is made: the resource can't be narrowed, only what is given and to whom. No right goes by a key's tag, so that it
+    /// gives power over none.
     TagOfNewKey,
     /// The request carries the migration's tag, and only as part of another action, which makes the resource
     /// (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html>).
@@ -73,6 +74,9 @@ pub enum Condition {
     PassedToMonitoring,
     /// The resource carries the migration's tag.
     TagIsThere,
+    /// Nothing in the role: the policy that our key is made with gives the right to the role by name
+    /// ([`policy`](super::key::policy)). A right on keys that carry a tag would be one on whatever key the role has given the tag.
+    ByKeyPolicy,
     /// The grant is for a service of AWS, not for somebody else
     /// (<https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html>).
     GrantForAws,
@@ -109,6 +113,8 @@ pub struct Place {
     pub published: Option<String>,
     /// The role of enhanced monitoring, by ARN, where the spec names one.
     pub monitoring_role: Option<String>,
+    /// The target's key as the spec gives it: an ARN, an id or an alias.
+    pub key: Option<String>,
 }
 
 impl Place {
@@ -129,6 +135,7 @@ impl Place {
             subnet_group: any(),
             published: None,
             monitoring_role: None,
+            key: None,
         }
     }
     /// The migration's id, or an asterisk.
@@ -174,13 +181,13 @@ impl Place {
             Resource::SharedSnapshot => {
                 self.arn_there("rds", &format!("snapshot:{}", self.named(AwsNames::seed_snapshot)))
             }
-            Resource::Key => self.arn("kms", "key/*"),
+            Resource::Key => self.key_arn(),
             Resource::OurAlias => self.arn("kms", &format!("alias/{path}")),
             Resource::ClaimParameter => {
                 self.arn("ssm", &format!("parameter/changeover/claims/{}", self.source_instance.to_lowercase()))
             }
             Resource::PublishedParameter => return self.published_arns(&path),
-            Resource::OurSecret => self.arn("secretsmanager", &format!("secret:{path}/master-user*")),
+            Resource::OurSecret => return self.secret_arns(&path),
             Resource::Vpc => self.arn("ec2", "vpc/*"),
             Resource::Peering => self.arn("ec2", "vpc-peering-connection/*"),
             Resource::RouteTable => self.arn("ec2", "route-table/*"),
@@ -192,6 +199,20 @@ impl Place {
                 .unwrap_or_else(|| format!("arn:{}:iam::{}:role/*", self.partition, self.account)),
         };
         vec![one]
+    }
+    /// Secrets Manager puts a hyphen and six characters behind a name
+    /// (<https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_iam-permissions.html>), and has none yet where a secret is
+    /// looked for that isn't there, or made.
+    fn secret_arns(&self, path: &str) -> Vec<String> {
+        ["", "-??????"].map(|end| self.arn("secretsmanager", &format!("secret:{path}/master-user{end}"))).into()
+    }
+    /// An alias doesn't tell which key it is.
+    fn key_arn(&self) -> String {
+        match self.key.as_deref() {
+            Some(arn) if arn.starts_with("arn:") && arn.contains(":key/") => arn.to_owned(),
+            Some(id) if !id.contains(':') && !id.starts_with("alias/") => self.arn("kms", &format!("key/{id}")),
+            _ => self.arn("kms", "key/*"),
+        }
     }
     fn published_arns(&self, path: &str) -> Vec<String> {
         let mut arns = vec![self.arn("ssm", &format!("parameter/{path}/endpoint"))];

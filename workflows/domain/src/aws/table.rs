@@ -48,12 +48,15 @@ pub const CALLS: &[Call] = &[
     Call::reads(Step::Look, Target, S::Rds, "DescribeDBSnapshots", ANY, "find the copy that we made"),
     // Claim: a parameter that can be made only once is a lock.
     Call::changes(Step::Claim, Source, S::Ssm, "PutParameter", CLAIM, "take the source for this migration alone"),
-    Call::changes(Step::Claim, Source, S::Ssm, "AddTagsToResource", CLAIM, "tag the claim").implied(),
+    Call::changes(Step::Claim, Source, S::Ssm, "AddTagsToResource", CLAIM, "tag the claim")
+        .only(Condition::TagIsGiven)
+        .implied(),
     Call::reads(Step::Claim, Source, S::Ssm, "GetParameter", CLAIM, "see who has taken the source"),
     // Key.
     Call::reads(Step::Key, Target, S::Kms, "ListAliases", ANY, "find the key that we made"),
-    Call::reads(Step::Key, Target, S::Kms, "ListKeys", ANY, "find a key that was made when its answer was lost"),
-    Call::reads(Step::Key, Target, S::Kms, "ListResourceTags", KEY, "tell our key from others"),
+    Call::reads(Step::Key, Target, S::Kms, "ListKeys", ANY, "find a key that was made when its answer was lost")
+        .when(When::KeyIsMade),
+    Call::reads(Step::Key, Target, S::Kms, "ListResourceTags", KEY, "tell our key from others").when(When::KeyIsMade),
     Call::reads(
         Step::Key,
         Target,
@@ -62,7 +65,9 @@ pub const CALLS: &[Call] = &[
         KEY,
         "check that the key is a customer's, enabled, symmetric",
     ),
-    Call::reads(Step::Key, Target, S::Kms, "GetKeyPolicy", KEY, "see who may use the key").only(Condition::TagIsThere),
+    Call::reads(Step::Key, Target, S::Kms, "GetKeyPolicy", KEY, "see who may use the key")
+        .when(When::KeyIsMade)
+        .only(Condition::ByKeyPolicy),
     Call::reads(Step::Key, Target, S::Kms, "GetKeyRotationStatus", KEY, "see whether the key is rotated"),
     Call::changes(Step::Key, Target, S::Kms, "CreateKey", ANY, "make the key that the target is encrypted with")
         .when(When::KeyIsMade)
@@ -73,16 +78,12 @@ pub const CALLS: &[Call] = &[
         .implied(),
     Call::changes(Step::Key, Target, S::Kms, "CreateAlias", &[R::OurAlias], "give the key a name that can be found")
         .when(When::KeyIsMade),
-    Call::changes(Step::Key, Target, S::Kms, "CreateAlias", KEY, "the same, on the key's side")
-        .when(When::KeyIsMade)
-        .only(Condition::TagIsThere)
-        .implied(),
     Call::changes(Step::Key, Target, S::Kms, "EnableKeyRotation", KEY, "have the key rotated each year")
         .when(When::KeyIsMade)
-        .only(Condition::TagIsThere),
+        .only(Condition::ByKeyPolicy),
     Call::changes(Step::Key, Target, S::Kms, "PutKeyPolicy", KEY, "let the named accounts use snapshots under the key")
         .when(When::KeyIsMade)
-        .only(Condition::TagIsThere),
+        .only(Condition::ByKeyPolicy),
     // The source's parameters.
     Call::changes(
         Step::SourceParameters,
@@ -102,6 +103,7 @@ pub const CALLS: &[Call] = &[
         "tag the group as it is made",
     )
     .when(When::SourceGroupIsDefault)
+    .only(Condition::TagIsGiven)
     .implied(),
     Call::changes(
         Step::SourceParameters,
@@ -141,6 +143,7 @@ pub const CALLS: &[Call] = &[
         "make the target's group",
     ),
     Call::changes(Step::TargetParameters, Target, S::Rds, "AddTagsToResource", OUR_GROUP, "tag it as it is made")
+        .only(Condition::TagIsGiven)
         .implied(),
     Call::changes(
         Step::TargetParameters,
@@ -154,6 +157,7 @@ pub const CALLS: &[Call] = &[
         .when(When::HasOptions),
     Call::changes(Step::Options, Target, S::Rds, "AddTagsToResource", OUR_OPTIONS, "tag it as it is made")
         .when(When::HasOptions)
+        .only(Condition::TagIsGiven)
         .implied(),
     Call::changes(Step::Options, Target, S::Rds, "ModifyOptionGroup", OUR_OPTIONS, "give it the source's options")
         .when(When::HasOptions),
@@ -253,13 +257,16 @@ pub const CALLS: &[Call] = &[
         SECRET,
         "take the secret back that an abort before has given seven days",
     ),
-    Call::changes(Step::Secret, Target, S::SecretsManager, "TagResource", SECRET, "tag it as it is made").implied(),
+    Call::changes(Step::Secret, Target, S::SecretsManager, "TagResource", SECRET, "tag it as it is made")
+        .only(Condition::TagIsGiven)
+        .implied(),
     // The seed.
     Call::changes(Step::Seed, Source, S::Rds, "CreateDBSnapshot", SNAPSHOT_OF_SOURCE, "what the target begins with")
         .when(When::BySnapshot),
     // IAM's pages don't say whether a snapshot's tags are asked for on it or on its instance: on both.
     Call::changes(Step::Seed, Source, S::Rds, "AddTagsToResource", SNAPSHOT_OF_SOURCE, "tag it as it is made")
         .when(When::BySnapshot)
+        .only(Condition::TagIsGiven)
         .implied(),
     Call::reads(Step::Seed, Source, S::Rds, "DescribeDBSnapshotAttributes", ANY, "see whom it is shared with"),
     Call::changes(
@@ -282,6 +289,7 @@ pub const CALLS: &[Call] = &[
     .when(When::BySnapshot),
     Call::changes(Step::Seed, Target, S::Rds, "AddTagsToResource", SNAPSHOT, "tag it as it is made")
         .when(When::BySnapshot)
+        .only(Condition::TagIsGiven)
         .implied(),
     // A copy of an encrypted snapshot is read under the source's key, by RDS in our name.
     Call::reads(Step::Seed, Target, S::Kms, "DescribeKey", SOURCE_KEY, "the copy is read under the source's key")
@@ -295,8 +303,9 @@ pub const CALLS: &[Call] = &[
         .only(Condition::ViaServices)
         .implied(),
     // RDS takes the key in the name of whoever calls it
-    // (<https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Overview.Encryption.Keys.html>).
+    // (<https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Overview.Encryption.Keys.html>). The key that we make says so itself.
     Call::changes(Step::Instance, Target, S::Kms, "CreateGrant", KEY, "RDS encrypts with the key")
+        .when(When::KeyIsGiven)
         .only(Condition::GrantForAws)
         .implied(),
     Call::changes(
@@ -307,6 +316,7 @@ pub const CALLS: &[Call] = &[
         KEY,
         "encryption by RDS, Parameter Store, Secrets Manager",
     )
+    .when(When::KeyIsGiven)
     .only(Condition::ViaServices)
     .implied(),
     Call::changes(
@@ -317,18 +327,23 @@ pub const CALLS: &[Call] = &[
         KEY,
         "encryption by RDS, Parameter Store, Secrets Manager",
     )
+    .when(When::KeyIsGiven)
     .only(Condition::ViaServices)
     .implied(),
     Call::changes(Step::Instance, Target, S::Kms, "GenerateDataKey", KEY, "encryption by Secrets Manager")
+        .when(When::KeyIsGiven)
         .only(Condition::ViaServices)
         .implied(),
     Call::changes(Step::Instance, Target, S::Kms, "GenerateDataKeyWithoutPlaintext", KEY, "encryption by RDS")
+        .when(When::KeyIsGiven)
         .only(Condition::ViaServices)
         .implied(),
     Call::changes(Step::Instance, Target, S::Kms, "ReEncryptFrom", KEY, "copies of snapshots under the key")
+        .when(When::KeyIsGiven)
         .only(Condition::ViaServices)
         .implied(),
     Call::changes(Step::Instance, Target, S::Kms, "ReEncryptTo", KEY, "copies of snapshots under the key")
+        .when(When::KeyIsGiven)
         .only(Condition::ViaServices)
         .implied(),
     // The target.
@@ -351,6 +366,7 @@ pub const CALLS: &[Call] = &[
     )
     .when(When::ByCopy),
     Call::changes(Step::Instance, Target, S::Rds, "AddTagsToResource", TARGET_INSTANCE, "tag it as it is made")
+        .only(Condition::TagIsGiven)
         .implied(),
     Call::changes(
         Step::Instance,
@@ -395,7 +411,8 @@ pub const CALLS: &[Call] = &[
         "AddTagsToResource",
         TARGET_INSTANCE,
         "note on it which password it has, and before the first switch that it has served",
-    ),
+    )
+    .only(Condition::TagIsThere),
     // The endpoint.
     Call::reads(Step::Publish, Target, S::Ssm, "GetParameter", PUBLISHED, "see what is published"),
     Call::reads(Step::Publish, Target, S::Ssm, "GetParameterHistory", PUBLISHED, "see under which label"),
@@ -418,6 +435,7 @@ pub const CALLS: &[Call] = &[
     .when(When::Published),
     Call::changes(Step::Publish, Target, S::Ssm, "AddTagsToResource", PUBLISHED, "tag it as it is made")
         .when(When::Published)
+        .only(Condition::TagIsGiven)
         .implied(),
     Call::changes(Step::Publish, Target, S::Ssm, "LabelParameterVersion", PUBLISHED, "name the version that holds it")
         .when(When::Published),
@@ -437,6 +455,7 @@ pub const CALLS: &[Call] = &[
     .waits(Finalize),
     Call::changes(Step::FinalSnapshot, Source, S::Rds, "AddTagsToResource", LAST_SNAPSHOT, "tag it as it is made")
         .when(When::FinalSnapshot)
+        .only(Condition::TagIsGiven)
         .implied(),
     Call::changes(
         Step::Retire,
@@ -559,10 +578,6 @@ pub const CALLS: &[Call] = &[
     Call::changes(Step::Undo, Target, S::Kms, "DeleteAlias", &[R::OurAlias], "the alias that we gave")
         .when(When::KeyIsMade)
         .waits(Abort),
-    Call::changes(Step::Undo, Target, S::Kms, "DeleteAlias", KEY, "the same, on the key's side")
-        .when(When::KeyIsMade)
-        .only(Condition::TagIsThere)
-        .implied(),
     // Whatever uses the key is looked for first. None of these has a resource in IAM but the last.
     Call::reads(Step::Undo, Target, S::Rds, "DescribeDBInstanceAutomatedBackups", ANY, "see whether one needs the key")
         .when(When::KeyIsMade),
@@ -572,7 +587,7 @@ pub const CALLS: &[Call] = &[
         .when(When::KeyIsMade),
     Call::reads(Step::Undo, Target, S::Kms, "ListGrants", KEY, "see whether somebody works by a grant on the key")
         .when(When::KeyIsMade)
-        .only(Condition::TagIsThere),
+        .only(Condition::ByKeyPolicy),
     Call::changes(
         Step::Undo,
         Target,
@@ -582,7 +597,7 @@ pub const CALLS: &[Call] = &[
         "the key that we made, where nothing uses it, after 30 days",
     )
     .when(When::KeyIsMade)
-    .only(Condition::TagIsThere)
+    .only(Condition::ByKeyPolicy)
     .waits(Abort),
     Call::changes(Step::Undo, Source, S::Ssm, "DeleteParameter", CLAIM, "the claim on the source")
         .only(Condition::TagIsThere),
