@@ -38,7 +38,7 @@ pub fn spec_text(stack: &AwsStack, aws: &AwsSpec, options: &SpecOptions) -> Stri
     let _ = write!(text, "\n[aws.source]\ninstance = \"{SOURCE}\"\n{}", account(stack, Side::Source));
     let _ = write!(
         text,
-        "\n[aws.target]\nsubnet_group = \"{}\"\nsecurity_groups = [\"{}\"]\n{}",
+        "\n[aws.target]\nkey_users = [\"333333333333\"]\nsubnet_group = \"{}\"\nsecurity_groups = [\"{}\"]\n{}",
         stack.accounts.subnet_group,
         stack.accounts.security_group,
         account(stack, Side::Target)

@@ -9,7 +9,16 @@ use changeover_tests::{
     stack::Side,
 };
 
-use crate::common::{self, judge, lines, meet_target, on_aws};
+use crate::common::{self, judge, lines, lose_answers, meet_target, on_aws, once_each};
+
+/// What is carried out once, though its answer is lost.
+const MADE_ONCE: [(&str, &str, &str); 5] = [
+    ("target", "kms", "CreateKey"),
+    ("source", "rds", "RebootDBInstance"),
+    ("target", "rds", "CreateDBParameterGroup"),
+    ("target", "ec2", "CreateVpcPeeringConnection"),
+    ("target", "rds", "CreateDBInstance"),
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_abort_leaves_both_accounts_as_they_were_but_for_a_key_that_is_being_deleted() -> Result<()> {
@@ -21,12 +30,15 @@ async fn an_abort_leaves_both_accounts_as_they_were_but_for_a_key_that_is_being_
         let mut scenario = prepare(stack, &at_first, &common::options(&directory), &spec, false).await?;
         stack.limit_to_printed(&scenario.product, &scenario.spec).await?;
         refused_by_amazons_authorities(&scenario, &directory).await?;
+        lose_answers(stack, &MADE_ONCE.map(|(_, service, action)| (service, action))).await?;
         scenario.say(&["start", &scenario.spec]).await?;
         past_provision(&scenario).await?;
         stack.see_target(TARGET).await?;
         let info = stack.info().clone();
         meet_target(&mut scenario, &info).await?;
         scenario.until_waiting("approval", LONG).await?;
+        let calls = MADE_ONCE.map(|(side, service, action)| format!("{side}: {service} {action}"));
+        once_each(stack, &calls.each_ref().map(String::as_str)).await?;
 
         // What was set in the source's group is set back, and a person says when the source is rebooted for it.
         scenario.say(&["abort", NAME, "--actor", "ada", "--reason", "test"]).await?;

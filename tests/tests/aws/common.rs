@@ -12,6 +12,7 @@ use changeover_tests::{
     scenario::{Scenario, ScenarioOptions},
     stack::{Side, StackInfo, process},
 };
+use serde_json::json;
 use tokio::sync::Mutex;
 
 /// Two of them at once would starve each other.
@@ -74,6 +75,16 @@ pub async fn judge(scenario: &mut Scenario<'_>, serving: Side) -> Result<()> {
     ensure!(verdict.is_clean(), "the ledger contradicts the {}: {verdict:#?}", serving.name());
     ensure!(verdict.acknowledged > 100, "{} acknowledged transactions prove nothing", verdict.acknowledged);
     Ok(())
+}
+
+/// The next of each of these calls is carried out, and its answer is lost; reads are throttled for a while.
+pub async fn lose_answers(stack: &AwsStack, calls: &[(&str, &str)]) -> Result<()> {
+    for (service, action) in calls {
+        let fault = json!({ "service": service, "action": action, "kind": "lose-answer", "times": 1 });
+        stack.stand_in.control("faults", Some(&fault)).await?;
+    }
+    let throttled = json!({ "service": "rds", "action": "DescribeDBInstances", "kind": "throttle", "times": 6 });
+    stack.stand_in.control("faults", Some(&throttled)).await.map(drop)
 }
 
 /// Each of these calls was carried out exactly once.

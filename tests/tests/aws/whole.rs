@@ -3,7 +3,11 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use changeover_tests::aws::{AwsStack, AwsStackOptions, SOURCE, TARGET, master_password, migrate};
+use changeover_tests::{
+    aws::{AwsStack, AwsStackOptions, SOURCE, TARGET, master_password, migrate},
+    stack::Side,
+};
+use serde_json::json;
 
 use crate::common::{self, on_aws};
 
@@ -26,6 +30,12 @@ async fn an_unencrypted_instance_becomes_an_encrypted_one_of_another_account() -
             let theirs = &before.source.parameter_groups[0].set;
             let kept = theirs.iter().all(|(name, value)| group.set.get(name) == Some(value));
             ensure!(kept, "{} lacks something of {theirs:?}: {:?}", group.name, group.set);
+        }
+        let key = after.target.keys.first().context("there is no key")?;
+        let policy = json!({ "KeyId": key.arn, "PolicyName": "default" });
+        let policy = stack.stand_in.ask_one(Side::Target, "kms", "get_key_policy", policy).await?.to_string();
+        for named in ["arn:aws:iam::333333333333:root", &stack.accounts.roles[1]] {
+            ensure!(policy.contains(named), "{named} isn't in the key's policy: {policy}");
         }
         no_secret_anywhere(stack, &directory).await
     })

@@ -130,9 +130,12 @@ async fn claim(ground: &Ground, facts: AwsFacts) -> Result<AwsDone, Failure> {
 
 async fn key(ground: &Ground, mut facts: AwsFacts) -> Result<AwsDone, Failure> {
     let session = ground.session(Side::Target).await?;
-    let given = ground.made().kms_key;
+    let made = ground.made();
+    let given = made.kms_key;
     let key = if given.is_empty() {
-        key::ensure_key(&session, &[ground.account(Side::Source)]).await?
+        let mut users = made.key_users;
+        users.push(ground.account(Side::Source));
+        key::ensure_key(&session, &users).await?
     } else {
         key::check_given_key(&session, &given).await?
     };

@@ -168,7 +168,7 @@ const OF_SOURCE: [Field; 9] = [
     ENDPOINT,
 ];
 
-const OF_TARGET: [Field; 13] = [
+const OF_TARGET: [Field; 14] = [
     REGION,
     ACCOUNT,
     field("subnet_group", Kind::Text, Need::Required, "\"databases\"", "Subnet group of the target."),
@@ -192,6 +192,13 @@ const OF_TARGET: [Field; 13] = [
         Need::Optional,
         "\"alias/databases\"",
         "A customer-managed key, by ARN, id or alias; without it, one is made. AWS's default key is refused: snapshots under it can't be shared.",
+    ),
+    field(
+        "key_users",
+        Kind::Texts,
+        Need::Optional,
+        "[\"333333333333\"]",
+        "Accounts that may use snapshots under the key that is made, beside the source's: for backups that are kept in another one.",
     ),
     field("class", Kind::Text, Need::Optional, "\"db.m6g.large\"", "Another instance class than the source's."),
     field(

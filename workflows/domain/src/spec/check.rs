@@ -51,6 +51,7 @@ fn aws(read: &mut Read) {
         push(read, CONFLICT, "aws.end.delete", message, "choose one: what is deleted needn't be stopped");
     }
     webhook(read);
+    key_users(read);
     if read.flag("aws.end.part_networks") && !read.flag("aws.network.join") {
         let message = "`aws.end.part_networks` needs `aws.network.join`".to_owned();
         push(read, CONFLICT, "aws.end.part_networks", message, "remove it: only what the migration joins is parted");
@@ -58,6 +59,20 @@ fn aws(read: &mut Read) {
     if read.flag("aws.end.delete") && !read.flag("aws.end.final_snapshot") {
         let message = "`aws.end.delete` needs `aws.end.final_snapshot`".to_owned();
         push(read, CONFLICT, "aws.end.delete", message, "add `final_snapshot = true`");
+    }
+}
+
+/// The policy of a key that is given is its owner's.
+fn key_users(read: &mut Read) {
+    const KEY: &str = "aws.target.key_users";
+    let users = read.texts(KEY);
+    let is_account = |user: &String| user.len() == 12 && user.bytes().all(|byte| byte.is_ascii_digit());
+    for user in users.iter().filter(|user| !is_account(user)) {
+        push(read, VALUE, KEY, format!("`{KEY}`: {user} is no account"), "give its twelve digits");
+    }
+    if !users.is_empty() && !read.text("aws.target.kms_key").is_empty() {
+        let message = format!("`{KEY}` is given beside `aws.target.kms_key`, whose policy isn't changed");
+        push(read, CONFLICT, KEY, message, "remove it, and name the accounts in the key's own policy");
     }
 }
 

@@ -65,6 +65,7 @@ fn aws(read: &Read) -> Aws {
             security_groups: read.texts("aws.target.security_groups"),
             class: text("target.class"),
             monitoring_role: text("target.monitoring_role"),
+            key_users: read.texts("aws.target.key_users"),
         }),
         publish: text("publish.parameter"),
         deploy: text("publish.deploy"),

@@ -274,6 +274,11 @@ fn an_aws_half_is_whole_and_says_nothing_twice() {
         codes(&(made() + "[aws.end]\nstop = true\ndelete = true\nfinal_snapshot = true\n")),
         ["CO0108 aws.end.delete"]
     );
+    let users = |more: &str| {
+        codes(&made().replace("subnet_group", &format!("key_users = [\"333333333333\"{more}\nsubnet_group")))
+    };
+    assert_eq!(users(", \"3\"]"), ["CO0101 aws.target.key_users"]);
+    assert_eq!(users("]\nkms_key = \"alias/k\""), ["CO0108 aws.target.key_users"]);
     let hook = |rest: &str| codes(&(made() + "[aws.publish]\nparameter = \"/p\"\n" + rest));
     let token = "webhook_token = { env = \"T\" }\n";
     assert_eq!(hook(token), ["CO0108 aws.publish.webhook_token"]);
