@@ -127,6 +127,22 @@ fn a_policy_is_as_narrow_as_what_is_told() {
     assert_ne!(policy(&["target"]), wide);
     let told = err(&changeover(&["iam-policy", "source"]));
     assert!(told.contains("every instance of the account: --source-instance narrows it"), "{told}");
+    for (side, flags) in [
+        (
+            "source",
+            &["--migration", "--region", "--account", "--source-group", "--without-snapshot", "--network-is-joined"][..],
+        ),
+        ("target", &["--subnet-group", "--other-account"][..]),
+        ("target", &["--key"][..]),
+    ] {
+        let told = err(&changeover(&["iam-policy", side, "--key-is-given"]));
+        for flag in flags {
+            assert!(told.contains(&format!("{flag} narrows it")), "{side}: no {flag} in {told}");
+        }
+    }
+    let china = policy(&["target", "--region", "cn-north-1", "--key", "alias/theirs"]);
+    assert!(china.contains("\"arn:aws-cn:rds:cn-north-1:") && !china.contains("\"arn:aws:"), "{china}");
+    assert!(china.contains("rds.cn-north-1.amazonaws.com.cn") && china.contains("kms:ResourceAliases"), "{china}");
     for wrong in [["--account", "12"], ["--migration", "No Name"]] {
         assert_eq!(code(&changeover(&[&["iam-policy", "target"], &wrong[..]].concat())), 2, "{wrong:?}");
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use changeover_domain::{
     MigrationId, Side,
-    aws::{AwsNames, Place, plan::Route, policy},
+    aws::{AwsNames, Place, key::partition, plan::Route, policy},
     proto::{Aws, AwsAccount, Spec},
 };
 
@@ -52,14 +52,14 @@ pub(super) struct Args {
     /// The role of the target's enhanced monitoring, by ARN
     #[arg(long, value_name = "ARN")]
     monitoring_role: Option<String>,
-    /// The key that the spec gives, by ARN: none is made, and no right goes beyond it
+    /// The key that the spec gives, by ARN, id or alias: none is made, and no right goes beyond it
     #[arg(long, value_name = "ARN")]
     key: Option<String>,
     #[command(flatten)]
     route: Way,
-    /// aws, aws-cn or aws-us-gov
-    #[arg(long, default_value = "aws")]
-    partition: String,
+    /// aws, aws-cn or aws-us-gov, where the region doesn't tell
+    #[arg(long)]
+    partition: Option<String>,
 }
 
 /// What the migration does, as far as it narrows the policy. Nothing that ends the source is allowed without being asked for.
@@ -116,7 +116,7 @@ pub(super) fn run(ui: &Ui, args: &Args) -> Result<Exit, Problem> {
     };
     let place = place(args, &known)?;
     let route = route(args, &known, &place);
-    for wide in wide(&place, &route) {
+    for wide in wide(&place, &route, known.aws.is_some()) {
         ui.warn(&wide);
     }
     ui.print_json(&policy::policy(&place, &route)).map(|()| Exit::Done)
@@ -157,7 +157,7 @@ fn place(args: &Args, known: &Known) -> Result<Place, Problem> {
     let region = wild(&args.region, known.here.region.clone());
     Ok(Place {
         side: args.side.side(),
-        partition: args.partition.clone(),
+        partition: args.partition.clone().unwrap_or_else(|| partition(&region).to_owned()),
         account: wild(&args.account, known.here.account.clone()),
         other_account: wild(&args.other_account, known.there.account.clone()),
         names: migration.as_deref().map(named).transpose()?,
@@ -195,10 +195,10 @@ fn route(args: &Args, known: &Known, place: &Place) -> Route {
     }
 }
 
-/// What in the policy is for more than one migration needs, and what narrows it.
-fn wide(place: &Place, route: &Route) -> Vec<String> {
+/// What in the policy is for more than one migration needs, and what narrows it. What a spec says of the networks, no flag narrows.
+fn wide(place: &Place, route: &Route, by_spec: bool) -> Vec<String> {
     let of_source = place.side == Side::Source;
-    let key_is_known = place.key.as_deref().is_some_and(|key| !key.contains("alias/"));
+    let others_snapshots = !of_source && route.by_snapshot && place.other_account == "*";
     let all = [
         (place.names.is_none(), "--migration", "whatever any migration makes"),
         (place.region == "*", "--region", "every region"),
@@ -206,7 +206,10 @@ fn wide(place: &Place, route: &Route) -> Vec<String> {
         (of_source && place.source_instance == "*", "--source-instance", "every instance of the account"),
         (of_source && place.source_group == "*", "--source-group", "every parameter group of the account"),
         (!of_source && place.subnet_group == "*", "--subnet-group", "every subnet group of the account"),
-        (!of_source && !route.key_is_made && !key_is_known, "--key with the key's ARN", "use of every key by RDS"),
+        (others_snapshots, "--other-account", "snapshots of every account"),
+        (!of_source && !route.key_is_made && place.key.is_none(), "--key", "use of every key by RDS"),
+        (route.by_snapshot, "--without-snapshot", "snapshots, of which a migration by a spec takes none to begin with"),
+        (route.network_is_joined && !by_spec, "--network-is-joined", "every peering, route table and security group"),
     ];
     let wide = all.into_iter().filter(|(is_wide, _, _)| *is_wide);
     wide.map(|(_, flag, what)| format!("the policy is for {what}: {flag} narrows it")).collect()

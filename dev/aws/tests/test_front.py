@@ -195,6 +195,29 @@ def test_a_keys_own_policy_is_enough_for_whom_it_names(clean, name):
         as_role.delete_alias(AliasName=alias)
 
 
+def test_a_right_by_alias_is_one_on_the_keys_that_have_it(clean, name):
+    arn = role(clean, name, account=0)
+    kms = clean.client("kms")
+    mine, other = kms.create_key()["KeyMetadata"]["Arn"], kms.create_key()["KeyMetadata"]["Arn"]
+    by_alias = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": f"alias/{name}"}}
+    keys = f"arn:aws:kms:eu-central-1:{clean.accounts[0]}:key/*"
+    uses = allow(["kms:DescribeKey", "kms:CreateGrant"], keys, Condition=by_alias)
+    clean.control("policy", {"principal": arn, "policy": policy(allow("rds:*"), uses)})
+    as_role, rds = clean.client("kms", **assume(clean, arn)), clean.client("rds", **assume(clean, arn))
+    with refused("AccessDeniedException", words="kms:DescribeKey"):
+        as_role.describe_key(KeyId=mine)
+    kms.create_alias(AliasName=f"alias/{name}-other", TargetKeyId=mine)
+    kms.create_alias(AliasName=f"alias/{name}", TargetKeyId=mine)
+    assert as_role.describe_key(KeyId=f"alias/{name}")["KeyMetadata"]["Arn"] == mine
+    with refused("AccessDeniedException", words="kms:DescribeKey"):
+        as_role.describe_key(KeyId=other)
+    with refused("KMSKeyNotAccessibleFault", words=other):
+        create(rds, name, StorageEncrypted=True, KmsKeyId=other)
+    assert create(rds, name, StorageEncrypted=True, KmsKeyId=f"alias/{name}")["KmsKeyId"] == mine
+    clean.control("policy", {"principal": arn, "policy": policy(allow("rds:*"))})
+    rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
+
+
 def test_a_policy_that_cannot_be_evaluated_is_refused(stand_in):
     odd = policy(allow("*", Condition={"DateLessThan": {"aws:CurrentTime": "2030-01-01"}}))
     with pytest.raises(AssertionError, match="DateLessThan"):

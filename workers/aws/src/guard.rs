@@ -85,7 +85,38 @@ fn service_of(name: &str) -> Option<Service> {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, path::Path};
+
+    use changeover_domain::aws::{Effect, table::CALLS};
+
     use super::*;
+
+    /// The text of the crates that make calls.
+    fn callers() -> String {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let files = [here.join("src"), here.join("../aws-network/src")].map(|folder| fs::read_dir(folder).unwrap());
+        files.into_iter().flatten().map(|file| fs::read_to_string(file.unwrap().path()).unwrap()).collect()
+    }
+
+    /// The SDK's name of an operation, such as `describe_db_instances`.
+    fn method(action: &str) -> String {
+        let mut name = String::new();
+        for letter in action.replace("DB", "Db").chars() {
+            if letter.is_uppercase() && !name.is_empty() {
+                name.push('_');
+            }
+            name.push(letter.to_ascii_lowercase());
+        }
+        name
+    }
+
+    #[test]
+    fn every_row_of_the_table_is_called() {
+        let callers = callers();
+        for call in CALLS.iter().filter(|call| call.effect != Effect::Implied) {
+            assert!(callers.contains(&format!(".{}()", method(call.action))), "nothing calls {call}");
+        }
+    }
 
     #[test]
     fn only_what_is_in_the_table_goes_out() {

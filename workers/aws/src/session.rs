@@ -11,7 +11,10 @@ use aws_smithy_http_client::{Builder, tls};
 use aws_smithy_runtime_api::client::{http::SharedHttpClient, interceptors::Intercept};
 use changeover_domain::{
     Failure, MigrationId, Side,
-    aws::{AwsNames, key::keeper},
+    aws::{
+        AwsNames,
+        key::{keeper, partition},
+    },
 };
 
 use crate::{access::Access, error::Told, guard::Guard};
@@ -139,11 +142,7 @@ impl Session {
     }
     /// `aws`, `aws-cn` or `aws-us-gov`, by the region.
     pub fn partition(&self) -> &'static str {
-        match self.region() {
-            region if region.starts_with("cn-") => "aws-cn",
-            region if region.starts_with("us-gov-") => "aws-us-gov",
-            _ => "aws",
-        }
+        partition(self.region())
     }
     /// The ARN of something of RDS in this account, such as `("db", "orders")`.
     pub(crate) fn rds_arn(&self, kind: &str, name: &str) -> String {

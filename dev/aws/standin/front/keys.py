@@ -71,6 +71,19 @@ def is_there(arn: str) -> bool:
     return True
 
 
+def aliases(arn: str) -> list[str]:
+    """By which names a key is known; none where an ARN names no key.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/alias-authorization.html
+    """
+    from moto.kms.models import kms_backends  # noqa: PLC0415 (slow to import)
+
+    if ":kms:" not in arn or ":key/" not in arn or "*" in arn or not is_there(arn):
+        return []
+    key = find(arn, "", "")
+    return sorted(kms_backends[key.account][key.region].keys[key.arn.rsplit("/", 1)[-1]].aliases)
+
+
 def allows(key: Key, principal: Principal, action: str, rights: "Rights", via: str | None = None) -> bool:
     """Whether a principal may do this with the key, itself or through a service.
 

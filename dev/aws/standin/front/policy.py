@@ -23,11 +23,12 @@ _OPERATORS = {
     "ArnEquals": lambda wanted, value: any(_like(pattern, value) for pattern in wanted),
     # Of a key with one value it says the same; of one with several, that none is left out.
     "ForAllValues:StringEquals": lambda wanted, value: all(one in wanted for one in value.split("\0")),
+    "ForAnyValue:StringEquals": lambda wanted, value: any(one in wanted for one in value.split("\0")),
     "Bool": lambda wanted, value: value.lower() in [word.lower() for word in wanted],
 }
 _KEY = re.compile(
     r"(aws:(RequestTag|ResourceTag)/.+|aws:TagKeys|aws:RequestedRegion|aws:PrincipalArn|aws:PrincipalAccount|aws:SourceAccount|"
-    r"rds:req-tag/.+|rds:db-tag/.+|kms:(ViaService|CallerAccount|GrantIsForAWSResource)|sts:ExternalId|iam:PassedToService|ec2:CreateAction)$"
+    r"rds:req-tag/.+|rds:db-tag/.+|kms:(ViaService|CallerAccount|GrantIsForAWSResource|ResourceAliases)|sts:ExternalId|iam:PassedToService|ec2:CreateAction)$"
 )
 
 

@@ -23,6 +23,9 @@ class Rights:
         """`allow`, `deny` (by name) or `nothing` (not allowed by anything)."""
         tags = tagged.tags(resource, self._world)
         facts = {**_context(self._request), **{f"aws:ResourceTag/{key}": value for key, value in tags.items()}, **(more or {})}
+        aliases = keys.aliases(resource)
+        if aliases:
+            facts["kms:ResourceAliases"] = "\0".join(aliases)
         return self._policies.verdict(principal, action, resource, facts)
 
     def allows(self, principal: Principal, action: str, resource: str, more: dict[str, str] | None = None) -> bool:

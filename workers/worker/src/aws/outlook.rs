@@ -4,6 +4,7 @@ use changeover_domain::{
     Failure, Side,
     aws::{
         Place,
+        key::partition,
         network::Ends,
         parameter_plan::ParameterPlan,
         plan::{Planned, Route, planned, undone},
@@ -126,6 +127,7 @@ fn place(ground: &Ground, side: Side, plan: &ParameterPlan) -> Place {
     let (here, there) = (access(&ground.aws, side), access(&ground.aws, side.other()));
     let made = ground.made();
     Place {
+        partition: partition(&here.region).to_owned(),
         region: here.region,
         account: here.account,
         other_account: there.account,

@@ -66,6 +66,8 @@ pub enum When {
     KeyIsMade,
     /// Where it gives one.
     KeyIsGiven,
+    /// Where it gives one, and snapshots are copied under it.
+    GivenKeyBySnapshot,
     /// Where the source's group is a `default.*`, which can't be changed.
     SourceGroupIsDefault,
     /// Where the source's parameters aren't what replication needs.

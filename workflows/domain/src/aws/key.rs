@@ -91,6 +91,16 @@ pub fn arn_part(arn: &str, at: usize) -> &str {
     arn.split(':').nth(at).unwrap_or_default()
 }
 
+/// The partition that a region belongs to
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html>).
+pub fn partition(region: &str) -> &'static str {
+    match region {
+        region if region.starts_with("cn-") => "aws-cn",
+        region if region.starts_with("us-gov-") => "aws-us-gov",
+        _ => "aws",
+    }
+}
+
 /// By which services a key is used in our name (<https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html>,
 /// `kms:ViaService`).
 pub fn services(partition: &str, region: &str) -> [String; 3] {
@@ -279,6 +289,15 @@ mod tests {
         assert!(statements[1..4].iter().all(|s| s["Principal"]["AWS"] == KEPT.keeper));
         assert_eq!(statements[2]["Condition"]["StringEquals"]["kms:ViaService"][0], "rds.cn-north-1.amazonaws.com.cn");
         assert_eq!(statements[3]["Condition"]["Bool"]["kms:GrantIsForAWSResource"], "true");
+    }
+
+    #[rstest]
+    #[case("cn-north-1", "aws-cn")]
+    #[case("us-gov-west-1", "aws-us-gov")]
+    #[case("eu-central-1", "aws")]
+    #[case("*", "aws")]
+    fn a_region_tells_its_partition(#[case] region: &str, #[case] of: &str) {
+        assert_eq!(partition(region), of);
     }
 
     #[test]

@@ -49,6 +49,7 @@ impl Route {
             When::Always => true,
             When::KeyIsMade => self.key_is_made,
             When::KeyIsGiven => !self.key_is_made,
+            When::GivenKeyBySnapshot => !self.key_is_made && self.by_snapshot,
             When::SourceGroupIsDefault => self.source_group_is_default,
             When::ParametersDiffer => self.parameters_differ,
             When::RebootNeeded => self.reboot_needed,

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::{
-    Call, Condition, Place, Service, key,
+    Call, Condition, Place, Resource, Service, key,
     names::{TAG, TAG_SIDE},
     plan::Route,
     table::CALLS,
@@ -24,28 +24,29 @@ pub fn policy(place: &Place, route: &Route) -> Value {
     json!({ "Version": "2012-10-17", "Statement": statements })
 }
 
-/// What an action is done to, and on which condition.
-type On = (Vec<String>, Condition, Option<Service>);
+/// What an action is done to, and on which condition. The last says whether the key that it is done to has to be under the given alias.
+type On = (Vec<String>, Condition, Option<Service>, bool);
 
 fn grouped(place: &Place, route: &Route) -> BTreeMap<On, BTreeSet<String>> {
-    let mut by_action: BTreeMap<(String, Condition, Option<Service>), BTreeSet<String>> = BTreeMap::new();
+    let mut by_action: BTreeMap<(String, Condition, Option<Service>, bool), BTreeSet<String>> = BTreeMap::new();
     let ours = |call: &&Call| call.side == place.side && call.condition != Condition::ByKeyPolicy;
     for call in CALLS.iter().filter(ours).filter(|call| route.takes(call.when)) {
-        let key = (call.name(), call.condition, tagged_service(call));
+        let by_alias = call.on.contains(&Resource::Key) && place.key_alias().is_some();
+        let key = (call.name(), call.condition, tagged_service(call), by_alias);
         by_action.entry(key).or_default().extend(call.on.iter().flat_map(|resource| place.arns(*resource)));
     }
     let mut grouped: BTreeMap<On, BTreeSet<String>> = BTreeMap::new();
     // What carries the tag needs one statement: an action is only ever done to ARNs of its own kind, and of none are there two names.
     let tagged: BTreeSet<String> = by_action
         .iter()
-        .filter(|((_, condition, _), _)| is_tagged(*condition))
+        .filter(|((_, condition, ..), _)| is_tagged(*condition))
         .flat_map(|(_, on)| on.clone())
         .collect();
-    for ((action, condition, service), on) in by_action {
+    for ((action, condition, service, by_alias), on) in by_action {
         let key = if is_tagged(condition) {
-            (narrowed(tagged.clone()), condition, None)
+            (narrowed(tagged.clone()), condition, None, by_alias)
         } else {
-            (narrowed(on), condition, service)
+            (narrowed(on), condition, service, by_alias)
         };
         grouped.entry(key).or_default().insert(action);
     }
@@ -68,6 +69,7 @@ fn absorbs(large: &On, small: &On) -> bool {
     large.0.len() > small.0.len()
         && large.1 == small.1
         && large.2 == small.2
+        && large.3 == small.3
         && same == small.0.iter().collect::<Vec<_>>()
 }
 
@@ -93,9 +95,14 @@ fn narrowed(on: BTreeSet<String>) -> Vec<String> {
     if on.contains("*") { vec!["*".to_owned()] } else { on.into_iter().collect() }
 }
 
-fn statement(place: &Place, (on, condition, _): &On, actions: &BTreeSet<String>) -> Value {
+fn statement(place: &Place, (on, condition, _, by_alias): &On, actions: &BTreeSet<String>) -> Value {
     let mut statement = json!({ "Effect": "Allow", "Action": actions, "Resource": on });
-    if let (Some(condition), Some(fields)) = (condition_of(place, *condition), statement.as_object_mut()) {
+    let mut condition = condition_of(place, *condition);
+    if let (true, Some(alias)) = (by_alias, place.key_alias()) {
+        condition.get_or_insert_with(|| json!({}))["ForAnyValue:StringEquals"] =
+            json!({ "kms:ResourceAliases": alias });
+    }
+    if let (Some(condition), Some(fields)) = (condition, statement.as_object_mut()) {
         fields.insert("Condition".to_owned(), condition);
     }
     statement
@@ -193,7 +200,7 @@ mod tests {
             assert!(!text.contains(absent), "{absent}");
         }
         let arn = "arn:aws:kms:eu-central-1:222222222222:key/1";
-        for (given, seen) in [(arn, arn), ("1", arn), ("alias/theirs", "arn:aws:kms:eu-central-1:222222222222:key/*")] {
+        for (given, seen) in [(arn, arn), ("1", arn)] {
             let place = Place { key: Some(given.into()), ..place(Side::Target) };
             let policy = policy(&place, &Route { key_is_made: false, ..made });
             for statement in policy["Statement"].as_array().unwrap() {
@@ -202,6 +209,58 @@ mod tests {
             }
             assert!(actions(&policy).contains("kms:CreateGrant") && !actions(&policy).contains("kms:TagResource"));
         }
+    }
+
+    #[test]
+    fn a_key_that_is_given_by_alias_is_the_only_one() {
+        let there = "arn:aws:kms:eu-west-1:333333333333:key/*";
+        for (given, on) in [
+            ("alias/theirs", "arn:aws:kms:eu-central-1:222222222222:key/*"),
+            ("arn:aws:kms:eu-west-1:333333333333:alias/theirs", there),
+        ] {
+            let place = Place { key: Some(given.into()), ..place(Side::Target) };
+            let policy = policy(&place, &Route { key_is_made: false, ..all() });
+            let statements = policy["Statement"].as_array().unwrap();
+            let of_keys: Vec<_> = statements.iter().filter(|s| s["Resource"].to_string().contains(":key/")).collect();
+            // Those of the source's key, which the snapshot is read under, are in the other account.
+            let (of_source, ours): (Vec<_>, Vec<_>) =
+                of_keys.into_iter().partition(|s| s["Resource"].to_string().contains(":111111111111:"));
+            assert_eq!((of_source.len(), ours.len()), (3, 3), "{policy}");
+            for statement in ours {
+                assert_eq!(statement["Resource"], json!([on]));
+                assert_eq!(statement["Condition"]["ForAnyValue:StringEquals"]["kms:ResourceAliases"], "alias/theirs");
+            }
+            assert!(of_source.iter().all(|s| !s.to_string().contains("ResourceAliases")));
+            let text = policy.to_string();
+            assert!(text.contains("kms:GrantIsForAWSResource") && text.contains("kms:ViaService"), "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_allowed_that_the_route_does_not_come_to() {
+        let spare = Route { key_is_made: false, ..Route::default() };
+        for side in [Side::Source, Side::Target] {
+            let allowed = actions(&policy(&place(side), &spare));
+            for absent in ["ec2:", "rds:DescribeDBSubnetGroups", "rds:DescribeDBSnapshot", "ssm:GetParameterHistory"] {
+                assert!(!allowed.iter().any(|action| action.starts_with(absent)), "{side}: {absent}");
+            }
+            assert!(!allowed.iter().any(|action| action.starts_with("kms:ReEncrypt")), "{side}");
+        }
+        assert!(
+            actions(&policy(&place(Side::Source), &Route { final_snapshot: true, ..spare }))
+                .contains("rds:DescribeDBSnapshots")
+        );
+        assert!(
+            actions(&policy(&place(Side::Target), &Route { key_is_made: true, ..spare }))
+                .contains("rds:DescribeDBSnapshots")
+        );
+    }
+
+    #[test]
+    fn a_parameter_that_is_named_is_the_only_one_that_is_published() {
+        let place = Place { published: Some("/shop/db/endpoint".into()), ..place(Side::Target) };
+        let text = policy(&place, &all()).to_string();
+        assert!(text.contains("parameter/shop/db/endpoint") && !text.contains("parameter/changeover/shop"), "{text}");
     }
 
     #[test]
@@ -214,8 +273,9 @@ mod tests {
             (Side::Target, "secretsmanager:TagResource"),
         ] {
             let policy = policy(&place(side), &all());
-            let tagging =
-                policy["Statement"].as_array().unwrap().iter().filter(|s| s["Action"].to_string().contains(of));
+            let all = policy["Statement"].as_array().unwrap();
+            let tagging: Vec<_> = all.iter().filter(|s| s["Action"].to_string().contains(of)).collect();
+            assert!(!tagging.is_empty(), "{side} {of}");
             for statement in tagging {
                 let condition = statement["Condition"].to_string();
                 let told = condition.contains(r#"Tag/changeover:migration":"shop""#);

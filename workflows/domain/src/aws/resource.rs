@@ -31,13 +31,14 @@ pub enum Resource {
     LastSnapshot,
     /// Our snapshot in the source's account, seen from the target's.
     SharedSnapshot,
-    /// The key that the spec gives by its ARN; else keys of this account, of which nothing is allowed but to look.
+    /// The key that the spec gives by its ARN or id; else keys of this account: those under the given alias ([`Place::key_alias`]), or where
+    /// none is given all of them, of which nothing is allowed but to look.
     Key,
     /// The alias that we give.
     OurAlias,
     /// Who has taken the source.
     ClaimParameter,
-    /// Our parameters, and the one that the spec names.
+    /// The parameter that the spec names; ours where it names none.
     PublishedParameter,
     /// Our secrets.
     OurSecret,
@@ -186,7 +187,7 @@ impl Place {
             Resource::ClaimParameter => {
                 self.arn("ssm", &format!("parameter/changeover/claims/{}", self.source_instance.to_lowercase()))
             }
-            Resource::PublishedParameter => return self.published_arns(&path),
+            Resource::PublishedParameter => self.published_arn(&path),
             Resource::OurSecret => return self.secret_arns(&path),
             Resource::Vpc => self.arn("ec2", "vpc/*"),
             Resource::Peering => self.arn("ec2", "vpc-peering-connection/*"),
@@ -206,21 +207,27 @@ impl Place {
     fn secret_arns(&self, path: &str) -> Vec<String> {
         ["", "-??????"].map(|end| self.arn("secretsmanager", &format!("secret:{path}/master-user{end}"))).into()
     }
-    /// An alias doesn't tell which key it is.
+    /// An alias can't stand in the ARN of a key: it is left to a condition, and the ARN says where.
     fn key_arn(&self) -> String {
         match self.key.as_deref() {
             Some(arn) if arn.starts_with("arn:") && arn.contains(":key/") => arn.to_owned(),
+            Some(arn) if arn.starts_with("arn:") => arn
+                .split_once(":alias/")
+                .map_or_else(|| self.arn("kms", "key/*"), |(place, _)| format!("{place}:key/*")),
             Some(id) if !id.contains(':') && !id.starts_with("alias/") => self.arn("kms", &format!("key/{id}")),
             _ => self.arn("kms", "key/*"),
         }
     }
-    fn published_arns(&self, path: &str) -> Vec<String> {
-        let mut arns = vec![self.arn("ssm", &format!("parameter/{path}/endpoint"))];
+    /// The alias by which the spec gives the key, as conditions have it, such as `alias/orders`.
+    pub fn key_alias(&self) -> Option<&str> {
+        let key = self.key.as_deref()?;
+        key.find("alias/").filter(|at| *at == 0 || key[..*at].ends_with(':')).map(|at| &key[at..])
+    }
+    /// The parameter that the spec names, else ours.
+    fn published_arn(&self, path: &str) -> String {
+        let name = self.published.clone().unwrap_or_else(|| format!("{path}/endpoint"));
         // A name with a path begins with a slash, and the ARN has it once.
-        arns.extend(
-            self.published.as_ref().map(|name| self.arn("ssm", &format!("parameter/{}", name.trim_start_matches('/')))),
-        );
-        arns
+        self.arn("ssm", &format!("parameter/{}", name.trim_start_matches('/')))
     }
 }
 
@@ -255,8 +262,8 @@ mod tests {
         );
         assert_eq!(all(Resource::OurAlias), ["arn:aws:kms:eu-central-1:222222222222:alias/changeover/shop_1"]);
         assert_eq!(
-            all(Resource::PublishedParameter)[1],
-            "arn:aws:ssm:eu-central-1:222222222222:parameter/shop/db/endpoint"
+            all(Resource::PublishedParameter),
+            ["arn:aws:ssm:eu-central-1:222222222222:parameter/shop/db/endpoint"]
         );
     }
 }

@@ -44,8 +44,12 @@ pub const CALLS: &[Call] = &[
     Call::reads(Step::Look, Target, S::Rds, "DescribeDBParameters", ANY, "see what replication lacks"),
     Call::reads(Step::Look, Source, S::Rds, "DescribeOptionGroups", ANY, "see the source's options"),
     Call::reads(Step::Look, Target, S::Rds, "DescribeOptionGroups", ANY, "compare the target's options"),
-    Call::reads(Step::Look, Source, S::Rds, "DescribeDBSnapshots", ANY, "find the snapshots that we made"),
-    Call::reads(Step::Look, Target, S::Rds, "DescribeDBSnapshots", ANY, "find the copy that we made"),
+    Call::reads(Step::Look, Source, S::Rds, "DescribeDBSnapshots", ANY, "find the seed that we made")
+        .when(When::BySnapshot),
+    Call::reads(Step::Look, Source, S::Rds, "DescribeDBSnapshots", ANY, "find the last snapshot")
+        .when(When::FinalSnapshot),
+    Call::reads(Step::Look, Target, S::Rds, "DescribeDBSnapshots", ANY, "find the copy that we made")
+        .when(When::BySnapshot),
     // Claim: a parameter that can be made only once is a lock.
     Call::changes(Step::Claim, Source, S::Ssm, "PutParameter", CLAIM, "take the source for this migration alone"),
     Call::changes(Step::Claim, Source, S::Ssm, "AddTagsToResource", CLAIM, "tag the claim")
@@ -162,18 +166,30 @@ pub const CALLS: &[Call] = &[
     Call::changes(Step::Options, Target, S::Rds, "ModifyOptionGroup", OUR_OPTIONS, "give it the source's options")
         .when(When::HasOptions),
     // The network.
-    Call::reads(Step::Network, Source, S::Rds, "DescribeDBSubnetGroups", ANY, "see in which network it is"),
-    Call::reads(Step::Network, Target, S::Rds, "DescribeDBSubnetGroups", ANY, "see in which network it will be"),
-    Call::reads(Step::Network, Source, S::Ec2, "DescribeVpcPeeringConnections", ANY, "find the peering"),
-    Call::reads(Step::Network, Target, S::Ec2, "DescribeVpcPeeringConnections", ANY, "find the peering"),
-    Call::reads(Step::Network, Source, S::Ec2, "DescribeVpcs", ANY, "see that the two networks don't overlap"),
-    Call::reads(Step::Network, Target, S::Ec2, "DescribeVpcs", ANY, "see that the two networks don't overlap"),
-    Call::reads(Step::Network, Source, S::Ec2, "DescribeVpcAttribute", ANY, "see whether names can be resolved"),
-    Call::reads(Step::Network, Target, S::Ec2, "DescribeVpcAttribute", ANY, "see whether names can be resolved"),
-    Call::reads(Step::Network, Source, S::Ec2, "DescribeRouteTables", ANY, "see what is routed"),
-    Call::reads(Step::Network, Target, S::Ec2, "DescribeRouteTables", ANY, "see what is routed"),
-    Call::reads(Step::Network, Source, S::Ec2, "DescribeSecurityGroupRules", ANY, "see what is let in"),
-    Call::reads(Step::Network, Target, S::Ec2, "DescribeSecurityGroupRules", ANY, "see what is let in"),
+    Call::reads(Step::Network, Source, S::Rds, "DescribeDBSubnetGroups", ANY, "see in which network it is")
+        .when(When::NetworkIsJoined),
+    Call::reads(Step::Network, Target, S::Rds, "DescribeDBSubnetGroups", ANY, "see in which network it will be")
+        .when(When::NetworkIsJoined),
+    Call::reads(Step::Network, Source, S::Ec2, "DescribeVpcPeeringConnections", ANY, "find the peering")
+        .when(When::NetworkIsJoined),
+    Call::reads(Step::Network, Target, S::Ec2, "DescribeVpcPeeringConnections", ANY, "find the peering")
+        .when(When::NetworkIsJoined),
+    Call::reads(Step::Network, Source, S::Ec2, "DescribeVpcs", ANY, "see that the two networks don't overlap")
+        .when(When::NetworkIsJoined),
+    Call::reads(Step::Network, Target, S::Ec2, "DescribeVpcs", ANY, "see that the two networks don't overlap")
+        .when(When::NetworkIsJoined),
+    Call::reads(Step::Network, Source, S::Ec2, "DescribeVpcAttribute", ANY, "see whether names can be resolved")
+        .when(When::NetworkIsJoined),
+    Call::reads(Step::Network, Target, S::Ec2, "DescribeVpcAttribute", ANY, "see whether names can be resolved")
+        .when(When::NetworkIsJoined),
+    Call::reads(Step::Network, Source, S::Ec2, "DescribeRouteTables", ANY, "see what is routed")
+        .when(When::NetworkIsJoined),
+    Call::reads(Step::Network, Target, S::Ec2, "DescribeRouteTables", ANY, "see what is routed")
+        .when(When::NetworkIsJoined),
+    Call::reads(Step::Network, Source, S::Ec2, "DescribeSecurityGroupRules", ANY, "see what is let in")
+        .when(When::NetworkIsJoined),
+    Call::reads(Step::Network, Target, S::Ec2, "DescribeSecurityGroupRules", ANY, "see what is let in")
+        .when(When::NetworkIsJoined),
     Call::changes(
         Step::Network,
         Target,
@@ -268,7 +284,8 @@ pub const CALLS: &[Call] = &[
         .when(When::BySnapshot)
         .only(Condition::TagIsGiven)
         .implied(),
-    Call::reads(Step::Seed, Source, S::Rds, "DescribeDBSnapshotAttributes", ANY, "see whom it is shared with"),
+    Call::reads(Step::Seed, Source, S::Rds, "DescribeDBSnapshotAttributes", ANY, "see whom it is shared with")
+        .when(When::BySnapshot),
     Call::changes(
         Step::Seed,
         Source,
@@ -339,11 +356,11 @@ pub const CALLS: &[Call] = &[
         .only(Condition::ViaServices)
         .implied(),
     Call::changes(Step::Instance, Target, S::Kms, "ReEncryptFrom", KEY, "copies of snapshots under the key")
-        .when(When::KeyIsGiven)
+        .when(When::GivenKeyBySnapshot)
         .only(Condition::ViaServices)
         .implied(),
     Call::changes(Step::Instance, Target, S::Kms, "ReEncryptTo", KEY, "copies of snapshots under the key")
-        .when(When::KeyIsGiven)
+        .when(When::GivenKeyBySnapshot)
         .only(Condition::ViaServices)
         .implied(),
     // The target.
@@ -414,8 +431,10 @@ pub const CALLS: &[Call] = &[
     )
     .only(Condition::TagIsThere),
     // The endpoint.
-    Call::reads(Step::Publish, Target, S::Ssm, "GetParameter", PUBLISHED, "see what is published"),
-    Call::reads(Step::Publish, Target, S::Ssm, "GetParameterHistory", PUBLISHED, "see under which label"),
+    Call::reads(Step::Publish, Target, S::Ssm, "GetParameter", PUBLISHED, "see what is published")
+        .when(When::Published),
+    Call::reads(Step::Publish, Target, S::Ssm, "GetParameterHistory", PUBLISHED, "see under which label")
+        .when(When::Published),
     Call::reads(
         Step::Publish,
         Target,
@@ -423,7 +442,8 @@ pub const CALLS: &[Call] = &[
         "ListTagsForResource",
         PUBLISHED,
         "tell what we made from what others made",
-    ),
+    )
+    .when(When::Published),
     Call::changes(
         Step::Publish,
         Target,
@@ -580,6 +600,8 @@ pub const CALLS: &[Call] = &[
         .waits(Abort),
     // Whatever uses the key is looked for first. None of these has a resource in IAM but the last.
     Call::reads(Step::Undo, Target, S::Rds, "DescribeDBInstanceAutomatedBackups", ANY, "see whether one needs the key")
+        .when(When::KeyIsMade),
+    Call::reads(Step::Undo, Target, S::Rds, "DescribeDBSnapshots", ANY, "see whether one needs the key")
         .when(When::KeyIsMade),
     Call::reads(Step::Undo, Target, S::SecretsManager, "ListSecrets", ANY, "see whether one is under the key")
         .when(When::KeyIsMade),
