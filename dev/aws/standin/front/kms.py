@@ -45,7 +45,10 @@ def answer(request: Request, environ: dict, upstream: Upstream, rights: Rights) 
 
 
 def _check_alias(request: Request, rights: Rights) -> None:
-    """https://docs.aws.amazon.com/kms/latest/developerguide/alias-access.html: the right is asked for on the alias and on its key."""
+    """The right is asked for on the alias and on its key.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/alias-access.html
+    """
     try:
         key = keys.find(request.parameters.get("AliasName") or "", request.principal.account, request.region)
     except keys.NoSuchKey:
