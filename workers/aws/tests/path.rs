@@ -197,13 +197,53 @@ async fn from_an_unencrypted_instance_to_an_encrypted_one_in_another_account_and
         undone(session, &what).await;
     }
     check_nothing_left(&source, &target, &plan.before, &cmk.arn).await;
-    check_nothing_was_denied(&stand_in);
+    check_nothing_denied(&stand_in);
 }
 
-fn check_nothing_was_denied(stand_in: &StandIn) {
-    let denied = |call: &serde_json::Value| call["code"].to_string().contains("Denied");
-    let denied: Vec<_> = stand_in.calls().into_iter().filter(denied).collect();
+fn check_nothing_denied(stand_in: &StandIn) {
+    let denied: Vec<_> =
+        stand_in.calls().into_iter().filter(|call| call["code"].to_string().contains("Denied")).collect();
     assert!(denied.is_empty(), "{denied:?}");
+}
+
+/// Whoever has the role isn't held by our guard.
+#[tokio::test]
+async fn tags_give_the_role_no_power_over_what_is_somebody_elses() {
+    let stand_in = StandIn::start();
+    under_policies(&stand_in, &AwsNames::new(&MigrationId::parse("shop").unwrap()));
+    let target = stand_in.session(Side::Target, "shop").await.unwrap();
+    let made = stand_in.somebody(Side::Target, "kms", "create_key", json!({}));
+    let (theirs, kms) = (made["KeyMetadata"]["Arn"].as_str().unwrap(), aws_sdk_kms::Client::new(target.config()));
+    let tag =
+        |key: &str, value: &str| aws_sdk_kms::types::Tag::builder().tag_key(key).tag_value(value).build().unwrap();
+    // AWS has whoever makes a key with tags be allowed this.
+    let ours = kms.tag_resource().key_id(theirs).tags(tag("changeover:migration", "shop"));
+    ours.tags(tag("changeover:side", "target")).send().await.unwrap();
+    let root = json!({ "Version": "2012-10-17", "Statement": [
+        { "Effect": "Allow", "Principal": { "AWS": stand_in.role(Side::Target) }, "Action": "kms:*", "Resource": "*" } ] });
+    let put = kms.put_key_policy().key_id(theirs).policy_name("default").policy(root.to_string()).send().await;
+    refused(&put, "kms:PutKeyPolicy");
+    refused(&kms.schedule_key_deletion().key_id(theirs).send().await, "kms:ScheduleKeyDeletion");
+    refused(&kms.enable_key_rotation().key_id(theirs).send().await, "kms:EnableKeyRotation");
+    let alias = kms.create_alias().alias_name("alias/changeover/shop").target_key_id(theirs).send().await;
+    refused(&alias, "kms:CreateAlias");
+
+    let group = json!({ "DBParameterGroupName": "theirs", "DBParameterGroupFamily": "postgres15", "Description": "x" });
+    stand_in.somebody(Side::Target, "rds", "create_db_parameter_group", group);
+    let rds = aws_sdk_rds::Client::new(target.config());
+    let arn = |name: &str| format!("arn:aws:rds:{}:{}:pg:{name}", stand_in::REGION, stand_in.account(Side::Target));
+    for (name, migration) in [("theirs", "shop"), ("changeover-shop-target", "other")] {
+        let tag = aws_sdk_rds::types::Tag::builder().key("changeover:migration").value(migration).build();
+        let tagged = rds.add_tags_to_resource().resource_name(arn(name)).tags(tag).send().await;
+        refused(&tagged, "rds:AddTagsToResource");
+    }
+    let gone = rds.delete_db_parameter_group().db_parameter_group_name("theirs").send().await;
+    refused(&gone, "rds:DeleteDBParameterGroup");
+}
+
+fn refused<T: std::fmt::Debug, E: std::fmt::Debug>(answer: &Result<T, E>, action: &str) {
+    let text = format!("{answer:?}");
+    assert!(answer.is_err() && text.contains("AccessDenied") && text.contains(action), "{action}: {text}");
 }
 
 /// What a restore doesn't take over by itself.
