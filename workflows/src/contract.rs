@@ -198,6 +198,9 @@ pub struct AwsInput {
     /// Until when the approval counts that the step is done by, RFC 3339; empty where it needs none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub approved_until: String,
+    /// A publication is followed by its deployment within the same call: what runs from before do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deploys: bool,
 }
 
 /// What a step would do, with nothing changed yet.

@@ -10,6 +10,16 @@ pub(crate) fn calm_looks(ctx: &WorkflowContext<Migration>) -> bool {
     ctx.patched("calm-looks")
 }
 
+/// Deployments are called after the publication by a call of their own, which a person's word ends.
+pub(crate) fn deploys_apart(ctx: &WorkflowContext<Migration>) -> bool {
+    ctx.patched("deploys-apart")
+}
+
+/// Before a reboot that an abort asks for it is noted since when the server runs.
+pub(crate) fn reboots_are_told_by_the_server(ctx: &WorkflowContext<Migration>) -> bool {
+    ctx.patched("reboots-told-by-the-server")
+}
+
 /// A run that is parked or paused ends as well when its history is long, and the first run of a migration by its bytes too.
 pub(crate) fn every_wait_ends(ctx: &WorkflowContext<Migration>) -> bool {
     ctx.patched("every-wait-ends")

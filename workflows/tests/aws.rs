@@ -153,10 +153,29 @@ async fn a_rollback_does_not_wait_for_a_deployment_that_hangs() {
     assert_eq!(run.script.called("housekeeping").len(), 1, "nothing else waits for it");
     run.until("its slots are watched", |_| run.script.called("look_at_links reverse watch").len() == 1).await;
     *run.script.deployments_hang.lock().unwrap() = false;
-    // The one that began to hang still does.
+    // The one that began to hang still does. What isn't published isn't what deployments are told.
+    run.script.fail("aws_plan", Failure::needs_human("CO1016", "somebody was quicker", "see who"));
     run.rollback().await.unwrap();
     run.until("back at the approval", |s| s.serving == "source" && s.state() == State::Waiting).await;
     run.until("deployed", |s| s.warnings.is_empty() && !run.script.called("aws_act deploy source").is_empty()).await;
     assert_eq!(run.script.called("aws_act deploy target").len(), 1);
     assert_eq!(run.script.called("aws_act publish"), ["aws_act publish target", "aws_act publish source"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_deploys_and_is_gone_for_good_keeps_no_migration_from_its_end() {
+    let mut spec = aws(AwsEnd::default());
+    spec.aws.as_mut().unwrap().webhook = "https://gone".into();
+    let run = provisioned_of(spec, Script::default()).await;
+    *run.script.deployments_fail.lock().unwrap() = true;
+    switched(&run).await;
+    run.until("told", |s| s.warnings.iter().any(|finding| finding.object == "deployment")).await;
+    run.approve(ApprovalKind::Finalize).await.unwrap();
+    run.finalize().await.unwrap();
+    let parked = run.until_parked().await;
+    assert_eq!((parked.stage.as_str(), parked.failure.unwrap().code.as_str()), ("finalize", "CO1086"));
+    run.retry().await.unwrap();
+    assert_eq!(run.end().await.state(), State::Finished);
+    let left = run.audit_events().await.into_iter().filter(|event| event.event == "left").count();
+    assert_eq!(left, 1, "it is said what wasn't done");
 }

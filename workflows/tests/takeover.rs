@@ -24,6 +24,12 @@ mod patches {
     pub(crate) fn lost_slots(_ctx: &WorkflowContext<crate::migration::Migration>) -> bool {
         false
     }
+    pub(crate) fn deploys_apart(_ctx: &WorkflowContext<crate::migration::Migration>) -> bool {
+        false
+    }
+    pub(crate) fn reboots_are_told_by_the_server(_ctx: &WorkflowContext<crate::migration::Migration>) -> bool {
+        false
+    }
     pub(crate) fn every_wait_ends(_ctx: &WorkflowContext<crate::migration::Migration>) -> bool {
         false
     }

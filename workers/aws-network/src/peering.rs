@@ -105,7 +105,9 @@ async fn accept(source: &Network, id: &str) -> Result<(), Failure> {
 /// Each account sets the option of its own end: names of its network resolve to inner addresses for the other one
 /// (<https://docs.aws.amazon.com/vpc/latest/peering/vpc-peering-dns.html>).
 async fn resolve_names(network: &Network, id: &str) -> Result<(), Failure> {
-    if resolves(network, id).await? {
+    // By this side's own view: the other one may know earlier that it is active.
+    let seen = look::peerings(network).await?.into_iter().find(|peering| peering.id == id);
+    if !seen.is_some_and(|peering| peering.state() == State::Active && !resolves_own(network, &peering)) {
         return Ok(());
     }
     let options = PeeringConnectionOptionsRequest::builder().allow_dns_resolution_from_remote_vpc(true).build();
@@ -122,9 +124,12 @@ async fn resolved(source: &Network, target: &Network, id: &str) -> Result<bool, 
 }
 
 async fn resolves(network: &Network, id: &str) -> Result<bool, Failure> {
-    let own = |peering: &PeeringSeen| match network.side() {
+    Ok(look::peerings(network).await?.iter().any(|peering| peering.id == id && resolves_own(network, peering)))
+}
+
+fn resolves_own(network: &Network, peering: &PeeringSeen) -> bool {
+    match network.side() {
         Side::Target => peering.requester_resolves,
         Side::Source => peering.accepter_resolves,
-    };
-    Ok(look::peerings(network).await?.iter().any(|peering| peering.id == id && own(peering)))
+    }
 }

@@ -58,8 +58,9 @@ async fn add_route(network: &Network, peering: &str, route: &Route) -> Result<()
     let request = network.ec2.create_route().route_table_id(&route.table).vpc_peering_connection_id(peering);
     let request = request.destination_cidr_block(route.destination.to_string());
     let what = format!("routing {} in {}", route.destination, route.table);
-    // By an attempt whose answer was lost, or by somebody else: the next look tells.
-    request.send().await.unless(&["RouteAlreadyExists"], network.side(), &what).map(drop)
+    // By an attempt whose answer was lost, or by somebody else; or this side doesn't see the peering yet: the next look tells.
+    let passes = &["RouteAlreadyExists", "InvalidVpcPeeringConnectionID.NotFound"];
+    request.send().await.unless(passes, network.side(), &what).map(drop)
 }
 
 async fn add_rule(network: &Network, rule: &Rule) -> Result<(), Failure> {

@@ -1,6 +1,10 @@
 //! Amazon's RDS CA bundle, by which connections to RDS are verified in full. Where it comes from: `workers/aws/ca/README.md`.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use changeover_domain::Failure;
 
@@ -34,8 +38,10 @@ pub fn write_to(path: &Path) -> Result<(), Failure> {
 
 fn replace(path: &Path) -> io::Result<()> {
     let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-    // Two workers that write at once don't write into each other's.
-    let beside = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
+    // Whoever writes at once, in this process or another one, doesn't write into each other's.
+    static WRITTEN: AtomicU64 = AtomicU64::new(0);
+    let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
+    let beside = path.with_file_name(format!(".{}.{}.{number}", name.to_string_lossy(), std::process::id()));
     fs::write(&beside, BUNDLE)?;
     fs::rename(&beside, path).inspect_err(|_| {
         // What failed is told by the renaming; the rest is left to whoever looks there.
@@ -107,6 +113,14 @@ mod tests {
         write_to(&path).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), bundle());
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        let several = std::array::from_fn::<_, 8, _>(|_| {
+            let path = directory.path().join("several.pem");
+            std::thread::spawn(move || {
+                write_to(&path).unwrap();
+                assert!(fs::read_to_string(&path).unwrap() == bundle(), "half of it was read");
+            })
+        });
+        several.into_iter().for_each(|thread| thread.join().unwrap());
         let failure = write_to(&directory.path().join("none/ca.pem")).unwrap_err();
         assert!(failure.code == "CO1050" && failure.message.contains("none/ca.pem"), "{failure}");
     }

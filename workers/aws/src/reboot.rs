@@ -41,7 +41,7 @@ pub struct Order {
     pub failover: bool,
     /// Whether the server was rebooted since the approval: an answer that is lost doesn't make two reboots of one approval.
     pub started: bool,
-    /// Until when the approval counts.
+    /// Until when the approval counts; without one nothing is rebooted.
     pub until: Option<SystemTime>,
 }
 

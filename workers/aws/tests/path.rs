@@ -5,7 +5,10 @@
 
 mod stand_in;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
 use changeover_aws::{
     Session, claim, groups, instance, key, publish, reboot, retire, secret, seed_end, snapshot, source_parameters,
@@ -121,7 +124,8 @@ async fn from_an_unencrypted_instance_to_an_encrypted_one_in_another_account_and
         .await;
         Ok(())
     };
-    let evidence = reboot::reboot_measured(&source, SOURCE, reboot::Order::default(), &[], over).await.unwrap();
+    let order = reboot::Order { until: Some(SystemTime::now() + PATIENCE), ..reboot::Order::default() };
+    let evidence = reboot::reboot_measured(&source, SOURCE, order, &[], over).await.unwrap();
     println!("the reboot kept users away for {} ms", evidence.away_ms.unwrap());
 
     stack.push(made(Side::Target, Kind::ParameterGroup, &names.parameter_group(Side::Target)));

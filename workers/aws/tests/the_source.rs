@@ -48,12 +48,14 @@ async fn what_owners_have_ordered_for_their_window_waits_for_it() {
 
     // A reboot is asked for once, whatever becomes of the answer, and only once under one approval.
     stand_in.fault(json!({ "service": "rds", "action": "RebootDBInstance", "kind": "throttle", "times": 1 }));
-    let order = reboot::Order::default();
+    let order = reboot::Order { until: Some(SystemTime::now() + Duration::from_secs(60)), ..reboot::Order::default() };
     let failure = reboot::ensure_reboot(&source, SOURCE, order, &[]).await.unwrap_err();
     assert_eq!(failure.class, Class::Transient);
     assert_eq!(stand_in.calls().iter().filter(|call| call["action"] == "RebootDBInstance").count(), 1);
     let expired = reboot::Order { until: Some(SystemTime::now()), ..order };
     assert_eq!(reboot::ensure_reboot(&source, SOURCE, expired, &[]).await.unwrap_err().code, "CO1089");
+    let nobodys = reboot::Order { until: None, ..order };
+    assert_eq!(reboot::ensure_reboot(&source, SOURCE, nobodys, &[]).await.unwrap_err().code, "CO1089");
     let started = reboot::Order { started: true, ..order };
     assert_eq!(reboot::ensure_reboot(&source, SOURCE, started, &[]).await.unwrap_err().code, "CO1027");
     assert_eq!(reboot::ensure_reboot(&source, SOURCE, order, &[]).await.unwrap(), reboot::Reboot::Asked);

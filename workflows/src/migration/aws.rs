@@ -2,7 +2,7 @@
 //!
 //! Each step is planned, its undo is kept, then it is done by one call or many with a durable timer between them.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use changeover_domain::{
     Failure, Side,
@@ -26,6 +26,7 @@ use super::{
     wait::{between_looks, continue_when_long, pause, stop_wanted},
 };
 use crate::contract::{AwsAct, AwsDone, AwsInput, AwsPlan, AwsPlanned, AwsUndoActivity, AwsUndoInput, AwsUndone};
+use crate::patches;
 
 /// A reboot takes a minute or two, and its activity measures it.
 const REBOOT_SECONDS: u64 = 3_600;
@@ -37,6 +38,10 @@ const CALMER: u32 = 6;
 const CALM: Duration = Duration::from_secs(30);
 /// One attempt to have deployments read the endpoint.
 const DEPLOYED: Duration = Duration::from_secs(900);
+/// Between a deployment that failed and the next attempt.
+const DEPLOY_AGAIN: Duration = Duration::from_secs(60);
+/// What another network takes to be joined takes minutes at most.
+const JOINED: Duration = Duration::from_secs(1_800);
 /// While a person is waited for, nothing changes by itself.
 const DAY: Duration = Duration::from_secs(86_400);
 /// What warnings of steps are filed under, with the step's word behind it.
@@ -104,6 +109,7 @@ async fn one(ctx: &WorkflowContext<Migration>, step: AwsStep) -> Result<(), Stop
 /// Calls a step until it is done.
 async fn act(ctx: &WorkflowContext<Migration>, step: AwsStep) -> Result<AwsDone, Stop> {
     let mut looks = 0;
+    let began = ctx.state(|m| m.state.now);
     loop {
         let limits = if step == AwsStep::Reboot { Limits::stage(REBOOT_SECONDS) } else { Limits::short() };
         let done = call(ctx, AwsAct, input(ctx, step), limits).await?;
@@ -111,6 +117,7 @@ async fn act(ctx: &WorkflowContext<Migration>, step: AwsStep) -> Result<AwsDone,
         match &done.goes_on {
             Some(status) => {
                 say(ctx, &format!("{}: {status}", step.doing()));
+                check_joining(ctx, step, began, status)?;
                 looks += 1;
                 between_looks(ctx, next_look(ctx, looks)).await?;
             }
@@ -120,6 +127,17 @@ async fn act(ctx: &WorkflowContext<Migration>, step: AwsStep) -> Result<AwsDone,
             }
         }
     }
+}
+
+/// A peering that gets no further, for a reason that EC2 has no word of, isn't waited for for ever. CO1041.
+fn check_joining(ctx: &WorkflowContext<Migration>, step: AwsStep, began: SystemTime, status: &str) -> Result<(), Stop> {
+    let lasted = ctx.state(|m| m.state.now.duration_since(began).unwrap_or_default());
+    if !matches!(step, AwsStep::Peering | AwsStep::Ways) || lasted < JOINED {
+        return Ok(());
+    }
+    let message = format!("the two networks aren't joined after {} min: {status}", lasted.as_secs() / 60);
+    let remedy = "see the peering in both accounts, mend what holds it up, then `changeover retry`";
+    Err(Stop::Failed(Failure::needs_human("CO1041", message, remedy)))
 }
 
 /// The pause until the next look at what AWS is doing: an hour of it is some hundred events.
@@ -149,6 +167,7 @@ fn input(ctx: &WorkflowContext<Migration>, step: AwsStep) -> AwsInput {
         switched_at: switched_at(&m.state),
         named,
         approved_until: approved_until(&m.state, step),
+        deploys: false,
     })
 }
 
@@ -224,19 +243,30 @@ pub(super) async fn publish(ctx: &WorkflowContext<Migration>) {
 async fn publish_once(ctx: &WorkflowContext<Migration>) -> Result<(), Failure> {
     let planned = call_through(ctx, AwsPlan, input(ctx, AwsStep::Publish), Limits::at_leisure()).await?;
     take(ctx, planned);
-    let limits = Limits { attempts: 1, ..Limits::at_leisure() };
-    let done = call_through(ctx, AwsAct, input(ctx, AwsStep::Publish), limits).await?;
     let deploys = ctx.state(|m| m.state.spec.aws.as_ref().is_some_and(deploys));
+    // Runs that were begun before have their deployments with the publication.
+    let together = deploys && !patches::deploys_apart(ctx);
+    let timeout = if together { DEPLOYED } else { Limits::at_leisure().timeout };
+    let limits = Limits { timeout, attempts: 1, ..Limits::at_leisure() };
+    let input = AwsInput { deploys: together, ..input(ctx, AwsStep::Publish) };
+    let done = call_through(ctx, AwsAct, input, limits).await?;
     known(ctx, |aws| {
         aws.facts = done.facts;
         aws.unpublished = false;
-        aws.undeployed = deploys;
+        aws.undeployed = deploys && !together;
+        aws.deploy_after = None;
+        aws.deploy_failed = false;
     });
     ctx.state_mut(|m| {
         m.state.warn_about(PUBLISHING, &[]);
         m.state.record(ITSELF, "published", done.detail);
     });
     Ok(())
+}
+
+/// After one that failed, looks come first for a while.
+fn is_time_to_deploy(ctx: &WorkflowContext<Migration>) -> bool {
+    ctx.state(|m| m.state.aws.as_ref().and_then(|aws| aws.deploy_after).is_none_or(|after| m.state.now >= after))
 }
 
 fn is_undeployed(ctx: &WorkflowContext<Migration>) -> bool {
@@ -252,7 +282,8 @@ fn input_to_deploy(ctx: &WorkflowContext<Migration>) -> (AwsInput, Limits) {
 /// Has deployments read what was published, and waits for them. A person's word ends the wait: a rollback doesn't wait for a deployment
 /// that it makes needless. Slots are watched meanwhile.
 pub(super) async fn deploy(ctx: &WorkflowContext<Migration>) {
-    if !is_undeployed(ctx) {
+    // What isn't published yet isn't what deployments are to read.
+    if !is_undeployed(ctx) || is_unpublished(ctx) || !is_time_to_deploy(ctx) {
         return;
     }
     ctx.state_mut(|m| {
@@ -260,35 +291,54 @@ pub(super) async fn deploy(ctx: &WorkflowContext<Migration>) {
         AwsStep::Deploy.doing().clone_into(&mut m.state.status.doing);
     });
     let (input, limits) = input_to_deploy(ctx);
-    let ended = call_until(ctx, AwsAct, input, limits, stop_wanted).await;
+    let ends = |state: &State| stop_wanted(state) || state.asked.cutover.is_some() || state.asked.finalize.is_some();
+    let ended = call_until(ctx, AwsAct, input, limits, ends).await;
     ctx.state_mut(|m| m.state.deploying = false);
     match ended {
         Some(Ok(done)) => deployed(ctx, &done),
         Some(Err(failure)) => {
             let warning = format!("{} {}; it is tried again", failure.code, failure.message);
             ctx.state_mut(|m| m.state.warn_about(DEPLOYING, &[warning]));
+            let now = ctx.state(|m| m.state.now);
+            known(ctx, |aws| aws.deploy_after = Some(now + DEPLOY_AGAIN));
         }
         None => {}
     }
 }
 
 fn deployed(ctx: &WorkflowContext<Migration>, done: &AwsDone) {
-    known(ctx, |aws| aws.undeployed = false);
+    known(ctx, |aws| {
+        aws.undeployed = false;
+        aws.deploy_after = None;
+        aws.deploy_failed = false;
+    });
     ctx.state_mut(|m| {
         m.state.warn_about(DEPLOYING, &[]);
         m.state.record(ITSELF, "deployed", done.detail.clone());
     });
 }
 
-/// Publishes and deploys what is still to be: nobody looks any more after this.
+/// Publishes and deploys what is still to be: nobody looks any more after this. A deployment that fails once more after a person's `retry`
+/// is left to people: whoever is told may be gone for good.
 async fn tell_the_last(ctx: &WorkflowContext<Migration>) -> Result<(), Failure> {
     if is_unpublished(ctx) {
         publish_once(ctx).await?;
     }
     if is_undeployed(ctx) {
         let (input, limits) = input_to_deploy(ctx);
-        let done = call_through(ctx, AwsAct, input, limits).await?;
-        deployed(ctx, &done);
+        match call_through(ctx, AwsAct, input, limits).await {
+            Ok(done) => deployed(ctx, &done),
+            Err(failure) if known(ctx, |aws| std::mem::replace(&mut aws.deploy_failed, true)) => {
+                known(ctx, |aws| aws.undeployed = false);
+                ctx.state_mut(|m| {
+                    m.state.record(ITSELF, "left", format!("the deployment is left to people: {failure}"))
+                });
+            }
+            Err(failure) => {
+                let remedy = "mend whoever deploys, then `changeover retry`; if it fails once more it is left to you";
+                return Err(Failure::needs_human(&failure.code, failure.message, remedy));
+            }
+        }
     }
     Ok(())
 }
@@ -450,8 +500,10 @@ async fn reboot_or_leave(ctx: &WorkflowContext<Migration>, instance: &str) -> Re
 }
 
 async fn reboot_back(ctx: &WorkflowContext<Migration>) -> Result<String, Failure> {
-    let planned = call_through(ctx, AwsPlan, input(ctx, AwsStep::RebootBack), Limits::taking_down(600)).await?;
-    take(ctx, planned);
+    if patches::reboots_are_told_by_the_server(ctx) {
+        let planned = call_through(ctx, AwsPlan, input(ctx, AwsStep::RebootBack), Limits::taking_down(600)).await?;
+        take(ctx, planned);
+    }
     let mut looks = 0;
     loop {
         let limits = Limits::stage(REBOOT_SECONDS);

@@ -113,6 +113,12 @@ pub struct AwsState {
     /// Deployments haven't read yet what was published last.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub undeployed: bool,
+    /// Before this time it isn't tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deploy_after: Option<SystemTime>,
+    /// It has failed where nobody looks any more after it, and a person has heard of that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deploy_failed: bool,
     /// Finalize has removed everything from the servers: only the old instance is left to be dealt with.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ending: bool,
@@ -136,6 +142,8 @@ impl Default for AwsState {
             facts,
             unpublished: false,
             undeployed: false,
+            deploy_after: None,
+            deploy_failed: false,
             ending: false,
             ended: Vec::new(),
             named: String::new(),
@@ -455,6 +463,8 @@ impl State {
             let publishes = self.spec.aws.as_ref().is_some_and(|aws| !aws.publish.is_empty());
             if let Some(aws) = self.aws.as_mut().filter(|_| publishes) {
                 aws.unpublished = true;
+                // What was published before isn't to be read any more.
+                aws.undeployed = false;
             }
         }
     }

@@ -62,6 +62,8 @@ pub struct Script {
     pub pending_reboot: Mutex<Option<String>>,
     /// Deployments don't end by themselves.
     pub deployments_hang: Mutex<bool>,
+    /// Nor can they be begun.
+    pub deployments_fail: Mutex<bool>,
     /// How long the copy lasts by Temporal's time, in place of a number of looks.
     pub copy_lasts: Option<Duration>,
     pub copy_began: Mutex<Option<SystemTime>>,
@@ -279,6 +281,10 @@ impl Fakes {
         self.0.enter("aws_act", &format!("{} {serving}", step.word()))?;
         if step == AwsStep::Deploy && *self.0.deployments_hang.lock().unwrap() {
             hang(&ctx).await?;
+        }
+        if step == AwsStep::Deploy && *self.0.deployments_fail.lock().unwrap() {
+            self.0.fail("failing", Failure::transient("CO1086", "nobody answers", "see the log"));
+            self.0.enter("failing", "")?;
         }
         assert_eq!(facts.run, "first", "the facts of one step reach the next one");
         if step == AwsStep::Instance && facts.target.is_none() {

@@ -9,6 +9,7 @@ use changeover_aws::{
 use changeover_domain::{
     Failure, Side,
     aws::{
+        key::check_keeper,
         metrics::unusual,
         parameter_plan::ParameterPlan,
         parameters::Sizing,
@@ -22,6 +23,7 @@ use changeover_postgres::{Site, provision};
 use changeover_workflows::contract::{AwsDone, AwsInput};
 
 use super::{
+    ca::with_ca_files,
     deploy,
     ground::{Ground, some},
     made, network,
@@ -59,6 +61,7 @@ pub(crate) async fn act(input: AwsInput, attempt: u32, run: &str) -> Result<AwsD
         AwsStep::Instance => Box::pin(make_target(&ground, facts)).await,
         AwsStep::Databases => Box::pin(databases(&ground, facts)).await,
         AwsStep::Served => Box::pin(served(&ground, facts)).await,
+        AwsStep::Publish if input.deploys => Box::pin(publish_and_deploy(&ground, facts, input.serving)).await,
         AwsStep::Publish => Box::pin(publish(&ground, facts, input.serving)).await,
         AwsStep::Deploy => deploy(&ground, facts, input.serving).await,
         AwsStep::Watch => Box::pin(watch(&ground, facts, input.switched_at)).await,
@@ -104,6 +107,10 @@ async fn look(ground: &Ground, mut facts: AwsFacts) -> Result<AwsDone, Failure> 
         facts.version_before.get_or_insert(expected);
     }
     let seen = ground.source(&source).await?;
+    with_ca_files(&mut ground.spec.clone())?;
+    if ground.made().kms_key.is_empty() {
+        check_keeper(target.keeper())?;
+    }
     if ground.aws.join_networks {
         // What can't be joined is refused before anything is made.
         Box::pin(network::outlook(ground, &seen)).await?;
@@ -176,29 +183,26 @@ struct Approved {
 struct Reboot {
     session: Session,
     site: Site,
-    order: reboot::Order,
     /// What it lacks of what replication needs.
     lacking: Vec<String>,
 }
 
 impl Reboot {
-    /// By the server's own word it is told whether it was rebooted since that was planned.
-    async fn of(
-        ground: &Ground,
-        facts: &AwsFacts,
-        approved: Approved,
-        sizing: Option<&Sizing>,
-    ) -> Result<Self, Failure> {
+    async fn of(ground: &Ground, sizing: Option<&Sizing>) -> Result<Self, Failure> {
         let session = ground.session(Side::Source).await?;
         let site = ground.site(Side::Source, None)?;
-        let since = provision::running_since(&site).await?;
         let lacking = match sizing {
             Some(sizing) => ground.lacking(&site, sizing).await?,
             None => Vec::new(),
         };
+        Ok(Self { session, site, lacking })
+    }
+
+    /// By the server's own word it is told whether it was rebooted since that was planned: asked last, right before a reboot.
+    async fn order(&self, ground: &Ground, facts: &AwsFacts, approved: Approved) -> Result<reboot::Order, Failure> {
+        let since = provision::running_since(&self.site).await?;
         let started = facts.running_since.as_ref().map_or(approved.attempt > 1, |before| *before != since);
-        let order = reboot::Order { failover: ground.aws.failover, started, until: approved.until };
-        Ok(Self { session, site, order, lacking })
+        Ok(reboot::Order { failover: ground.aws.failover, started, until: approved.until })
     }
 
     async fn observe(&self, instance: &str) -> Result<reboot::Reboot, Failure> {
@@ -221,13 +225,16 @@ impl Reboot {
 async fn reboot(ground: &Ground, mut facts: AwsFacts, approved: Approved) -> Result<AwsDone, Failure> {
     let instance = &ground.aws.instance;
     let sizing = ground.sizing(&ground.source(&ground.session(Side::Source).await?).await?).await?;
-    let it = Reboot::of(ground, &facts, approved, Some(&sizing)).await?;
-    match it.observe_calmly(instance, approved.attempt).await? {
-        reboot::Reboot::Done if it.lacking.is_empty() => return done(facts, not_needed(instance, it.order.started)),
-        reboot::Reboot::Working { status } => return goes_on(facts, status),
-        _ => {}
+    let it = Reboot::of(ground, Some(&sizing)).await?;
+    let now = it.observe_calmly(instance, approved.attempt).await?;
+    if let reboot::Reboot::Working { status } = now {
+        return goes_on(facts, status);
     }
-    let evidence = measured(&it.session, instance, it.order, &it.lacking).await?;
+    let order = it.order(ground, &facts, approved).await?;
+    if now == reboot::Reboot::Done && it.lacking.is_empty() {
+        return done(facts, not_needed(instance, order.started));
+    }
+    let evidence = measured(&it.session, instance, order, &it.lacking).await?;
     let Some(away_ms) = evidence.away_ms else { return goes_on(facts, BUSY) };
     facts.away_ms = Some(away_ms);
     let left = ground.lacking(&it.site, &sizing).await?;
@@ -249,14 +256,17 @@ fn not_needed(instance: &str, was_rebooted: bool) -> String {
 /// After an abort has set parameters back: what they were is nothing that replication needs.
 async fn reboot_back(ground: &Ground, facts: AwsFacts, approved: Approved) -> Result<AwsDone, Failure> {
     let instance = &ground.aws.instance;
-    let it = Reboot::of(ground, &facts, approved, None).await?;
-    match it.observe_calmly(instance, approved.attempt).await? {
-        reboot::Reboot::Done => return done(facts, not_needed(instance, it.order.started)),
+    let it = Reboot::of(ground, None).await?;
+    let now = it.observe_calmly(instance, approved.attempt).await?;
+    if let reboot::Reboot::Working { status } = now {
         // Parameters that are being set back wait for a reboot only when that is over.
-        reboot::Reboot::Working { status } => return goes_on(facts, status),
-        _ => {}
+        return goes_on(facts, status);
     }
-    let evidence = measured(&it.session, instance, it.order, &[]).await?;
+    let order = it.order(ground, &facts, approved).await?;
+    if now == reboot::Reboot::Done {
+        return done(facts, not_needed(instance, order.started));
+    }
+    let evidence = measured(&it.session, instance, order, &[]).await?;
     match evidence.away_ms {
         None => goes_on(facts, BUSY),
         Some(away_ms) => done(facts, rebooted(instance, evidence.failover, away_ms)),
@@ -402,6 +412,12 @@ async fn publish(ground: &Ground, mut facts: AwsFacts, serving: Side) -> Result<
     done(facts, format!("{name} version {published} says {says}: the {serving} serves"))
 }
 
+async fn publish_and_deploy(ground: &Ground, facts: AwsFacts, serving: Side) -> Result<AwsDone, Failure> {
+    let published = publish(ground, facts, serving).await?;
+    let deployed = deploy(ground, published.facts.clone(), serving).await?;
+    Ok(AwsDone { detail: format!("{}; {}", published.detail, deployed.detail), ..published })
+}
+
 /// What was published last is what deployments are told.
 async fn deploy(ground: &Ground, facts: AwsFacts, serving: Side) -> Result<AwsDone, Failure> {
     let nothing = || Failure::invariant("CO1082", "deployments are to read an endpoint that wasn't published");
@@ -435,17 +451,24 @@ async fn final_snapshot(ground: &Ground, facts: AwsFacts, switched_at: i64) -> R
     )
 }
 
-/// What has begun under an approval goes on after it.
-async fn check_begun(session: &Session, instance: &str, what: &str, approved: Approved) -> Result<(), Failure> {
-    if instance::observe(session, instance).await? == Progress::Ready {
-        check_approved(&format!("{what} {instance}"), approved.until, SystemTime::now())?;
+/// What has begun under an approval, or is done, goes on after it.
+async fn check_begun(
+    session: &Session,
+    instance: &str,
+    wanted: Progress,
+    what: &str,
+    approved: Approved,
+) -> Result<(), Failure> {
+    let now = instance::observe(session, instance).await?;
+    if now == wanted || now.goes_on() {
+        return Ok(());
     }
-    Ok(())
+    check_approved(&format!("{what} {instance}"), approved.until, SystemTime::now())
 }
 
 async fn stop(ground: &Ground, facts: AwsFacts, approved: Approved) -> Result<AwsDone, Failure> {
     let session = ground.session(Side::Source).await?;
-    check_begun(&session, &ground.aws.instance, "the stop of", approved).await?;
+    check_begun(&session, &ground.aws.instance, Progress::Stopped, "the stop of", approved).await?;
     let now = retire::ensure_stopped(&session, &ground.aws.instance).await?;
     as_far(
         facts,
@@ -457,7 +480,7 @@ async fn stop(ground: &Ground, facts: AwsFacts, approved: Approved) -> Result<Aw
 
 async fn delete(ground: &Ground, facts: AwsFacts, input: &AwsInput, approved: Approved) -> Result<AwsDone, Failure> {
     let session = ground.session(Side::Source).await?;
-    check_begun(&session, &ground.aws.instance, "the deletion of", approved).await?;
+    check_begun(&session, &ground.aws.instance, Progress::Absent, "the deletion of", approved).await?;
     let now = retire::ensure_deleted(&session, &ground.aws.instance, &input.named, input.switched_at).await?;
     as_far(facts, &now, &Progress::Absent, format!("{} is deleted; its last snapshot stays", ground.aws.instance))
 }

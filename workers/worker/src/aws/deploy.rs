@@ -1,6 +1,11 @@
 //! How deployments come to read the endpoint that was published: a program of the operator's, or a webhook.
 
-use std::{process::Stdio, time::Duration};
+use std::{
+    fs::File,
+    io::{Read as _, Seek as _, SeekFrom},
+    process::Stdio,
+    time::Duration,
+};
 
 use changeover_domain::{Failure, Side};
 use changeover_postgres::secret;
@@ -19,6 +24,8 @@ use super::{
 pub(super) const LONGEST: Duration = Duration::from_secs(600);
 /// How much of what it says becomes evidence, characters.
 const LINE: usize = 200;
+/// How much of what a program says is looked at, bytes.
+const READ: u64 = 65_536;
 /// What a program gets of the worker's own environment, which holds passwords.
 const INHERITED: [&str; 2] = ["PATH", "HOME"];
 
@@ -27,7 +34,8 @@ const INHERITED: [&str; 2] = ["PATH", "HOME"];
 /// # Errors
 /// CO1086 when it can't be begun, takes too long or isn't done.
 pub(super) async fn run(ground: &Ground, serving: Side, endpoint: &str, version: i64) -> Result<String, Failure> {
-    let key = format!("{}-{version}", ground.spec.name);
+    // Versions of a parameter that was deleted begin anew.
+    let key = format!("{}-{}-{version}", ground.spec.name, ground.run);
     let publication = Publication {
         migration: &ground.spec.name,
         endpoint,
@@ -57,25 +65,48 @@ async fn tell(ground: &Ground, publication: &Publication<'_>) -> Result<Result<S
 
 async fn call(program: &str, publication: &Publication<'_>) -> Result<String, String> {
     let mut command = Command::new(program);
-    command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // Files and no pipes: what it leaves running may hold them open.
+    let (stdout, stderr) = (tempfile()?, tempfile()?);
+    command.env_clear().stdin(Stdio::null()).stdout(copy(&stdout)?).stderr(copy(&stderr)?);
     // A group of its own, so that what it has started ends with it.
     command.kill_on_drop(true).process_group(0);
     command.envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
     command.env("CHANGEOVER_ENDPOINT", publication.endpoint).env("CHANGEOVER_SERVING", publication.serving);
     command.env("CHANGEOVER_PARAMETER", publication.parameter);
     command.env("CHANGEOVER_VERSION", publication.version.to_string()).env("CHANGEOVER_KEY", publication.key);
-    let child = command.spawn().map_err(|error| error.to_string())?;
+    let mut child = command.spawn().map_err(|error| error.to_string())?;
     let mut group = Group::of(&child);
-    let output = timeout(LONGEST, child.wait_with_output())
+    let status = timeout(LONGEST, child.wait())
         .await
         .map_err(|_| format!("it hasn't ended within {} s", LONGEST.as_secs()))?
         .map_err(|error| error.to_string())?;
     group.leave();
-    let line = said(if output.status.success() { &output.stdout } else { &output.stderr }, true);
-    if output.status.success() {
+    let line = said(&end_of(if status.success() { stdout } else { stderr })?, true);
+    if status.success() {
         return Ok(if line.is_empty() { "0".to_owned() } else { format!("0: {line}") });
     }
-    Err(format!("{}: {line}", output.status))
+    Err(format!("{status}: {line}"))
+}
+
+/// A file without a name, which is gone with its last user.
+fn tempfile() -> Result<File, String> {
+    tempfile::tempfile().map_err(|error| format!("what it says can't be kept: {error}"))
+}
+
+fn copy(file: &File) -> Result<File, String> {
+    file.try_clone().map_err(|error| error.to_string())
+}
+
+/// The last of what was written.
+fn end_of(mut file: File) -> Result<Vec<u8>, String> {
+    let mut read = || {
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(READ)))?;
+        let mut text = Vec::new();
+        (&mut file).take(READ).read_to_end(&mut text)?;
+        Ok(text)
+    };
+    read().map_err(|error: std::io::Error| error.to_string())
 }
 
 /// A program and what it has started, ended when nobody waits for it any more: a rollback must not be overtaken by a deployment of what
@@ -135,12 +166,15 @@ mod tests {
     async fn it_is_told_what_was_published_and_its_last_line_is_evidence_and_its_failure_named() {
         let told = "$CHANGEOVER_ENDPOINT $CHANGEOVER_SERVING $CHANGEOVER_KEY $CHANGEOVER_PARAMETER";
         let said = deployed(&format!("echo first; echo {told}")).await.unwrap();
-        assert!(said.ends_with("ended with 0: new:5432 target shop-7 /p"), "{said}");
+        assert!(said.ends_with("ended with 0: new:5432 target shop-1-7 /p"), "{said}");
         // Cargo sets this one for the tests: it stands for what a worker's environment holds.
         assert!(deployed("echo \"<$CARGO_MANIFEST_DIR>\"").await.unwrap().ends_with("<>"));
         let failure = deployed("echo broken >&2; exit 3").await.unwrap_err();
         assert_eq!(failure.code, "CO1086");
         assert!(failure.message.contains("exit status: 3: broken"), "{}", failure.message);
+        // What it leaves running isn't waited for.
+        let said = timeout(Duration::from_secs(5), deployed("sleep 60 & echo going on")).await.expect("it waits");
+        assert!(said.unwrap().ends_with("0: going on"));
         // What it has started ends with it when nobody waits any more.
         let directory = tempfile::tempdir().unwrap();
         let (began, ended) = (directory.path().join("began"), directory.path().join("ended"));

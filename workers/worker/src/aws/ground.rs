@@ -26,7 +26,7 @@ pub(super) struct Ground {
     pub(super) aws: Aws,
     pub(super) names: AwsNames,
     id: MigrationId,
-    run: String,
+    pub(super) run: String,
     sizing: Option<Sizing>,
 }
 
@@ -40,7 +40,6 @@ impl Ground {
         })?;
         let mut spec = spec.clone();
         fill_in(&mut spec, facts);
-        ca::with_ca_files(&mut spec)?;
         Ok(Self { spec, aws, names: AwsNames::new(&id), id, run: run.to_owned(), sizing: facts.sizing.clone() })
     }
 
@@ -71,7 +70,10 @@ impl Ground {
 
     /// A side's server, for SQL.
     pub(super) fn site(&self, side: Side, made: Option<&Secret>) -> Result<Site, Failure> {
-        site_of(&self.spec, side, made)
+        // Here and not before: an undo in AWS speaks to no server.
+        let mut spec = self.spec.clone();
+        ca::with_ca_files(&mut spec)?;
+        site_of(&spec, side, made)
     }
 
     /// What the parameters are made of, as it was measured when they were planned.

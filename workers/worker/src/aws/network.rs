@@ -1,5 +1,7 @@
 //! The networks of the two sides: looked at, joined, opened, parted.
 
+use std::time::Duration;
+
 use changeover_aws::{Session, undo::Undone};
 use changeover_aws_network::{
     Network,
@@ -9,7 +11,13 @@ use changeover_aws_network::{
 };
 use changeover_domain::{
     Failure, Side,
-    aws::{network::Ends, provision::AwsFacts, status::Progress, target::InstanceSeen, undo::AwsUndo},
+    aws::{
+        network::{Ends, peering::Peering},
+        provision::AwsFacts,
+        status::Progress,
+        target::InstanceSeen,
+        undo::AwsUndo,
+    },
 };
 use changeover_workflows::contract::AwsDone;
 
@@ -19,6 +27,9 @@ use super::{
     act::{done, goes_on},
     ground::Ground,
 };
+
+/// What was made is shown within this time.
+const SHOWN: Duration = Duration::from_secs(5);
 
 /// Both sides' networks.
 struct Both {
@@ -53,18 +64,24 @@ pub(super) async fn outlook(ground: &Ground, seen: &InstanceSeen) -> Result<(End
     Ok((ends, plan))
 }
 
-/// What undoes the peering. Also where others have joined the networks: their peering may be gone by the time of the act.
+/// What undoes the peering. Also where others have joined the networks: their peering may be gone by the time of the act. One that is there
+/// before this run has made any was left by an earlier run of the same name, for whoever uses it now: it is used, and stays.
 pub(super) async fn plan_peering(ground: &Ground, facts: &mut AwsFacts) -> Result<Vec<AwsUndo>, Failure> {
-    let both = Both::open(ground).await?;
     let seen = ground.source(&ground.session(Side::Source).await?).await?;
-    let ends = both.ends(ground, &seen).await?;
+    let (ends, plan) = outlook(ground, &seen).await?;
+    if facts.ends.is_none() {
+        facts.joined_before = matches!(plan.peering, Peering::Ours { .. });
+    }
     let undo = ends.undo_of_peering();
     facts.ends = Some(ends);
-    Ok(vec![undo])
+    Ok(if facts.joined_before { Vec::new() } else { vec![undo] })
 }
 
 /// What undoes the ways over our peering.
 pub(super) fn plan_ways(facts: &AwsFacts) -> Vec<AwsUndo> {
+    if facts.joined_before {
+        return Vec::new();
+    }
     let ways = facts.ends.as_ref().zip(facts.peering.as_ref());
     ways.map(|(ends, peering)| ends.undo_of_ways(peering)).unwrap_or_default()
 }
@@ -106,5 +123,12 @@ pub(super) async fn ways(ground: &Ground, facts: AwsFacts) -> Result<AwsDone, Fa
 
 /// Undoes one thing of the network, in its side's account.
 pub(super) async fn undo(session: &Session, undo: &AwsUndo) -> Result<Undone, Failure> {
-    undo::undo(&Network::new(session), undo).await
+    let network = Network::new(session);
+    let undone = undo::undo(&network, undo).await?;
+    if undone != Undone::Done {
+        return Ok(undone);
+    }
+    // EC2 shows a moment later what was made a moment ago, by a step that an abort has cut short.
+    tokio::time::sleep(SHOWN).await;
+    undo::undo(&network, undo).await
 }

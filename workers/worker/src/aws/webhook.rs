@@ -159,7 +159,12 @@ impl Webhook {
     async fn ask(&self, request: Request<Full<Bytes>>) -> Result<Answer, String> {
         let asked = async { read(self.client.request(request).await.map_err(|error| causes(&error))?).await };
         let late = |_| format!("no answer within {} s", ANSWER.as_secs());
-        timeout(ANSWER, asked).await.map_err(late)?
+        let mut answer = timeout(ANSWER, asked).await.map_err(late)??;
+        if let Some(token) = self.token.as_ref().filter(|token| !token.expose().is_empty()) {
+            // There are servers that show what they were sent.
+            answer.line = answer.line.replace(token.expose(), "…");
+        }
+        Ok(answer)
     }
 }
 
@@ -258,6 +263,7 @@ mod tests {
         let elsewhere = "location: http://example.com/jobs/1\r\n";
         let cases = [
             (answer("400 Bad Request", "", "no such\u{7} service"), "400 Bad Request: no such service"),
+            (answer("401 Unauthorized", "", "not by Bearer secret-token-1"), "not by Bearer …"),
             (answer("307 Temporary Redirect", elsewhere, ""), "307 Temporary Redirect"),
             (answer("202 Accepted", elsewhere, ""), "another server (http://example.com)"),
             (answer("202 Accepted", "", ""), "without a Location"),

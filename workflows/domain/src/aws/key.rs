@@ -119,6 +119,16 @@ pub fn keeper(caller: &str) -> String {
     }
 }
 
+/// Refuses a caller whose role's path isn't known, and who can't be named in a key's policy therefore: those of IAM Identity Center
+/// (<https://docs.aws.amazon.com/singlesignon/latest/userguide/referencingpermissionsets.html>). CO1012.
+pub fn check_keeper(keeper: &str) -> Result<(), Failure> {
+    if !keeper.contains(":role/AWSReservedSSO_") {
+        return Ok(());
+    }
+    let message = format!("a key can't be made as {keeper}: its policy has to name the role, whose path isn't known");
+    Err(Failure::refused("CO1012", message, "name a `role_arn` in [aws.target], or a key of your own as `kms_key`"))
+}
+
 /// Whose key it is that we make, and who may use it.
 #[derive(Clone, Copy, Debug)]
 pub struct Keeping<'a> {
@@ -304,6 +314,9 @@ mod tests {
     fn a_session_stands_for_its_role() {
         let of_role = "arn:aws:sts::222222222222:assumed-role/changeover/changeover-shop";
         assert_eq!(keeper(of_role), KEPT.keeper);
+        assert!(check_keeper(KEPT.keeper).is_ok());
+        let sso = keeper("arn:aws:sts::222222222222:assumed-role/AWSReservedSSO_Admin_0a1b/ada");
+        assert_eq!(check_keeper(&sso).unwrap_err().code, "CO1012");
         for itself in ["arn:aws:iam::222222222222:user/ada", "arn:aws:sts::2:federated-user/ada", "x"] {
             assert_eq!(keeper(itself), itself);
         }

@@ -163,6 +163,8 @@ pub struct AwsFacts {
     pub option_group: String,
     /// Where the two sides are in their networks, as it was when they were joined: what undoes it goes by it.
     pub ends: Option<Ends>,
+    /// An earlier run of this name has left the peering: none of the network is ours to undo.
+    pub joined_before: bool,
     /// Our peering of them, by id; nothing where they were joined without us.
     pub peering: Option<String>,
     /// The secret of the target's master, by ARN, and its version.

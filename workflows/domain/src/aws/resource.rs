@@ -50,6 +50,8 @@ pub enum Resource {
     RouteTable,
     /// Security groups.
     SecurityGroup,
+    /// Their rules.
+    SecurityRule,
     /// Keys of the source's account, seen from the target's: under one of them is the snapshot of an encrypted source.
     SourceKey,
     /// The role of enhanced monitoring.
@@ -193,6 +195,7 @@ impl Place {
             Resource::Peering => self.arn("ec2", "vpc-peering-connection/*"),
             Resource::RouteTable => self.arn("ec2", "route-table/*"),
             Resource::SecurityGroup => self.arn("ec2", "security-group/*"),
+            Resource::SecurityRule => self.arn("ec2", "security-group-rule/*"),
             Resource::SourceKey => self.arn_there("kms", "key/*"),
             Resource::MonitoringRole => self
                 .monitoring_role

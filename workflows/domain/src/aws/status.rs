@@ -111,14 +111,13 @@ pub fn check_reboot(identifier: &str, started: bool) -> Result<(), Failure> {
 
 /// That an approval still counts when what it allows is asked for: a worker may have been away since it was given. CO1089.
 pub fn check_approved(what: &str, until: Option<SystemTime>, now: SystemTime) -> Result<(), Failure> {
-    match until {
-        Some(until) if until <= now => Err(Failure::needs_human(
-            "CO1089",
-            format!("{what} wasn't asked for: its approval expired at {} before a worker came to it", rfc3339(until)),
-            "`changeover retry`, then approve it again",
-        )),
-        _ => Ok(()),
-    }
+    let why = match until {
+        Some(until) if until > now => return Ok(()),
+        Some(until) => format!("its approval expired at {} before a worker came to it", rfc3339(until)),
+        None => "it became needed when nobody was to be asked any more".to_owned(),
+    };
+    let remedy = "`changeover retry`, then approve it when status says that it waits for that";
+    Err(Failure::needs_human("CO1089", format!("{what} wasn't asked for: {why}"), remedy))
 }
 
 #[cfg(test)]
@@ -145,7 +144,7 @@ mod tests {
     #[test]
     fn an_approval_counts_until_it_expires() {
         let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        check_approved("the reboot of orders", None, at(9)).unwrap();
+        assert_eq!(check_approved("the reboot of orders", None, at(9)).unwrap_err().code, "CO1089");
         check_approved("the reboot of orders", Some(at(10)), at(9)).unwrap();
         let failure = check_approved("the reboot of orders", Some(at(10)), at(10)).unwrap_err();
         assert_eq!(failure.code, "CO1089");

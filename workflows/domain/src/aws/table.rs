@@ -23,7 +23,9 @@ const PUBLISHED: &[R] = &[R::PublishedParameter];
 const SECRET: &[R] = &[R::OurSecret];
 const PEERING: &[R] = &[R::Peering];
 const ROUTES: &[R] = &[R::RouteTable];
-const SECURITY: &[R] = &[R::SecurityGroup];
+/// A rule that is made with tags, or revoked by its id, is asked for by itself
+/// (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html>).
+const SECURITY: &[R] = &[R::SecurityGroup, R::SecurityRule];
 /// What a new instance is made of, each of which IAM asks for by itself
 /// (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonrds.html>).
 const NEW_INSTANCE: &[R] =

@@ -69,7 +69,7 @@ pub(super) const NETWORK: Section = Section {
         Kind::Flag,
         Need::Default("false"),
         "true",
-        "Joins the VPCs of source and target: a peering that the target's account asks for and the source's accepts, routes on both sides, rules that let each side's network in on the database's port, and names that resolve to inner addresses. What is there already is used. The worker's own way to both sides is yours.",
+        "Joins the VPCs of source and target: a peering that the target's account asks for and the source's accepts, routes on both sides, rules that let each side's network in on the database's port, and names that resolve to inner addresses. Where others have joined them, that is used as it is, and no rule is made. The worker's own way to both sides is yours.",
     )],
 };
 

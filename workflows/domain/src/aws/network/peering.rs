@@ -121,7 +121,21 @@ pub fn check_overlap(source: &Vpc, target: &Vpc) -> Result<(), Failure> {
     ))
 }
 
+/// One that another migration has made goes at that one's end, and whoever relies on it with it.
 fn theirs(found: &PeeringSeen) -> Result<Peering, Failure> {
+    if let Owner::Migration(other) = &found.owner {
+        return Err(Failure::needs_human(
+            "CO1042",
+            format!(
+                "{} between the two networks is migration {other}'s, which takes it away when it is aborted or parts them",
+                found.id
+            ),
+            format!(
+                "have that migration end, or keep the peering for good: take the tag {} off it; then `changeover retry`",
+                crate::aws::names::TAG
+            ),
+        ));
+    }
     if found.state() == State::Active {
         return Ok(Peering::Theirs { id: found.id.clone() });
     }
@@ -204,7 +218,7 @@ mod tests {
     #[case::untagged_after_its_failure(vec![seen("pcx-1", "failed", Owner::Somebody)], Ok(Peering::Absent))]
     #[case::theirs(vec![seen("pcx-1", "active", Owner::Somebody)], Ok(Peering::Theirs { id: "pcx-1".into() }))]
     #[case::another_migrations(
-        vec![seen("pcx-1", "active", Owner::Migration("x".into()))], Ok(Peering::Theirs { id: "pcx-1".into() })
+        vec![seen("pcx-1", "active", Owner::Migration("x".into()))], Err("CO1042".into())
     )]
     #[case::theirs_waits(vec![seen("pcx-1", "pending-acceptance", Owner::Somebody)], Err("CO1042".into()))]
     fn each_state_is_told(#[case] seen: Vec<PeeringSeen>, #[case] expected: Result<Peering, String>) {
