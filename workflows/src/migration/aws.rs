@@ -282,8 +282,9 @@ fn input_to_deploy(ctx: &WorkflowContext<Migration>) -> (AwsInput, Limits) {
 /// Has deployments read what was published, and waits for them. A person's word ends the wait: a rollback doesn't wait for a deployment
 /// that it makes needless. Slots are watched meanwhile.
 pub(super) async fn deploy(ctx: &WorkflowContext<Migration>) {
-    // What isn't published yet isn't what deployments are to read.
-    if !is_undeployed(ctx) || is_unpublished(ctx) || !is_time_to_deploy(ctx) {
+    let ends = |state: &State| stop_wanted(state) || state.asked.cutover.is_some() || state.asked.finalize.is_some();
+    // What isn't published yet isn't what deployments are to read; and none is begun to be ended at once.
+    if !is_undeployed(ctx) || is_unpublished(ctx) || !is_time_to_deploy(ctx) || ctx.state(|m| ends(&m.state)) {
         return;
     }
     ctx.state_mut(|m| {
@@ -291,7 +292,6 @@ pub(super) async fn deploy(ctx: &WorkflowContext<Migration>) {
         AwsStep::Deploy.doing().clone_into(&mut m.state.status.doing);
     });
     let (input, limits) = input_to_deploy(ctx);
-    let ends = |state: &State| stop_wanted(state) || state.asked.cutover.is_some() || state.asked.finalize.is_some();
     let ended = call_until(ctx, AwsAct, input, limits, ends).await;
     ctx.state_mut(|m| m.state.deploying = false);
     match ended {
