@@ -154,11 +154,15 @@ async fn a_rollback_does_not_wait_for_a_deployment_that_hangs() {
     run.until("its slots are watched", |_| run.script.called("look_at_links reverse watch").len() == 1).await;
     *run.script.deployments_hang.lock().unwrap() = false;
     // The one that began to hang still does. What isn't published isn't what deployments are told.
-    run.script.fail("aws_plan", Failure::needs_human("CO1016", "somebody was quicker", "see who"));
+    let quicker = || Failure::needs_human("CO1016", "somebody was quicker", "see who");
+    (0..4).for_each(|_| run.script.fail("aws_plan", quicker()));
     run.rollback().await.unwrap();
     run.until("back at the approval", |s| s.serving == "source" && s.state() == State::Waiting).await;
     run.until("deployed", |s| s.warnings.is_empty() && !run.script.called("aws_act deploy source").is_empty()).await;
     assert_eq!(run.script.called("aws_act deploy target").len(), 1);
+    let calls = run.script.calls.lock().unwrap().clone();
+    let at = |call: &str| calls.iter().position(|other| other == call).unwrap();
+    assert!(at("aws_act publish source") < at("aws_act deploy source"), "{calls:?}");
     assert_eq!(run.script.called("aws_act publish"), ["aws_act publish target", "aws_act publish source"]);
 }
 
