@@ -91,7 +91,7 @@ pub const STAGES: [Stage; 13] = [
         name: StageName::Provision,
         word: "provision",
         title: "Provision",
-        does: "in AWS: takes the source, makes key, parameter groups, secret and the encrypted target; the source's reboot waits for approval",
+        does: "in AWS: takes the source, makes key, parameter groups, secret and the encrypted target, joins the networks if told to; the source's reboot waits for approval",
         undo: "deletes what it made, sets back what it changed; keys wait seven days or longer for their deletion",
         gate: Gate::Automatic,
         timeout_seconds: 900,
