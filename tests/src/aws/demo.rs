@@ -1,6 +1,9 @@
 //! The demo with AWS: from an unencrypted instance of one account to an encrypted one of another.
 
-use std::path::{Path, PathBuf};
+use std::{
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 
@@ -11,9 +14,12 @@ use super::{
 };
 use crate::{
     demo::{Report, measure, say, what_to_try},
-    scenario::{NAME, Scenario, ScenarioOptions},
-    stack::{Side, StackOptions, TemporalOptions},
+    scenario::{NAME, SHORT, Scenario, ScenarioOptions},
+    stack::{Side, StackOptions, TemporalOptions, process},
 };
+
+/// What deployments were told.
+const DEPLOYED: &str = "deployed";
 
 /// Runs it; the report says whether all was well. `keep` leaves everything running.
 pub async fn run(options: &ScenarioOptions, keep: bool) -> Result<AwsReport> {
@@ -44,8 +50,14 @@ pub async fn migrate(stack: &mut AwsStack, options: &ScenarioOptions, loud: bool
         options.size_mb, options.writers
     ));
     let accounts_before = Found::look(&stack.stand_in).await?;
-    let spec =
-        AwsSpec { publish: PUBLISHED.to_owned(), join: true, final_snapshot: true, stop: true, ..AwsSpec::default() };
+    let spec = AwsSpec {
+        publish: PUBLISHED.to_owned(),
+        deploy: deployment(&options.directory)?,
+        join: true,
+        final_snapshot: true,
+        stop: true,
+        ..AwsSpec::default()
+    };
     let at_first = stack.info().clone();
     let mut scenario = prepare(stack, &at_first, options, &spec, loud).await?;
     say("from now on Changeover's roles may do what `changeover iam-policy` prints for it, and nothing else");
@@ -67,6 +79,11 @@ pub async fn migrate(stack: &mut AwsStack, options: &ScenarioOptions, loud: bool
         let serving = info.cluster(if direction == "forward" { Side::Target } else { Side::Source });
         let versions = published_as(&stack.stand_in, serving.port).await?;
         published.push(PublishedAfter { direction: direction.to_owned(), versions });
+        let told = published.len();
+        process::wait_until("the deployment is told", SHORT, async || {
+            deployed(&options.directory).is_ok_and(|all| all.len() == told)
+        })
+        .await?;
     }
     say("holding the writers to compare every table of both sides, byte for byte");
     let rows = scenario.compare().await?;
@@ -86,6 +103,7 @@ pub async fn migrate(stack: &mut AwsStack, options: &ScenarioOptions, loud: bool
         reboot,
         reboots: reboots.unwrap_or_default(),
         published,
+        deployed: deployed(&options.directory)?,
         calls: call_counts(&stack.stand_in).await?,
     };
     let switches = std::mem::take(&mut scenario.switches);
@@ -98,6 +116,23 @@ async fn switch(scenario: &mut Scenario<'_>, direction: &str) -> Result<()> {
         "forward" => scenario.cut_over("the plan was read").await,
         _ => scenario.roll_back("to show that it loses nothing").await,
     }
+}
+
+/// A program that deploys nothing, and writes down what it was told.
+fn deployment(directory: &Path) -> Result<String> {
+    let (program, told) = (directory.join("deploy"), directory.join(DEPLOYED));
+    let _none_of_an_earlier_run = std::fs::remove_file(&told);
+    let line = "$CHANGEOVER_SERVING $CHANGEOVER_ENDPOINT $CHANGEOVER_KEY";
+    let script = format!("#!/bin/sh\necho \"{line}\" >> '{}'\necho rolled out\n", told.display());
+    std::fs::write(&program, script).context("writing the deployment's program")?;
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
+    Ok(program.display().to_string())
+}
+
+/// What it was told, in order: which side serves, where, and by which key.
+fn deployed(directory: &Path) -> Result<Vec<String>> {
+    let text = std::fs::read_to_string(directory.join(DEPLOYED)).context("no deployment was called")?;
+    Ok(text.lines().map(str::to_owned).collect())
 }
 
 /// Where the report goes when nothing else is said.

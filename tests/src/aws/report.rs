@@ -1,6 +1,10 @@
 //! The report of the demo with AWS: that of the demo, and what is in both accounts.
 
-use std::{collections::BTreeMap, fmt::Write as _, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    path::Path,
+};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -34,6 +38,8 @@ pub struct AwsFacts {
     pub reboots: usize,
     /// The published endpoint after each switch.
     pub published: Vec<PublishedAfter>,
+    /// What deployments were told: which side serves, where, and the key of it.
+    pub deployed: Vec<String>,
     /// Changeover's calls.
     pub calls: BTreeMap<String, CallCount>,
 }
@@ -104,6 +110,7 @@ impl AwsFacts {
         expect(!self.is_denied(), "the policies that Changeover prints lack something");
         let values: Vec<usize> = self.published.iter().map(|after| after.versions.len()).collect();
         expect(values == [1, 2, 3], "the endpoint wasn't published exactly once for each switch");
+        expect(self.is_deployed(), "deployments weren't told once of each publication, with a key of its own");
         let all = self.published.iter().flat_map(|after| &after.versions);
         expect(all.clone().all(|it| it.kind == "SecureString"), "the endpoint was published in plain text");
         faults
@@ -130,6 +137,15 @@ impl AwsFacts {
     fn new_rules(&self) -> [Vec<&String>; 2] {
         [(&self.before.source, &self.after.source), (&self.before.target, &self.after.target)]
             .map(|(before, after)| after.network.rules.difference(&before.network.rules).collect())
+    }
+
+    fn is_deployed(&self) -> bool {
+        let told: Vec<Vec<&str>> = self.deployed.iter().map(|line| line.split(' ').collect()).collect();
+        let word = |at: usize| told.iter().filter_map(move |words| words.get(at).copied());
+        let published = self.published.iter().filter_map(|after| after.versions.last());
+        word(0).eq(["target", "source", "target"])
+            && word(1).eq(published.map(|version| version.value.as_str()))
+            && word(2).collect::<BTreeSet<_>>().len() == 3
     }
 
     fn write_network(&self, text: &mut String) {
@@ -210,6 +226,10 @@ impl AwsFacts {
                 let _ = writeln!(text, "| {} | {version} | {kind} | {value} | {labels} |", after.direction);
             }
         }
+        let _ = writeln!(text, "\nDeployments were told:\n");
+        for line in &self.deployed {
+            let _ = writeln!(text, "- {line}");
+        }
         text.push('\n');
     }
 
@@ -260,8 +280,6 @@ fn write_more(text: &mut String, side: &str, before: &Account, after: &Account) 
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
     use crate::aws::found::Snapshot;
 
@@ -335,6 +353,11 @@ mod tests {
             },
             reboots: 1,
             published: vec![published(1), published(2), published(3)],
+            deployed: ["target", "source", "target"]
+                .iter()
+                .enumerate()
+                .map(|(at, side)| format!("{side} 127.0.0.1:5432 demo-run-{at}"))
+                .collect(),
             calls: BTreeMap::new(),
         }
     }
@@ -359,6 +382,7 @@ mod tests {
             faults_after(|f| f.after.source.network.routes.clear()),
             faults_after(|f| f.after.source.parameters.push("/changeover/claims/orders".to_owned())),
             faults_after(|f| f.published[2] = published(4)),
+            faults_after(|f| f.deployed[2] = f.deployed[0].clone()),
             faults_after(|f| "String".clone_into(&mut f.published[0].versions[0].kind)),
             faults_after(|f| _ = f.calls.insert("source: rds RebootDBInstance".to_owned(), denied)),
         ];

@@ -13,6 +13,8 @@ use crate::{
 pub struct AwsSpec {
     /// Where the endpoint is published; empty for nowhere.
     pub publish: String,
+    /// The program that is called after each publication; empty for none.
+    pub deploy: String,
     /// Has the networks of both sides joined.
     pub join: bool,
     /// Has them parted at the end.
@@ -45,6 +47,9 @@ pub fn spec_text(stack: &AwsStack, aws: &AwsSpec, options: &SpecOptions) -> Stri
     );
     if !aws.publish.is_empty() {
         let _ = write!(text, "\n[aws.publish]\nparameter = \"{}\"\n", aws.publish);
+        if !aws.deploy.is_empty() {
+            let _ = writeln!(text, "deploy = \"{}\"", aws.deploy);
+        }
     }
     let AwsSpec { final_snapshot, stop, delete, join, part, .. } = aws;
     let _ = write!(text, "\n[aws.network]\njoin = {join}\n");
