@@ -51,7 +51,10 @@ fn replace(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{SystemTime, UNIX_EPOCH};
+    use std::{
+        sync::Barrier,
+        time::{SystemTime, UNIX_EPOCH},
+    };
 
     use rustls::{
         RootCertStore,
@@ -113,14 +116,20 @@ mod tests {
         write_to(&path).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), bundle());
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
-        let several = std::array::from_fn::<_, 8, _>(|_| {
-            let path = directory.path().join("several.pem");
-            std::thread::spawn(move || {
-                write_to(&path).unwrap();
-                assert!(fs::read_to_string(&path).unwrap() == bundle(), "half of it was read");
-            })
-        });
-        several.into_iter().for_each(|thread| thread.join().unwrap());
+        let path = directory.path().join("several.pem");
+        for _ in 0..20 {
+            let begin = Barrier::new(8);
+            std::thread::scope(|scope| {
+                for _ in 0..8 {
+                    scope.spawn(|| {
+                        begin.wait();
+                        write_to(&path).unwrap();
+                        assert!(fs::read_to_string(&path).unwrap() == bundle(), "half of it was read");
+                    });
+                }
+            });
+            fs::remove_file(&path).unwrap();
+        }
         let failure = write_to(&directory.path().join("none/ca.pem")).unwrap_err();
         assert!(failure.code == "CO1050" && failure.message.contains("none/ca.pem"), "{failure}");
     }
