@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use changeover_domain::{
     MigrationId, Side,
-    aws::{AwsNames, Place, key::partition, plan::Route, policy},
+    aws::{AwsNames, Place, key::partition, names::is_account, plan::Route, policy},
     proto::{Aws, AwsAccount, Spec},
 };
 
@@ -105,8 +105,7 @@ impl Account {
 }
 
 fn account(text: &str) -> Result<String, String> {
-    let digits = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
-    if digits || text == "*" { Ok(text.to_owned()) } else { Err("an account has twelve digits".to_owned()) }
+    if is_account(text) || text == "*" { Ok(text.to_owned()) } else { Err("an account has twelve digits".to_owned()) }
 }
 
 pub(super) fn run(ui: &Ui, args: &Args) -> Result<Exit, Problem> {

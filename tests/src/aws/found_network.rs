@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Ask, accounts::text};
+use super::{Ask, accounts::text, found::rows};
 use crate::stack::Side;
 
 /// A peering that is there.
@@ -59,10 +59,6 @@ impl Network {
         let rules = self.rules.iter().map(|it| format!("rule of {it}"));
         peerings.chain(routes).chain(rules).collect()
     }
-}
-
-fn rows(list: &Value) -> impl Iterator<Item = &Value> {
-    list.as_array().into_iter().flatten()
 }
 
 fn peering(side: Side, row: &Value) -> Result<Peering> {

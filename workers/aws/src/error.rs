@@ -94,8 +94,8 @@ fn outside_of_table(error: &(dyn std::error::Error + 'static)) -> Option<String>
     None
 }
 
-/// The causes, without the debug output of the request that the SDK's own text has.
-fn causes(error: &dyn std::error::Error) -> String {
+/// An error with its causes, without the debug output of the request that the SDK's own text has.
+pub fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(now) = cause {

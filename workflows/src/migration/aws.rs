@@ -25,8 +25,10 @@ use super::{
     unwind::{park, wait_for_retry},
     wait::{between_looks, continue_when_long, pause, stop_wanted},
 };
-use crate::contract::{AwsAct, AwsDone, AwsInput, AwsPlan, AwsPlanned, AwsUndoActivity, AwsUndoInput, AwsUndone};
-use crate::patches;
+use crate::{
+    contract::{AwsAct, AwsDone, AwsInput, AwsPlan, AwsPlanned, AwsUndoActivity, AwsUndoInput, AwsUndone},
+    patches,
+};
 
 /// A reboot takes a minute or two, and its activity measures it.
 const REBOOT_SECONDS: u64 = 3_600;

@@ -113,7 +113,7 @@ async fn look(ground: &Ground, mut facts: AwsFacts) -> Result<AwsDone, Failure> 
     }
     if ground.aws.join_networks {
         // What can't be joined is refused before anything is made.
-        Box::pin(network::outlook(ground, &seen)).await?;
+        Box::pin(network::outlook(ground, (&source, &target), &seen)).await?;
     }
     facts.source = seen.address();
     facts.master_user.clone_from(&seen.master_user);
@@ -188,8 +188,7 @@ struct Reboot {
 }
 
 impl Reboot {
-    async fn of(ground: &Ground, sizing: Option<&Sizing>) -> Result<Self, Failure> {
-        let session = ground.session(Side::Source).await?;
+    async fn of(ground: &Ground, session: Session, sizing: Option<&Sizing>) -> Result<Self, Failure> {
         let site = ground.site(Side::Source, None)?;
         let lacking = match sizing {
             Some(sizing) => ground.lacking(&site, sizing).await?,
@@ -224,8 +223,9 @@ impl Reboot {
 /// Measured, so that it stays within one activity.
 async fn reboot(ground: &Ground, mut facts: AwsFacts, approved: Approved) -> Result<AwsDone, Failure> {
     let instance = &ground.aws.instance;
-    let sizing = ground.sizing(&ground.source(&ground.session(Side::Source).await?).await?).await?;
-    let it = Reboot::of(ground, Some(&sizing)).await?;
+    let session = ground.session(Side::Source).await?;
+    let sizing = ground.sizing(&ground.source(&session).await?).await?;
+    let it = Reboot::of(ground, session, Some(&sizing)).await?;
     let now = it.observe_calmly(instance, approved.attempt).await?;
     if let reboot::Reboot::Working { status } = now {
         return goes_on(facts, status);
@@ -256,7 +256,7 @@ fn not_needed(instance: &str, was_rebooted: bool) -> String {
 /// After an abort has set parameters back: what they were is nothing that replication needs.
 async fn reboot_back(ground: &Ground, facts: AwsFacts, approved: Approved) -> Result<AwsDone, Failure> {
     let instance = &ground.aws.instance;
-    let it = Reboot::of(ground, None).await?;
+    let it = Reboot::of(ground, ground.session(Side::Source).await?, None).await?;
     let now = it.observe_calmly(instance, approved.attempt).await?;
     if let reboot::Reboot::Working { status } = now {
         // Parameters that are being set back wait for a reboot only when that is over.

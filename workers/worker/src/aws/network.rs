@@ -40,7 +40,11 @@ struct Both {
 impl Both {
     async fn open(ground: &Ground) -> Result<Self, Failure> {
         let (source, target) = tokio::try_join!(ground.session(Side::Source), ground.session(Side::Target))?;
-        Ok(Self { source: Network::new(&source), target: Network::new(&target) })
+        Ok(Self::of(&source, &target))
+    }
+
+    fn of(source: &Session, target: &Session) -> Self {
+        Self { source: Network::new(source), target: Network::new(target) }
     }
 
     async fn ends(&self, ground: &Ground, seen: &InstanceSeen) -> Result<Ends, Failure> {
@@ -57,8 +61,12 @@ impl Both {
 }
 
 /// Where both sides are, and what would be made between them. Changes nothing. CO1040 to CO1044 where they can't be joined.
-pub(super) async fn outlook(ground: &Ground, seen: &InstanceSeen) -> Result<(Ends, NetworkPlan), Failure> {
-    let both = Both::open(ground).await?;
+pub(super) async fn outlook(
+    ground: &Ground,
+    (source, target): (&Session, &Session),
+    seen: &InstanceSeen,
+) -> Result<(Ends, NetworkPlan), Failure> {
+    let both = Both::of(source, target);
     let ends = both.ends(ground, seen).await?;
     let plan = plan::plan(&both.source, &both.target, &ends).await?;
     Ok((ends, plan))
@@ -67,8 +75,9 @@ pub(super) async fn outlook(ground: &Ground, seen: &InstanceSeen) -> Result<(End
 /// What undoes the peering. Also where others have joined the networks: their peering may be gone by the time of the act. One that is there
 /// before this run has made any was left by an earlier run of the same name, for whoever uses it now: it is used, and stays.
 pub(super) async fn plan_peering(ground: &Ground, facts: &mut AwsFacts) -> Result<Vec<AwsUndo>, Failure> {
-    let seen = ground.source(&ground.session(Side::Source).await?).await?;
-    let (ends, plan) = outlook(ground, &seen).await?;
+    let (source, target) = tokio::try_join!(ground.session(Side::Source), ground.session(Side::Target))?;
+    let seen = ground.source(&source).await?;
+    let (ends, plan) = outlook(ground, (&source, &target), &seen).await?;
     if facts.ends.is_none() {
         facts.joined_before = matches!(plan.peering, Peering::Ours { .. });
     }

@@ -26,7 +26,11 @@ fn refused() -> Failure {
     Failure::refused("CO1088", message, "run workers and CLI that are built with the feature `aws-network`")
 }
 
-pub(super) async fn outlook(_: &Ground, _: &InstanceSeen) -> Result<(Ends, NetworkPlan), Failure> {
+pub(super) async fn outlook(
+    _: &Ground,
+    _: (&Session, &Session),
+    _: &InstanceSeen,
+) -> Result<(Ends, NetworkPlan), Failure> {
     Err(refused())
 }
 

@@ -45,7 +45,7 @@ pub struct Outlook {
 pub async fn outlook(spec: &Spec) -> Result<Outlook, Failure> {
     let mut facts = AwsFacts::default();
     let unknown = Ground::new(spec, &facts, "plan")?;
-    let (source, _target) = tokio::try_join!(unknown.session(Side::Source), unknown.session(Side::Target))?;
+    let (source, target) = tokio::try_join!(unknown.session(Side::Source), unknown.session(Side::Target))?;
     let seen = unknown.source(&source).await?;
     facts.source = seen.address();
     let ground = Ground::new(spec, &facts, "plan")?;
@@ -56,7 +56,11 @@ pub async fn outlook(spec: &Spec) -> Result<Outlook, Failure> {
     } else {
         reboot(&ground, &facts).await?
     };
-    let network = if ground.aws.join_networks { Some(Box::pin(network::outlook(&ground, &seen)).await?) } else { None };
+    let network = if ground.aws.join_networks {
+        Some(Box::pin(network::outlook(&ground, (&source, &target), &seen)).await?)
+    } else {
+        None
+    };
     let route = Route {
         network_is_joined: network.as_ref().is_some_and(|(_, plan)| !plan.is_needless()),
         reboot_needed: reboot.is_some(),

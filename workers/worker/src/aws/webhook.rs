@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use changeover_aws::error::causes;
 use changeover_domain::Failure;
 use changeover_postgres::secret::Secret;
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -173,16 +174,6 @@ async fn read(response: Response<Incoming>) -> Result<Answer, String> {
     // What can't be read of it changes nothing of its status.
     let body = Limited::new(response.into_body(), READ).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     Ok(Answer { status, headers, line: said(&body, false) })
-}
-
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(now) = cause {
-        text = format!("{text}: {now}");
-        cause = now.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -110,6 +110,11 @@ impl AwsNames {
     }
 }
 
+/// Whether a text is an account: twelve digits.
+pub fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// Whose something in AWS is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owner {

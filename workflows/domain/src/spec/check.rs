@@ -5,6 +5,7 @@ use super::{
     read::Read,
     value::words,
 };
+use crate::aws::names::is_account;
 
 /// PostgreSQL's default `deadlock_timeout`, ms (documentation, 20.12 "Lock Management").
 const DEADLOCK_TIMEOUT_MS: u64 = 1000;
@@ -66,7 +67,6 @@ fn aws(read: &mut Read) {
 fn key_users(read: &mut Read) {
     const KEY: &str = "aws.target.key_users";
     let users = read.texts(KEY);
-    let is_account = |user: &String| user.len() == 12 && user.bytes().all(|byte| byte.is_ascii_digit());
     for user in users.iter().filter(|user| !is_account(user)) {
         push(read, VALUE, KEY, format!("`{KEY}`: {user} is no account"), "give its twelve digits");
     }

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     MigrationId,
+    aws::names::is_account,
     proto::{SecretRef, secret_ref::From},
 };
 
@@ -110,7 +111,7 @@ fn host(text: &str, example: &str) -> Result<Value, Wrong> {
 }
 
 fn account(text: &str, example: &str) -> Result<Value, Wrong> {
-    if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+    if is_account(text) {
         return Ok(Value::Text(text.to_owned()));
     }
     Err(wrong(VALUE, "isn't an account of AWS", format!("give its twelve digits as a text, as in `{example}`")))
