@@ -2,7 +2,11 @@
 
 use std::{fs::OpenOptions, path::PathBuf, process::Command};
 
-use changeover_domain::proto::{SecretRef, Spec};
+use changeover_domain::{
+    aws::stored::references,
+    proto::{SecretRef, Spec},
+};
+use changeover_postgres::secret::Known;
 use serde::Serialize;
 
 use crate::{connect, exit::Exit, problem::Problem, spec_file, ui::Ui};
@@ -39,7 +43,7 @@ pub(super) async fn run(ui: &Ui, args: &Args) -> Result<Exit, Problem> {
     if let Some(path) = &args.spec {
         let spec = spec_file::read(path)?;
         checks.push(Check::good("spec", format!("{} is understood", path.display())));
-        checks.extend(of_spec(&spec));
+        checks.extend(of_spec(&spec).await);
     }
     if ui.json {
         ui.print_json(&checks)?;
@@ -88,8 +92,10 @@ fn client_tool(name: &str) -> Check {
 }
 
 /// What a spec refers to, as this machine and environment have it. Right where the worker runs.
-fn of_spec(spec: &Spec) -> Vec<Check> {
+async fn of_spec(spec: &Spec) -> Vec<Check> {
     let mut checks = Vec::new();
+    let known = changeover_worker::known(spec, references(spec)).await;
+    let secret = |what: &str, reference: Option<&SecretRef>| secret(what, reference, &known);
     let mut spec = spec.clone();
     if let Err(failure) = changeover_worker::with_ca_files(&mut spec) {
         checks.push(Check::bad("ca_file", failure.message, failure.remedy));
@@ -116,8 +122,8 @@ fn of_spec(spec: &Spec) -> Vec<Check> {
     checks
 }
 
-fn secret(what: &str, reference: Option<&SecretRef>) -> Check {
-    match changeover_postgres::secret::resolve(reference, what) {
+fn secret(what: &str, reference: Option<&SecretRef>, known: &Known) -> Check {
+    match changeover_postgres::secret::resolve(reference, what, known) {
         Ok(secret) if secret.expose().is_empty() => Check::bad(what, "is empty", "put the password there"),
         Ok(_) => Check::good(what, "is there"),
         Err(failure) => Check::bad(what, failure.message, failure.remedy),

@@ -118,7 +118,16 @@ pub(super) fn run(ui: &Ui, args: &Args) -> Result<Exit, Problem> {
     for wide in wide(&place, &route, known.aws.is_some()) {
         ui.warn(&wide);
     }
-    ui.print_json(&policy::policy(&place, &route)).map(|()| Exit::Done)
+    let printed = policy::policy(&place, &route);
+    let length = printed.to_string().len();
+    if length > policy::LONGEST {
+        ui.warn(&format!(
+            "the policy has {length} characters without blanks, and the policies in a role may have {}: \
+             put its statements into several managed policies, of 6,144 each",
+            policy::LONGEST
+        ));
+    }
+    ui.print_json(&printed).map(|()| Exit::Done)
 }
 
 /// What a spec says.
@@ -128,6 +137,7 @@ struct Known {
     here: AwsAccount,
     there: AwsAccount,
     aws: Option<Aws>,
+    spec: Spec,
 }
 
 impl Known {
@@ -138,7 +148,7 @@ impl Known {
         };
         let (source, target) = (aws.source.clone().unwrap_or_default(), aws.target.clone().unwrap_or_default());
         let (here, there) = if side == Side::Source { (source, target) } else { (target, source) };
-        Ok(Self { migration: Some(spec.name.clone()), here, there, aws: Some(aws) })
+        Ok(Self { migration: Some(spec.name.clone()), here, there, aws: Some(aws), spec: spec.clone() })
     }
 }
 
@@ -169,7 +179,9 @@ fn place(args: &Args, known: &Known) -> Result<Place, Problem> {
         monitoring_role: either(&args.monitoring_role, made.monitoring_role),
         key: either(&args.key, made.kms_key),
         region,
-    })
+        ..Place::anywhere(args.side.side())
+    }
+    .with_secrets_of(&known.spec))
 }
 
 /// What isn't known before the source is looked at is taken to come. By a spec, the engine copies the rows.

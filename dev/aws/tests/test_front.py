@@ -454,6 +454,45 @@ def test_a_secure_string_needs_a_key_that_can_be_used(stand_in, name):
     assert ssm.get_parameter(Name=f"/{name}", WithDecryption=True)["Parameter"]["Value"] == "v"
 
 
+def test_a_secret_under_a_key_needs_the_key_for_this_secret(clean, name):
+    arn = role(clean, name, account=0)
+    credentials = assume(clean, arn)
+    secrets, ssm, kms = clean.client("secretsmanager"), clean.client("ssm"), clean.client("kms")
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    secret = secrets.create_secret(Name=name, SecretString="s", KmsKeyId=key)["ARN"]
+    other = secrets.create_secret(Name=f"{name}-other", SecretString="s", KmsKeyId=key)["ARN"]
+    ssm.put_parameter(Name=f"/{name}", Value="v", Type="SecureString", KeyId=key)
+    parameter = f"arn:aws:ssm:eu-central-1:{clean.accounts[0]}:parameter/{name}"
+
+    def limit(*more):
+        reads = allow(["secretsmanager:*", "ssm:GetParameter"])
+        clean.control("policy", {"principal": arn, "policy": policy(reads, *more)})
+
+    def decrypts(context, of, via):
+        told = {f"kms:EncryptionContext:{context}": of}
+        service = {"kms:ViaService": f"{via}.eu-central-1.amazonaws.com"}
+        return allow("kms:Decrypt", key, Condition={"StringEquals": told, "StringLike": service})
+
+    theirs, parameters = clean.client("secretsmanager", **credentials), clean.client("ssm", **credentials)
+    limit()
+    with refused("AccessDeniedException", words="Access to KMS is not allowed"):
+        theirs.get_secret_value(SecretId=secret)
+    with refused("InvalidKeyId"):
+        parameters.get_parameter(Name=parameter, WithDecryption=True)
+    limit(decrypts("SecretARN", secret, "secretsmanager"), decrypts("PARAMETER_ARN", parameter, "ssm"))
+    assert theirs.get_secret_value(SecretId=secret)["SecretString"] == "s"
+    assert parameters.get_parameter(Name=parameter, WithDecryption=True)["Parameter"]["Value"] == "v"
+    with refused("AccessDeniedException"):
+        theirs.get_secret_value(SecretId=other)
+    with refused("AccessDeniedException", words="Access to KMS is not allowed"):
+        theirs.update_secret(SecretId=secret, SecretString="t")
+    kms.disable_key(KeyId=key)
+    with refused("InvalidRequestException", words="Disabled"):
+        secrets.get_secret_value(SecretId=secret)
+    secrets.create_secret(Name=f"{name}-plain", SecretString="s")
+    assert theirs.get_secret_value(SecretId=f"{name}-plain")["SecretString"] == "s"
+
+
 def test_large_compressed_requests_are_read(stand_in, name):
     data = [{"MetricName": f"m{number}", "Value": float(number)} for number in range(900)]
     stand_in.client("cloudwatch").put_metric_data(Namespace=name, MetricData=data)

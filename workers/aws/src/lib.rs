@@ -27,6 +27,7 @@ pub mod seed_end;
 pub mod session;
 pub mod snapshot;
 pub mod source_parameters;
+pub mod stored;
 pub mod subnets;
 mod tags;
 pub mod target;

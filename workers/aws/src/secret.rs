@@ -1,9 +1,10 @@
-//! The master's password: made by AWS, kept in Secrets Manager under the target's key, in our hands only while an instance is given it.
+//! Secrets that we keep in Secrets Manager under the target's key: the master's password, made by AWS and in our hands only while an
+//! instance is given it; the logins of applications.
 
 use std::fmt;
 
-use aws_sdk_secretsmanager::types::Tag;
-use changeover_domain::Failure;
+use aws_sdk_secretsmanager::{operation::describe_secret::DescribeSecretOutput, types::Tag};
+use changeover_domain::{Failure, aws::stored::with_login};
 use serde::{Deserialize, Serialize};
 
 use crate::{error::Told, session::Session, tags};
@@ -14,7 +15,7 @@ const LEFT_OUT: &str = "/@\"'\\ %`$&:?#";
 /// RDS takes 8 to 128.
 const LENGTH: i64 = 40;
 
-/// Where the master's password is. Holds no secret.
+/// Where a secret is. Holds none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretEvidence {
     /// The secret's ARN.
@@ -30,6 +31,10 @@ impl Password {
     /// The text, for the one request that needs it.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+    /// Wraps one.
+    pub fn new(text: String) -> Self {
+        Self(text)
     }
 }
 
@@ -50,40 +55,94 @@ struct Content {
 
 /// Makes the secret with a new password, or finds it. CO1008 if somebody else's stands under its name.
 pub async fn ensure_master_secret(target: &Session, user: &str, key_arn: &str) -> Result<SecretEvidence, Failure> {
-    if let Some(seen) = look(target).await? {
+    let name = target.names().master_secret();
+    if let Some(seen) = look(target, &name).await? {
         return Ok(seen);
     }
     let password = random(target).await?;
     let content = Content { engine: "postgres".to_owned(), username: user.to_owned(), password: password.0 };
     // A text of three strings can always be written.
     let text = serde_json::to_string(&content).unwrap_or_default();
+    create(target, New { name: &name, text, key_arn, of: "master", token: Some("master-user") }).await?;
+    made(look(target, &name).await?)
+}
+
+/// Keeps a role's login for applications. One that an earlier attempt has made with another password is set right; what somebody else has
+/// put into it beside the login stays. CO1008 if somebody else's secret stands under the name.
+pub async fn ensure_role_secret(
+    target: &Session,
+    name: &str,
+    role: &str,
+    password: &Password,
+    key_arn: &str,
+) -> Result<SecretEvidence, Failure> {
+    if look(target, name).await?.is_none() {
+        let text = with_login(None, role, &password.0);
+        create(target, New { name, text, key_arn, of: "an application's login", token: None }).await?;
+    }
+    let seen = made(look(target, name).await?)?;
+    let before = text_of(target, name, &seen.version).await?;
+    let wanted = with_login(Some(&before), role, &password.0);
+    if before == wanted {
+        return Ok(seen);
+    }
+    let what = format!("setting the secret {name} right");
+    let request = target.secrets.update_secret().secret_id(name).kms_key_id(key_arn).secret_string(wanted);
+    request.send().await.told(target.side(), &what)?;
+    made(look(target, name).await?)
+}
+
+/// Whether a secret for an application could be made, for the plan: CO1008 if somebody else's stands under the name. Changes nothing.
+pub async fn check_role_secret(target: &Session, name: &str) -> Result<(), Failure> {
+    describe(target, name).await.map(drop)
+}
+
+struct New<'a> {
+    name: &'a str,
+    text: String,
+    key_arn: &'a str,
+    of: &'a str,
+    /// Without one, the SDK makes one of its own for each request.
+    token: Option<&'a str>,
+}
+
+async fn create(target: &Session, new: New<'_>) -> Result<(), Failure> {
     let tags = target.names().tags(target.side()).map(|(key, value)| Tag::builder().key(key).value(value).build());
     let request = target
         .secrets
         .create_secret()
-        .name(target.names().master_secret())
-        .description(format!("Changeover: master of migration {}", target.names().migration()))
-        .client_request_token(target.names().token("master-user"))
-        .kms_key_id(key_arn)
-        .secret_string(text)
+        .name(new.name)
+        .description(format!("Changeover: {} of migration {}", new.of, target.names().migration()))
+        .set_client_request_token(new.token.map(|purpose| target.names().token(purpose)))
+        .kms_key_id(new.key_arn)
+        .secret_string(new.text)
         .set_tags(Some(tags.into()));
-    // Made meanwhile by another attempt, whose password counts.
-    request.send().await.unless(&["ResourceExistsException"], target.side(), "keeping the master's password")?;
-    look(target).await?.ok_or_else(|| {
+    // Made meanwhile by another attempt, whose content counts, or is looked at.
+    let what = format!("making the secret {}", new.name);
+    request.send().await.unless(&["ResourceExistsException"], target.side(), &what).map(drop)
+}
+
+fn made(seen: Option<SecretEvidence>) -> Result<SecretEvidence, Failure> {
+    seen.ok_or_else(|| {
         Failure::transient("CO1007", "the secret on the target can't be seen yet", "nothing; it is looked for again")
     })
 }
 
-async fn look(target: &Session) -> Result<Option<SecretEvidence>, Failure> {
-    let name = target.names().master_secret();
-    let what = "looking for the master's secret";
-    let answer = target.secrets.describe_secret().secret_id(&name).send().await;
-    let Some(answer) = answer.unless(&["ResourceNotFoundException"], target.side(), what)? else { return Ok(None) };
+/// One that is ours. CO1008.
+async fn describe(target: &Session, name: &str) -> Result<Option<DescribeSecretOutput>, Failure> {
+    let what = format!("looking for the secret {name}");
+    let answer = target.secrets.describe_secret().secret_id(name).send().await;
+    let Some(answer) = answer.unless(&["ResourceNotFoundException"], target.side(), &what)? else { return Ok(None) };
     let owner = target.names().owner(answer.tags().iter().filter_map(|tag| Some((tag.key()?, tag.value()?))));
     tags::check_owner(target, &format!("the secret {name}"), &owner)?;
+    Ok(Some(answer))
+}
+
+async fn look(target: &Session, name: &str) -> Result<Option<SecretEvidence>, Failure> {
+    let Some(answer) = describe(target, name).await? else { return Ok(None) };
     if answer.deleted_date().is_some() {
-        let request = target.secrets.restore_secret().secret_id(&name);
-        request.send().await.told(target.side(), "taking the master's secret back")?;
+        let request = target.secrets.restore_secret().secret_id(name);
+        request.send().await.told(target.side(), &format!("taking the secret {name} back"))?;
     }
     let current = answer.version_ids_to_stages().and_then(|versions| {
         versions.iter().find(|(_, stages)| stages.iter().any(|stage| stage == "AWSCURRENT")).map(|(id, _)| id.clone())
@@ -102,9 +161,9 @@ async fn random(target: &Session) -> Result<Password, Failure> {
 
 /// The master's password as it is now, for a session with the server.
 pub async fn current(target: &Session) -> Result<Password, Failure> {
-    let seen = look(target).await?;
+    let name = target.names().master_secret();
+    let seen = look(target, &name).await?;
     let version = seen.map(|seen| seen.version).ok_or_else(|| {
-        let name = target.names().master_secret();
         let message = format!("the secret {name} on the target isn't there");
         Failure::needs_human("CO1006", message, "restore the secret in Secrets Manager, then `changeover retry`")
     })?;
@@ -114,14 +173,19 @@ pub async fn current(target: &Session) -> Result<Password, Failure> {
 /// The master's password, for the request that gives it to an instance.
 /// `version` is the secret's that the evidence names.
 pub(crate) async fn password(target: &Session, version: &str) -> Result<Password, Failure> {
-    let request = target.secrets.get_secret_value().secret_id(target.names().master_secret());
-    let answer = request.version_id(version).send().await.told(target.side(), "reading the master's secret")?;
-    let content: Option<Content> = answer.secret_string().and_then(|text| serde_json::from_str(text).ok());
+    let text = text_of(target, &target.names().master_secret(), version).await?;
+    let content: Option<Content> = serde_json::from_str(&text).ok();
     let unreadable = || {
         let message = "the master's secret on the target doesn't hold what Changeover has written";
         Failure::needs_human("CO1009", message, "put the secret back as it was, then `changeover retry`")
     };
     content.map(|content| Password(content.password)).ok_or_else(unreadable)
+}
+
+async fn text_of(target: &Session, name: &str, version: &str) -> Result<String, Failure> {
+    let request = target.secrets.get_secret_value().secret_id(name).version_id(version);
+    let answer = request.send().await.told(target.side(), &format!("reading the secret {name}"))?;
+    Ok(answer.secret_string.unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -2,12 +2,12 @@
 
 use changeover_domain::{
     Direction, Failure, MigrationId, Side,
-    proto::{Database, Endpoint, Spec},
+    proto::{Database, Endpoint, SecretRef, Spec},
 };
 
 use crate::{
     connect::{self, Address, Session},
-    secret::{self, Secret},
+    secret::{self, Known, Secret},
 };
 
 /// One side's instance.
@@ -60,25 +60,31 @@ pub struct Migration {
     pub replication_user: String,
     /// Its password.
     pub replication_password: Secret,
+    known: Known,
 }
 
 impl Migration {
     /// Resolves a spec's secrets and checks the little that everything rests on.
     pub fn resolve(spec: &Spec) -> Result<Self, Failure> {
-        Self::resolve_with(spec, None)
+        Self::resolve_with(spec, Known::default())
     }
-    /// The same with the password that the migration made for its target's master, which stands in nobody's environment or file.
-    pub fn resolve_with(spec: &Spec, made: Option<&Secret>) -> Result<Self, Failure> {
+    /// The same with what was found of secrets that stand in nobody's environment or file.
+    pub fn resolve_with(spec: &Spec, known: Known) -> Result<Self, Failure> {
         let id = id_of(spec)?;
         let replication = spec.replication.clone().unwrap_or_default();
         Ok(Self {
-            source: site(&id, Side::Source, spec.source.as_ref(), made)?,
-            target: site(&id, Side::Target, spec.target.as_ref(), made)?,
+            source: site(&id, Side::Source, spec.source.as_ref(), &known)?,
+            target: site(&id, Side::Target, spec.target.as_ref(), &known)?,
             replication_user: replication.user.clone(),
-            replication_password: secret::resolve(replication.password.as_ref(), "replication")?,
+            replication_password: secret::resolve(replication.password.as_ref(), "replication", &known)?,
             id,
             spec: spec.clone(),
+            known,
         })
+    }
+    /// The secret of a reference of the spec's. `what` says whose it is, for the error.
+    pub fn secret(&self, reference: Option<&SecretRef>, what: &str) -> Result<Secret, Failure> {
+        secret::resolve(reference, what, &self.known)
     }
     /// One side.
     pub fn site(&self, side: Side) -> &Site {
@@ -111,12 +117,12 @@ pub fn id_of(spec: &Spec) -> Result<MigrationId, Failure> {
 }
 
 /// One side alone, for what comes before the other one is there.
-pub fn site_of(spec: &Spec, side: Side, made: Option<&Secret>) -> Result<Site, Failure> {
+pub fn site_of(spec: &Spec, side: Side, known: &Known) -> Result<Site, Failure> {
     let endpoint = if side == Side::Source { &spec.source } else { &spec.target };
-    site(&id_of(spec)?, side, endpoint.as_ref(), made)
+    site(&id_of(spec)?, side, endpoint.as_ref(), known)
 }
 
-fn site(id: &MigrationId, side: Side, endpoint: Option<&Endpoint>, made: Option<&Secret>) -> Result<Site, Failure> {
+fn site(id: &MigrationId, side: Side, endpoint: Option<&Endpoint>, known: &Known) -> Result<Site, Failure> {
     let endpoint = endpoint.ok_or_else(|| {
         Failure::refused("CO0101", format!("the spec has no [{side}]"), format!("add a [{side}] section"))
     })?;
@@ -132,7 +138,7 @@ fn site(id: &MigrationId, side: Side, endpoint: Option<&Endpoint>, made: Option<
             host: endpoint.host.clone(),
             port: worker_port,
             user: endpoint.user.clone(),
-            password: secret::resolve_with(endpoint.password.as_ref(), side.word(), made)?,
+            password: secret::resolve(endpoint.password.as_ref(), side.word(), known)?,
             ca_file: endpoint.ca_file.clone(),
         },
         peer_host: if endpoint.peer_host.is_empty() { endpoint.host.clone() } else { endpoint.peer_host.clone() },

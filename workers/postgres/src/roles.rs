@@ -23,7 +23,7 @@ use tokio_postgres::Transaction;
 use crate::{
     Migration, Session,
     failpoint::{Step as Place, step},
-    membership, note, secret, unlogged,
+    membership, note, unlogged,
 };
 use snapshot::{Role, Snapshot};
 use steps::Step;
@@ -343,7 +343,7 @@ async fn set_passwords(view: &View<'_>, session: &mut Session) -> Result<Vec<Str
                 format!("the spec gives a password for {}, which is no application's login on the source", given.role);
             return Err(Failure::refused("CO0413", message, "take it out of [roles], or correct its name"));
         }
-        let password = secret::resolve(given.password.as_ref(), &format!("role {}", given.role))?;
+        let password = view.migration.secret(given.password.as_ref(), &format!("role {}", given.role))?;
         let verifier = scram_sha_256(password.expose().as_bytes());
         statements.push(format!("alter role {} password {}", Ident::new(&*given.role), literal(&verifier)));
     }

@@ -12,7 +12,6 @@ use changeover_domain::{Failure, Ident, Side, proto};
 use changeover_postgres::{
     Migration,
     console::{Console, ConsoleAddress, ConsoleError, ConsoleRow},
-    secret,
 };
 use futures::future::{join_all, try_join_all};
 use tokio::{
@@ -80,7 +79,7 @@ impl Pooler {
                 host: pooler.host.clone(),
                 port,
                 user: pooler.user.clone(),
-                password: secret::resolve(pooler.password.as_ref(), "the pooler")?,
+                password: migration.secret(pooler.password.as_ref(), "the pooler")?,
                 ca_file: pooler.ca_file.clone(),
             },
             file: PathBuf::from(&pooler.databases_file),

@@ -14,6 +14,8 @@ use temporalio_common::error::ApplicationFailure;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use tokio::time::Instant;
 
+use crate::aws;
+
 /// What an activity is doing, shown in its heartbeat. Holds no row data.
 #[derive(Clone, Default)]
 pub(crate) struct Doing(Arc<Mutex<String>>);
@@ -27,6 +29,9 @@ impl Doing {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
+
+/// A server has refused a login.
+const LOGIN_REFUSED: &str = "CO0204";
 
 /// How often an activity beats. Its timeout is 10 s, the switch's 2 s.
 pub(crate) const CALM: Duration = Duration::from_secs(2);
@@ -146,6 +151,9 @@ where
 /// A failure as Temporal keeps it: its code as the type, itself as the details; only what passes by itself is retried.
 fn failed(ctx: &ActivityContext, failure: Failure) -> ActivityError {
     let info = ctx.info();
+    if failure.code == LOGIN_REFUSED {
+        aws::doubt();
+    }
     tracing::warn!(
         activity = %info.activity_type,
         attempt = info.attempt,

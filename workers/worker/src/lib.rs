@@ -22,7 +22,7 @@ use temporalio_sdk::{
 };
 
 pub use activities::{Activities, Switching};
-pub use aws::{Outlook, outlook, with_ca_files};
+pub use aws::{Outlook, known, outlook, with_ca_files};
 pub use changeover_traffic::pause_guard;
 
 /// How a worker runs.

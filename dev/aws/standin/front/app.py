@@ -10,7 +10,7 @@ from ..rds import everything, metrics  # noqa: F401 (the first registers RDS's a
 from ..rds.world import World
 from ..wire.errors import AwsError
 from . import answer as answers
-from . import control, kms, peering, rds, request, signature, ssm, sts
+from . import control, kms, peering, rds, request, secrets, signature, ssm, sts
 from .answer import Answer
 from .calllog import CallLog
 from .faults import Faults
@@ -85,6 +85,8 @@ class Application:
             return peering.answer(asked, environ, self._upstream, self.world.pace)
         if asked.service == "ssm":
             ssm.check(asked, allowed)
+        if asked.service == "secretsmanager":
+            secrets.check(asked, allowed)
         return self._upstream.ask(asked, environ)
 
     def _note(self, asked: request.Request | None, said: Answer, lost: bool) -> None:

@@ -84,7 +84,9 @@ def aliases(arn: str) -> list[str]:
     return sorted(kms_backends[key.account][key.region].keys[key.arn.rsplit("/", 1)[-1]].aliases)
 
 
-def allows(key: Key, principal: Principal, action: str, rights: "Rights", via: str | None = None) -> bool:
+def allows(
+    key: Key, principal: Principal, action: str, rights: "Rights", via: str | None = None, context: dict[str, str] | None = None
+) -> bool:
     """Whether a principal may do this with the key, itself or through a service.
 
     https://docs.aws.amazon.com/kms/latest/developerguide/policy-evaluation.html; in another account both the key's policy
@@ -97,6 +99,8 @@ def allows(key: Key, principal: Principal, action: str, rights: "Rights", via: s
     facts = {"kms:CallerAccount": principal.account}
     if via is not None:
         facts |= {"kms:ViaService": f"{via}.{key.region}.amazonaws.com", "kms:GrantIsForAWSResource": "true"}
+    # https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-encryption-context
+    facts |= {f"kms:EncryptionContext:{name}": value for name, value in (context or {}).items()}
     said = policy.resource_policy(key.policy, principal, action, key.arn, facts)
     if said == "denied":
         return False

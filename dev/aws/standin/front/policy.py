@@ -28,7 +28,7 @@ _OPERATORS = {
 }
 _KEY = re.compile(
     r"(aws:(RequestTag|ResourceTag)/.+|aws:TagKeys|aws:RequestedRegion|aws:PrincipalArn|aws:PrincipalAccount|aws:SourceAccount|"
-    r"rds:req-tag/.+|rds:db-tag/.+|kms:(ViaService|CallerAccount|GrantIsForAWSResource|ResourceAliases)|sts:ExternalId|iam:PassedToService|ec2:CreateAction)$"
+    r"rds:req-tag/.+|rds:db-tag/.+|kms:(ViaService|CallerAccount|GrantIsForAWSResource|ResourceAliases|EncryptionContext:.+)|sts:ExternalId|iam:PassedToService|ec2:CreateAction)$"
 )
 
 

@@ -91,9 +91,9 @@ def _ssm(request: Request) -> list[str]:
     prefix = f"arn:aws:ssm:{request.region}:{request.principal.account}:parameter"
     return [
         # The name may carry a version or a label.
-        f"{prefix}/{name.lstrip('/').split(':')[0]}"
+        name if name.startswith("arn:") else f"{prefix}/{name.lstrip('/').split(':')[0]}"
         for name in names
-        if isinstance(name, str) and not name.startswith("arn:")
+        if isinstance(name, str)
     ]
 
 

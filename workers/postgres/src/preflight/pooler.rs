@@ -11,7 +11,6 @@ use changeover_domain::{
 use crate::{
     Migration, Site,
     console::{Console, ConsoleAddress, ConsoleRow},
-    secret,
 };
 
 /// Looks at every pooler of the spec.
@@ -43,7 +42,7 @@ async fn ask(migration: &Migration, spec: &proto::Pooler, pooler: &mut Pooler) -
         port: u16::try_from(spec.port)
             .map_err(|_| (format!("{} is no TCP port", spec.port), "correct it in the spec".to_owned()))?,
         user: spec.user.clone(),
-        password: secret::resolve(spec.password.as_ref(), "the pooler").map_err(said)?,
+        password: migration.secret(spec.password.as_ref(), "the pooler").map_err(said)?,
         ca_file: spec.ca_file.clone(),
     };
     let console = Console::open(&address).await.map_err(said)?;

@@ -15,19 +15,21 @@ use changeover_domain::{
         parameters::Sizing,
         provision::{AwsFacts, AwsStep},
         status::{Progress, check_approved},
+        stored,
         target::{Given, InstanceSeen, modelled},
     },
     from_rfc3339,
 };
-use changeover_postgres::{Site, provision};
+use changeover_postgres::{Site, provision, secret::resolve};
 use changeover_workflows::contract::{AwsDone, AwsInput};
 
 use super::{
     ca::with_ca_files,
     deploy,
     ground::{Ground, some},
-    made, network,
+    network,
     plan::source_options,
+    secrets,
 };
 
 /// Between two looks at a reboot: what is measured is over in a minute or two.
@@ -58,6 +60,7 @@ pub(crate) async fn act(input: AwsInput, attempt: u32, run: &str) -> Result<AwsD
         AwsStep::Peering => Box::pin(network::peering(&ground, facts)).await,
         AwsStep::Ways => Box::pin(network::ways(&ground, facts)).await,
         AwsStep::Secret => Box::pin(secret(&ground, facts)).await,
+        AwsStep::RoleSecrets => Box::pin(role_secrets(&ground, facts)).await,
         AwsStep::Instance => Box::pin(make_target(&ground, facts)).await,
         AwsStep::Databases => Box::pin(databases(&ground, facts)).await,
         AwsStep::Served => Box::pin(served(&ground, facts)).await,
@@ -105,6 +108,10 @@ async fn look(ground: &Ground, mut facts: AwsFacts) -> Result<AwsDone, Failure> 
         let endpoint = publish::Endpoint { name, value: String::new(), expected };
         publish::check_publishable(&target, &endpoint).await?;
         facts.version_before.get_or_insert(expected);
+    }
+    secrets::check(&ground.spec).await?;
+    for (_, name) in stored::role_secrets(&ground.spec) {
+        secret::check_role_secret(&target, &name).await?;
     }
     let seen = ground.source(&source).await?;
     with_ca_files(&mut ground.spec.clone())?;
@@ -189,7 +196,7 @@ struct Reboot {
 
 impl Reboot {
     async fn of(ground: &Ground, session: Session, sizing: Option<&Sizing>) -> Result<Self, Failure> {
-        let site = ground.site(Side::Source, None)?;
+        let site = ground.site(Side::Source).await?;
         let lacking = match sizing {
             Some(sizing) => ground.lacking(&site, sizing).await?,
             None => Vec::new(),
@@ -299,7 +306,7 @@ async fn target_parameters(ground: &Ground, mut facts: AwsFacts) -> Result<AwsDo
     let (source, target) = tokio::try_join!(ground.session(Side::Source), ground.session(Side::Target))?;
     let seen = ground.source(&source).await?;
     let sizing = ground.sizing(&seen).await?;
-    let running = provision::settings(&ground.site(Side::Source, None)?).await?;
+    let running = provision::settings(&ground.site(Side::Source).await?).await?;
     let plan = planned(&facts)?;
     let (family, of_source) = (plan.family, groups::parameters(&source, &plan.group).await?);
     let class = ground.made().class;
@@ -334,6 +341,22 @@ async fn secret(ground: &Ground, mut facts: AwsFacts) -> Result<AwsDone, Failure
     done(facts, format!("the master's password is in {}", evidence.arn))
 }
 
+/// For applications of the target's account.
+async fn role_secrets(ground: &Ground, facts: AwsFacts) -> Result<AwsDone, Failure> {
+    let session = ground.session(Side::Target).await?;
+    let given = ground.spec.roles.iter().flat_map(|roles| &roles.passwords);
+    let given: Vec<_> = given.filter_map(|given| Some((given.role.as_str(), given.password.as_ref()?))).collect();
+    let known = secrets::known(&ground.spec, given.iter().map(|(_, reference)| *reference)).await;
+    let mut kept = Vec::new();
+    for (role, name) in stored::role_secrets(&ground.spec) {
+        let reference = given.iter().find(|(of, _)| *of == role).map(|(_, reference)| *reference);
+        let password = resolve(reference, &format!("role {role}"), &known)?;
+        let password = secret::Password::new(password.expose().to_owned());
+        kept.push(secret::ensure_role_secret(&session, &name, &role, &password, &facts.key).await?.arn);
+    }
+    done(facts, format!("logins for applications are in {}", kept.join(", ")))
+}
+
 async fn make_target(ground: &Ground, mut facts: AwsFacts) -> Result<AwsDone, Failure> {
     let (source, session) = tokio::try_join!(ground.session(Side::Source), ground.session(Side::Target))?;
     let seen = ground.source(&source).await?;
@@ -355,9 +378,8 @@ async fn make_target(ground: &Ground, mut facts: AwsFacts) -> Result<AwsDone, Fa
 async fn lacking_on_target(ground: &Ground, facts: &AwsFacts, source: &InstanceSeen) -> Option<Vec<String>> {
     facts.target.as_ref()?;
     let asked = async {
-        let made = made::of(&ground.spec).await?;
         let sizing = ground.sizing(source).await?;
-        ground.lacking(&ground.site(Side::Target, made.as_ref())?, &sizing).await
+        ground.lacking(&ground.site(Side::Target).await?, &sizing).await
     };
     asked.await.ok()
 }
@@ -378,7 +400,7 @@ fn given(ground: &Ground, facts: &AwsFacts) -> Given {
 }
 
 async fn databases(ground: &Ground, facts: AwsFacts) -> Result<AwsDone, Failure> {
-    let migration = made::resolve(&ground.spec).await?;
+    let migration = secrets::resolve(&ground.spec).await?;
     let made = provision::ensure_databases(&migration).await?;
     let login = if provision::ensure_replication_login(&migration).await? { "made" } else { "there already" };
     let names = if made.is_empty() { "none: all were there".to_owned() } else { made.join(", ") };

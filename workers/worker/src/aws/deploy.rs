@@ -17,6 +17,7 @@ use tokio::{
 
 use super::{
     ground::Ground,
+    secrets,
     webhook::{Publication, Webhook},
 };
 
@@ -59,7 +60,8 @@ pub(super) async fn run(ground: &Ground, serving: Side, endpoint: &str, version:
 /// What can't be mended by trying again is refused.
 async fn tell(ground: &Ground, publication: &Publication<'_>) -> Result<Result<String, String>, Failure> {
     let token = ground.aws.webhook_token.as_ref();
-    let token = token.map(|token| secret::resolve(Some(token), "aws.publish.webhook_token")).transpose()?;
+    let known = secrets::known(&ground.spec, token.into_iter()).await;
+    let token = token.map(|token| secret::resolve(Some(token), "aws.publish.webhook_token", &known)).transpose()?;
     Ok(Webhook::new(&ground.aws.webhook, token)?.tell(publication).await)
 }
 

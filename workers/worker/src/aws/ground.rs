@@ -15,10 +15,9 @@ use changeover_postgres::{
     Site,
     migration::{id_of, site_of},
     provision,
-    secret::Secret,
 };
 
-use super::ca;
+use super::{ca, secrets};
 
 /// A spec that has an AWS half.
 pub(super) struct Ground {
@@ -69,11 +68,13 @@ impl Ground {
     }
 
     /// A side's server, for SQL.
-    pub(super) fn site(&self, side: Side, made: Option<&Secret>) -> Result<Site, Failure> {
+    pub(super) async fn site(&self, side: Side) -> Result<Site, Failure> {
         // Here and not before: an undo in AWS speaks to no server.
         let mut spec = self.spec.clone();
         ca::with_ca_files(&mut spec)?;
-        site_of(&spec, side, made)
+        let endpoint = if side == Side::Source { &self.spec.source } else { &self.spec.target };
+        let password = endpoint.iter().filter_map(|endpoint| endpoint.password.as_ref());
+        site_of(&spec, side, &secrets::known(&self.spec, password).await)
     }
 
     /// What the parameters are made of, as it was measured when they were planned.
@@ -86,7 +87,7 @@ impl Ground {
 
     /// The same, counted on the source now: the target is to bear as much.
     pub(super) async fn measure(&self, seen: &InstanceSeen) -> Result<Sizing, Failure> {
-        let usage = provision::usage(&self.site(Side::Source, None)?).await?;
+        let usage = provision::usage(&self.site(Side::Source).await?).await?;
         let storage_gib = u32::try_from(seen.shape.storage_gib).unwrap_or_default();
         let major = seen.shape.engine_version.split('.').next().and_then(|major| major.parse().ok());
         Ok(Sizing {

@@ -1,20 +1,21 @@
-//! The activities of the AWS half: plans, acts, undos, and the password of a target that was made.
+//! The activities of the AWS half: plans, acts, undos, and the secrets that are kept in AWS.
 
 mod act;
 mod ca;
 mod deploy;
 mod ground;
-mod made;
 #[cfg_attr(not(feature = "aws-network"), path = "no_network.rs")]
 mod network;
 mod outlook;
 mod plan;
+mod secrets;
 mod undo;
 mod webhook;
 
 pub(crate) use act::act;
 pub use ca::with_ca_files;
-pub(crate) use made::resolve;
 pub use outlook::{Outlook, outlook};
 pub(crate) use plan::plan;
+pub use secrets::known;
+pub(crate) use secrets::{doubt, resolve};
 pub(crate) use undo::undo;

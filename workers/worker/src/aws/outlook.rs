@@ -19,6 +19,7 @@ use super::{
     ground::{Ground, access, some},
     network,
     plan::{parameters, reboot, reboot_words, source_options},
+    secrets,
 };
 
 /// The AWS half of a plan.
@@ -47,6 +48,7 @@ pub async fn outlook(spec: &Spec) -> Result<Outlook, Failure> {
     let unknown = Ground::new(spec, &facts, "plan")?;
     let (source, target) = tokio::try_join!(unknown.session(Side::Source), unknown.session(Side::Target))?;
     let seen = unknown.source(&source).await?;
+    secrets::check(spec).await?;
     facts.source = seen.address();
     let ground = Ground::new(spec, &facts, "plan")?;
     let (parameters, _, _) = parameters(&ground).await?;
@@ -146,4 +148,5 @@ fn place(ground: &Ground, side: Side, plan: &ParameterPlan) -> Place {
         key: some(made.kms_key),
         ..Place::anywhere(side)
     }
+    .with_secrets_of(&ground.spec)
 }

@@ -12,6 +12,7 @@ use changeover_domain::{
         parameters::Sizing,
         provision::{AwsFacts, AwsStep, undo_of},
         status::reboot_pending,
+        stored::undo_of_role_secrets,
         target::InstanceSeen,
         undo::{AwsUndo, Kind},
     },
@@ -33,13 +34,14 @@ pub(crate) async fn plan(input: AwsInput, run: &str) -> Result<AwsPlanned, Failu
     match step {
         AwsStep::SourceParameters => undo.extend(Box::pin(source_parameters(&ground, &mut facts)).await?),
         AwsStep::Reboot => {
-            facts.running_since = Some(provision::running_since(&ground.site(Side::Source, None)?).await?);
+            facts.running_since = Some(provision::running_since(&ground.site(Side::Source).await?).await?);
             approve = Box::pin(reboot(&ground, &facts)).await?;
         }
         AwsStep::RebootBack => {
-            facts.running_since = Some(provision::running_since(&ground.site(Side::Source, None)?).await?);
+            facts.running_since = Some(provision::running_since(&ground.site(Side::Source).await?).await?);
         }
         AwsStep::Options if Box::pin(source_options(&ground)).await?.is_none() => undo.clear(),
+        AwsStep::RoleSecrets => undo.extend(undo_of_role_secrets(&ground.spec)),
         AwsStep::Peering => undo.extend(Box::pin(network::plan_peering(&ground, &mut facts)).await?),
         AwsStep::Ways => undo.extend(network::plan_ways(&facts)),
         AwsStep::Publish => undo.extend(Box::pin(publish(&ground, &mut facts)).await?),
@@ -61,7 +63,7 @@ pub(super) async fn parameters(ground: &Ground) -> Result<(ParameterPlan, Vec<St
     let session = ground.session(Side::Source).await?;
     let seen = ground.source(&session).await?;
     let sizing = ground.measure(&seen).await?;
-    let site = ground.site(Side::Source, None)?;
+    let site = ground.site(Side::Source).await?;
     let running = provision::settings(&site).await?;
     let (mut plan, set) =
         source_parameters::plan_source_parameters(&session, &ground.aws.instance, &sizing, &running).await?;
@@ -81,7 +83,7 @@ pub(super) async fn reboot(ground: &Ground, facts: &AwsFacts) -> Result<Option<S
     let session = ground.session(Side::Source).await?;
     let seen = ground.source(&session).await?;
     let sizing = ground.sizing(&seen).await?;
-    let lacking = ground.lacking(&ground.site(Side::Source, None)?, &sizing).await?;
+    let lacking = ground.lacking(&ground.site(Side::Source).await?, &sizing).await?;
     let now = reboot::observe_reboot(&session, &ground.aws.instance, &lacking).await?;
     Ok(match now {
         reboot::Reboot::Done if lacking.is_empty() => None,

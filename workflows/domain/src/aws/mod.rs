@@ -22,6 +22,7 @@ pub mod sized;
 pub mod snapshot;
 pub mod status;
 pub mod step;
+pub mod stored;
 pub mod table;
 pub mod target;
 pub mod undo;

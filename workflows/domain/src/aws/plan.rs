@@ -104,6 +104,8 @@ fn list(route: &Route, source: &Place, target: &Place, which: impl Fn(&Call) -> 
             let on = call.on.iter().flat_map(|resource| place.arns(*resource)).collect();
             Planned { step: call.step, side: call.side, call: call.name(), on, waits: call.waits, why: call.why }
         })
+        // What there is nothing of isn't done.
+        .filter(|planned| !planned.on.is_empty())
         .collect()
 }
 

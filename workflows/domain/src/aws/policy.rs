@@ -31,9 +31,13 @@ fn grouped(place: &Place, route: &Route) -> BTreeMap<On, BTreeSet<String>> {
     let mut by_action: BTreeMap<(String, Condition, Option<Service>, bool), BTreeSet<String>> = BTreeMap::new();
     let ours = |call: &&Call| call.side == place.side && call.condition != Condition::ByKeyPolicy;
     for call in CALLS.iter().filter(ours).filter(|call| route.takes(call.when)) {
+        let on: Vec<String> = call.on.iter().flat_map(|resource| place.arns(*resource)).collect();
+        if on.is_empty() {
+            continue;
+        }
         let by_alias = call.on.contains(&Resource::Key) && place.key_alias().is_some();
         let key = (call.name(), call.condition, tagged_service(call), by_alias);
-        by_action.entry(key).or_default().extend(call.on.iter().flat_map(|resource| place.arns(*resource)));
+        by_action.entry(key).or_default().extend(on);
     }
     let mut grouped: BTreeMap<On, BTreeSet<String>> = BTreeMap::new();
     // What carries the tag needs one statement: an action is only ever done to ARNs of its own kind, and of none are there two names.
@@ -41,6 +45,7 @@ fn grouped(place: &Place, route: &Route) -> BTreeMap<On, BTreeSet<String>> {
         .iter()
         .filter(|((_, condition, ..), _)| is_tagged(*condition))
         .flat_map(|(_, on)| on.clone())
+        .filter(|arn| !is_of_none(arn))
         .collect();
     for ((action, condition, service, by_alias), on) in by_action {
         let key = if is_tagged(condition) {
@@ -79,6 +84,11 @@ fn kind(arn: &str) -> String {
     let service = parts.next().unwrap_or_default();
     let rest = parts.nth(2).unwrap_or_default();
     format!("{service} {}", rest.split([':', '/']).next().unwrap_or_default())
+}
+
+/// Whether it is the ARN of a secret that isn't there, which has no suffix: it carries no tag.
+fn is_of_none(arn: &str) -> bool {
+    arn.contains(":secret:") && !arn.ends_with("-??????")
 }
 
 fn is_tagged(condition: Condition) -> bool {
@@ -129,10 +139,23 @@ fn condition_of(place: &Place, condition: Condition) -> Option<Value> {
         }
         Condition::TagIsThere => Some(json!({ "StringLike": { (format!("aws:ResourceTag/{TAG}")): id } })),
         Condition::GrantForAws => Some(json!({ "Bool": { "kms:GrantIsForAWSResource": "true" } })),
+        Condition::OfStoredSecret => {
+            Some(of_stored(place, "secretsmanager", "kms:EncryptionContext:SecretARN", &place.stored_secrets))
+        }
+        Condition::OfStoredParameter => {
+            Some(of_stored(place, "ssm", "kms:EncryptionContext:PARAMETER_ARN", &place.stored_parameters))
+        }
         Condition::ViaServices => {
             Some(json!({ "StringLike": { "kms:ViaService": key::services(&place.partition, &place.region) } }))
         }
     }
+}
+
+/// A service gives the ARN of what it decrypts as encryption context.
+fn of_stored(place: &Place, service: &str, context: &str, arns: &[String]) -> Value {
+    let services = key::services(&place.partition, &place.region);
+    let via = services.iter().filter(|name| name.starts_with(service)).collect::<Vec<_>>();
+    json!({ "StringEquals": { context: arns }, "StringLike": { "kms:ViaService": via } })
 }
 
 #[cfg(test)]
@@ -184,10 +207,72 @@ mod tests {
                 let taken = CALLS.iter().filter(|c| c.side == side && route.takes(c.when));
                 let by_key = |call: &&Call| call.condition == Condition::ByKeyPolicy;
                 let wanted: BTreeSet<String> = taken.clone().filter(|c| !by_key(c)).map(Call::name).collect();
-                assert_eq!(actions(&policy(&place(side), &route)), wanted);
+                let place = Place {
+                    role_secrets: vec!["orders/app".into()],
+                    stored_secrets: vec!["arn:aws:secretsmanager:eu-central-1:222222222222:secret:x-AbC123".into()],
+                    stored_parameters: vec!["arn:aws:ssm:eu-central-1:222222222222:parameter/x".into()],
+                    ..place(side)
+                };
+                assert_eq!(actions(&policy(&place, &route)), wanted);
                 assert!(taken.filter(by_key).all(|call| key::KEEPING.contains(&call.name().as_str())));
             }
         }
+    }
+
+    #[test]
+    fn secrets_that_the_spec_names_are_read_and_no_others() {
+        let secret = "arn:aws:secretsmanager:eu-central-1:222222222222:secret:theirs-AbC123";
+        let parameter = "arn:aws:ssm:eu-central-1:222222222222:parameter/theirs";
+        for side in [Side::Source, Side::Target] {
+            let named =
+                Place { stored_secrets: vec![secret.into()], stored_parameters: vec![parameter.into()], ..place(side) };
+            let policy = policy(&named, &all());
+            let statements = policy["Statement"].as_array().unwrap();
+            let of = |part: &str| statements.iter().filter(|s| s.to_string().contains(part)).collect::<Vec<_>>();
+            for (context, arn, via) in [("SecretARN", secret, "secretsmanager"), ("PARAMETER_ARN", parameter, "ssm")] {
+                let decrypting = of(context);
+                assert_eq!(decrypting.len(), 1, "{policy}");
+                assert_eq!(decrypting[0]["Action"], json!(["kms:Decrypt"]));
+                assert_eq!(decrypting[0]["Resource"], json!(["arn:aws:kms:eu-central-1:222222222222:key/*"]));
+                let condition = &decrypting[0]["Condition"];
+                assert_eq!(condition["StringEquals"][format!("kms:EncryptionContext:{context}")], json!([arn]));
+                assert_eq!(
+                    condition["StringLike"]["kms:ViaService"],
+                    json!([format!("{via}.eu-central-1.amazonaws.com")])
+                );
+            }
+            for statement in statements.iter().filter(|s| s["Resource"].to_string().contains("theirs")) {
+                for action in statement["Action"].as_array().unwrap().iter().filter_map(Value::as_str) {
+                    let known = action == "ssm:GetParameter" || action == "secretsmanager:GetSecretValue";
+                    let ours = statement["Resource"].as_array().unwrap().len() > 1;
+                    assert!(known && (ours || side == Side::Source), "{side}: {statement}");
+                }
+            }
+            let without = super::policy(&place(side), &all()).to_string();
+            assert!(!without.contains("EncryptionContext") && !without.contains("[]"), "{without}");
+        }
+    }
+
+    #[test]
+    fn applications_secrets_are_made_by_name_and_changed_only_with_the_tag() {
+        let named = Place { role_secrets: vec!["orders/app".into()], ..place(Side::Target) };
+        let policy = policy(&named, &all());
+        for (action, condition) in [
+            ("secretsmanager:CreateSecret", None),
+            ("secretsmanager:UpdateSecret", Some("aws:ResourceTag")),
+            ("secretsmanager:DeleteSecret", Some("aws:ResourceTag")),
+            ("secretsmanager:TagResource", Some("aws:RequestTag")),
+        ] {
+            let statements = policy["Statement"].as_array().unwrap().iter();
+            let allowing: Vec<_> = statements.filter(|s| s["Action"].to_string().contains(action)).collect();
+            assert_eq!(allowing.len(), 1, "{action}: {policy}");
+            assert!(allowing[0]["Resource"].to_string().contains("secret:orders/app-??????"), "{action}: {policy}");
+            let said = allowing[0].get("Condition").map(Value::to_string);
+            assert_eq!(said.is_some(), condition.is_some(), "{action}: {policy}");
+            assert!(condition.is_none_or(|key| said.unwrap().contains(key)), "{action}: {policy}");
+        }
+        let without = super::policy(&place(Side::Target), &all());
+        assert!(!actions(&without).contains("secretsmanager:UpdateSecret"));
     }
 
     #[test]
@@ -341,8 +426,7 @@ mod tests {
         for (side, action) in [(Side::Source, "ssm:DeleteParameter"), (Side::Target, "rds:DeleteDBInstance")] {
             let statements = allowing(side, action);
             let on = statements[0]["Resource"].as_array().unwrap().iter().filter_map(Value::as_str);
-            // A secret has two, of one name.
-            let on: Vec<&str> = on.filter(|arn| !arn.ends_with("-??????")).collect();
+            let on: Vec<&str> = on.collect();
             let kinds: BTreeSet<String> = on.iter().map(|arn| kind(arn)).collect();
             assert!(statements.len() == 1 && kinds.len() == on.len(), "{on:?}");
         }
@@ -429,8 +513,17 @@ mod tests {
                 subnet_group: "s".repeat(255),
                 ..place(side)
             };
-            let text = policy(&longest, &all()).to_string();
-            assert!(text.len() <= LONGEST, "{side}: {}", text.len());
+            let arns = |place: &str| (0..3).map(|at| format!("arn:aws:{place}app{at}-AbC123")).collect::<Vec<_>>();
+            let with_secrets = Place {
+                role_secrets: (0..3).map(|at| format!("orders/roles/app{at}")).collect(),
+                stored_secrets: arns("secretsmanager:eu-central-1:222222222222:secret:orders/"),
+                stored_parameters: arns("ssm:eu-central-1:222222222222:parameter/orders/"),
+                ..place(side)
+            };
+            for place in [longest, with_secrets] {
+                let text = policy(&place, &all()).to_string();
+                assert!(text.len() <= LONGEST, "{side}: {}", text.len());
+            }
         }
     }
 }

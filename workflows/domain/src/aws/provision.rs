@@ -38,6 +38,8 @@ pub enum AwsStep {
     Ways,
     /// The master password of the target.
     Secret,
+    /// Secrets for applications, where the spec asks for them.
+    RoleSecrets,
     /// The target.
     Instance,
     /// The empty databases on it, and the login for replication.
@@ -61,7 +63,7 @@ pub enum AwsStep {
 }
 
 /// Those of the stage `provision`.
-pub const PROVISION: [AwsStep; 12] = [
+pub const PROVISION: [AwsStep; 13] = [
     AwsStep::Look,
     AwsStep::Claim,
     AwsStep::Key,
@@ -72,6 +74,7 @@ pub const PROVISION: [AwsStep; 12] = [
     AwsStep::Peering,
     AwsStep::Ways,
     AwsStep::Secret,
+    AwsStep::RoleSecrets,
     AwsStep::Instance,
     AwsStep::Databases,
 ];
@@ -90,6 +93,7 @@ impl AwsStep {
             AwsStep::Peering => "peering",
             AwsStep::Ways => "ways",
             AwsStep::Secret => "secret",
+            AwsStep::RoleSecrets => "role_secrets",
             AwsStep::Instance => "instance",
             AwsStep::Databases => "databases",
             AwsStep::Served => "served",
@@ -115,6 +119,7 @@ impl AwsStep {
             AwsStep::Peering => "joining the two networks",
             AwsStep::Ways => "opening the ways between the two networks",
             AwsStep::Secret => "keeping a password for the target's master",
+            AwsStep::RoleSecrets => "keeping secrets for applications",
             AwsStep::Instance => "making the target",
             AwsStep::Databases => "making the databases on the target",
             AwsStep::Served => "marking the target as one that serves",
@@ -133,7 +138,11 @@ impl AwsStep {
     }
     /// Whether a spec asks for it. The others are there in each migration, and see for themselves that nothing is to be done.
     fn is_taken(self, aws: &Aws) -> bool {
-        !matches!(self, AwsStep::Peering | AwsStep::Ways) || aws.join_networks
+        match self {
+            AwsStep::Peering | AwsStep::Ways => aws.join_networks,
+            AwsStep::RoleSecrets => aws.made.as_ref().is_some_and(|made| !made.role_secrets.is_empty()),
+            _ => true,
+        }
     }
 }
 
@@ -255,6 +264,15 @@ mod tests {
         assert_eq!(AwsStep::Options.next(&Aws::default()), Some(AwsStep::Secret));
         assert_eq!(AwsStep::Options.next(&joined), Some(AwsStep::Peering));
         assert_eq!(AwsStep::Ways.next(&joined), Some(AwsStep::Secret));
+    }
+
+    #[test]
+    fn applications_get_secrets_only_where_the_spec_says_so() {
+        let made = Some(AwsTarget { role_secrets: "orders/roles".into(), ..AwsTarget::default() });
+        let asked = Aws { made, ..Aws::default() };
+        assert_eq!(AwsStep::Secret.next(&Aws::default()), Some(AwsStep::Instance));
+        assert_eq!(AwsStep::Secret.next(&asked), Some(AwsStep::RoleSecrets));
+        assert_eq!(AwsStep::RoleSecrets.next(&asked), Some(AwsStep::Instance));
     }
 
     #[test]

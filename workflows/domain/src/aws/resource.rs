@@ -1,7 +1,10 @@
 //! What a call is done to, as patterns of ARNs, and what IAM is to ask for as well.
 
-use super::names::AwsNames;
-use crate::{MigrationId, Side};
+use super::{
+    names::AwsNames,
+    stored::{self, Store},
+};
+use crate::{MigrationId, Side, proto::Spec};
 
 /// What a call is done to. The names stand for patterns that [`Place`] fills in
 /// (<https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Tagging.ARN.Constructing.html>).
@@ -40,8 +43,18 @@ pub enum Resource {
     ClaimParameter,
     /// The parameter that the spec names; ours where it names none.
     PublishedParameter,
-    /// Our secrets.
+    /// The secret of the target's master.
     OurSecret,
+    /// The secrets that applications get.
+    RoleSecret,
+    /// Secrets of Secrets Manager that the spec names.
+    StoredSecret,
+    /// Parameters of Parameter Store that the spec names as secrets.
+    StoredParameter,
+    /// Keys of this account, where a secret that the spec names may be under one.
+    KeyOfStoredSecret,
+    /// The same of a parameter.
+    KeyOfStoredParameter,
     /// VPCs.
     Vpc,
     /// Peerings.
@@ -85,6 +98,12 @@ pub enum Condition {
     GrantForAws,
     /// The key is used by RDS, Parameter Store or Secrets Manager in our name, not by us.
     ViaServices,
+    /// The key is used by Secrets Manager in our name, for a secret that the spec names
+    /// (<https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html>).
+    OfStoredSecret,
+    /// The key is used by Parameter Store in our name, for a parameter that the spec names
+    /// (<https://docs.aws.amazon.com/systems-manager/latest/userguide/secure-string-parameter-kms-encryption.html>).
+    OfStoredParameter,
 }
 
 /// Where a migration takes place on one side: what fills the patterns in. An asterisk stands for what isn't known.
@@ -118,6 +137,12 @@ pub struct Place {
     pub monitoring_role: Option<String>,
     /// The target's key as the spec gives it: an ARN, an id or an alias.
     pub key: Option<String>,
+    /// The names of the secrets that applications get.
+    pub role_secrets: Vec<String>,
+    /// The secrets of this account that the spec names, by ARN.
+    pub stored_secrets: Vec<String>,
+    /// The parameters of this account that the spec names as secrets, by ARN.
+    pub stored_parameters: Vec<String>,
 }
 
 impl Place {
@@ -139,6 +164,20 @@ impl Place {
             published: None,
             monitoring_role: None,
             key: None,
+            role_secrets: Vec::new(),
+            stored_secrets: Vec::new(),
+            stored_parameters: Vec::new(),
+        }
+    }
+    /// With the secrets of a spec that are in AWS.
+    #[must_use]
+    pub fn with_secrets_of(self, spec: &Spec) -> Self {
+        let named = |store| stored::named(spec, self.side, store);
+        Self {
+            role_secrets: stored::role_secrets(spec).into_iter().map(|(_, name)| name).collect(),
+            stored_secrets: named(Store::SecretsManager),
+            stored_parameters: named(Store::ParameterStore),
+            ..self
         }
     }
     /// The migration's id, or an asterisk.
@@ -164,7 +203,7 @@ impl Place {
     fn target(&self) -> String {
         self.target_instance.clone().unwrap_or_else(|| self.base())
     }
-    /// The patterns of ARNs that a resource stands for.
+    /// The patterns of ARNs that a resource stands for; none where there is nothing of the kind.
     pub fn arns(&self, resource: Resource) -> Vec<String> {
         let path = self.names.as_ref().map_or_else(|| "changeover/*".to_owned(), |n| n.path().to_owned());
         let one = match resource {
@@ -190,7 +229,13 @@ impl Place {
                 self.arn("ssm", &format!("parameter/changeover/claims/{}", self.source_instance.to_lowercase()))
             }
             Resource::PublishedParameter => self.published_arn(&path),
-            Resource::OurSecret => return self.secret_arns(&path),
+            Resource::OurSecret => return self.secret_arns(&format!("{path}/master-user")),
+            Resource::RoleSecret => return self.role_secrets.iter().flat_map(|name| self.secret_arns(name)).collect(),
+            Resource::StoredSecret => return self.stored_secrets.clone(),
+            Resource::StoredParameter => return self.stored_parameters.clone(),
+            Resource::KeyOfStoredSecret if self.stored_secrets.is_empty() => return Vec::new(),
+            Resource::KeyOfStoredParameter if self.stored_parameters.is_empty() => return Vec::new(),
+            Resource::KeyOfStoredSecret | Resource::KeyOfStoredParameter => self.arn("kms", "key/*"),
             Resource::Vpc => self.arn("ec2", "vpc/*"),
             Resource::Peering => self.arn("ec2", "vpc-peering-connection/*"),
             Resource::RouteTable => self.arn("ec2", "route-table/*"),
@@ -207,8 +252,8 @@ impl Place {
     /// Secrets Manager puts a hyphen and six characters behind a name
     /// (<https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_iam-permissions.html>), and has none yet where a secret is
     /// looked for that isn't there, or made.
-    fn secret_arns(&self, path: &str) -> Vec<String> {
-        ["", "-??????"].map(|end| self.arn("secretsmanager", &format!("secret:{path}/master-user{end}"))).into()
+    fn secret_arns(&self, name: &str) -> Vec<String> {
+        ["", "-??????"].map(|end| self.arn("secretsmanager", &format!("secret:{name}{end}"))).into()
     }
     /// An alias can't stand in the ARN of a key: it is left to a condition, and the ARN says where.
     fn key_arn(&self) -> String {

@@ -21,6 +21,10 @@ const KEY: &[R] = &[R::Key];
 const CLAIM: &[R] = &[R::ClaimParameter];
 const PUBLISHED: &[R] = &[R::PublishedParameter];
 const SECRET: &[R] = &[R::OurSecret];
+const SECRETS: &[R] = &[R::OurSecret, R::RoleSecret];
+const ROLE_SECRET: &[R] = &[R::RoleSecret];
+const STORED_SECRET: &[R] = &[R::StoredSecret];
+const STORED_PARAMETER: &[R] = &[R::StoredParameter];
 const PEERING: &[R] = &[R::Peering];
 const ROUTES: &[R] = &[R::RouteTable];
 /// A rule that is made with tags, or revoked by its id, is asked for by itself
@@ -52,6 +56,37 @@ pub const CALLS: &[Call] = &[
         .when(When::FinalSnapshot),
     Call::reads(Step::Look, Target, S::Rds, "DescribeDBSnapshots", ANY, "find the copy that we made")
         .when(When::BySnapshot),
+    // The secrets that the spec names, where they are in AWS. They are read again in each step that needs one.
+    Call::reads(Step::Look, Source, S::SecretsManager, "GetSecretValue", STORED_SECRET, "read what the spec refers to"),
+    Call::reads(Step::Look, Source, S::Ssm, "GetParameter", STORED_PARAMETER, "read what the spec refers to"),
+    Call::changes(Step::Look, Source, S::Kms, "Decrypt", &[R::KeyOfStoredSecret], "the secrets may be under a key")
+        .only(Condition::OfStoredSecret)
+        .implied(),
+    Call::changes(
+        Step::Look,
+        Source,
+        S::Kms,
+        "Decrypt",
+        &[R::KeyOfStoredParameter],
+        "the parameters may be under a key",
+    )
+    .only(Condition::OfStoredParameter)
+    .implied(),
+    Call::reads(Step::Look, Target, S::SecretsManager, "GetSecretValue", STORED_SECRET, "read what the spec refers to"),
+    Call::reads(Step::Look, Target, S::Ssm, "GetParameter", STORED_PARAMETER, "read what the spec refers to"),
+    Call::changes(Step::Look, Target, S::Kms, "Decrypt", &[R::KeyOfStoredSecret], "the secrets may be under a key")
+        .only(Condition::OfStoredSecret)
+        .implied(),
+    Call::changes(
+        Step::Look,
+        Target,
+        S::Kms,
+        "Decrypt",
+        &[R::KeyOfStoredParameter],
+        "the parameters may be under a key",
+    )
+    .only(Condition::OfStoredParameter)
+    .implied(),
     // Claim: a parameter that can be made only once is a lock.
     Call::changes(Step::Claim, Source, S::Ssm, "PutParameter", CLAIM, "take the source for this migration alone"),
     Call::changes(Step::Claim, Source, S::Ssm, "AddTagsToResource", CLAIM, "tag the claim")
@@ -276,6 +311,44 @@ pub const CALLS: &[Call] = &[
         "take the secret back that an abort before has given seven days",
     ),
     Call::changes(Step::Secret, Target, S::SecretsManager, "TagResource", SECRET, "tag it as it is made")
+        .only(Condition::TagIsGiven)
+        .implied(),
+    // What applications of the target's account get.
+    Call::reads(
+        Step::Secret,
+        Target,
+        S::SecretsManager,
+        "DescribeSecret",
+        ROLE_SECRET,
+        "find the secrets that we made",
+    ),
+    Call::reads(Step::Secret, Target, S::SecretsManager, "GetSecretValue", ROLE_SECRET, "see whether it is so already"),
+    Call::changes(
+        Step::Secret,
+        Target,
+        S::SecretsManager,
+        "CreateSecret",
+        ROLE_SECRET,
+        "keep the roles' logins for applications, under the key",
+    ),
+    Call::changes(
+        Step::Secret,
+        Target,
+        S::SecretsManager,
+        "RestoreSecret",
+        ROLE_SECRET,
+        "take those back that an abort before has given seven days",
+    ),
+    Call::changes(
+        Step::Secret,
+        Target,
+        S::SecretsManager,
+        "UpdateSecret",
+        ROLE_SECRET,
+        "set those right that an earlier attempt has made with another password",
+    )
+    .only(Condition::TagIsThere),
+    Call::changes(Step::Secret, Target, S::SecretsManager, "TagResource", ROLE_SECRET, "tag it as it is made")
         .only(Condition::TagIsGiven)
         .implied(),
     // The seed.
@@ -542,8 +615,8 @@ pub const CALLS: &[Call] = &[
         Target,
         S::SecretsManager,
         "DeleteSecret",
-        SECRET,
-        "the secret that we made, after its seven days of recovery",
+        SECRETS,
+        "the secrets that we made, after their seven days of recovery",
     )
     .only(Condition::TagIsThere)
     .waits(Abort),

@@ -168,7 +168,7 @@ const OF_SOURCE: [Field; 9] = [
     ENDPOINT,
 ];
 
-const OF_TARGET: [Field; 14] = [
+const OF_TARGET: [Field; 15] = [
     REGION,
     ACCOUNT,
     field("subnet_group", Kind::Text, Need::Required, "\"databases\"", "Subnet group of the target."),
@@ -199,6 +199,13 @@ const OF_TARGET: [Field; 14] = [
         Need::Optional,
         "[\"333333333333\"]",
         "Accounts that may use snapshots under the key that is made, beside the source's: for backups that are kept in another one.",
+    ),
+    field(
+        "role_secrets",
+        Kind::Text,
+        Need::Optional,
+        "\"orders/roles\"",
+        "Keeps the password of each role in `[roles.passwords]` in Secrets Manager too, for applications of the target's account: as `orders/roles/ROLE`, under the target's key, with `engine`, `username` and `password`. Host and port are what `[aws.publish]` publishes. Without it, applications bring their passwords along.",
     ),
     field("class", Kind::Text, Need::Optional, "\"db.m6g.large\"", "Another instance class than the source's."),
     field(

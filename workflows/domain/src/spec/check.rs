@@ -3,9 +3,15 @@
 use super::{
     error::{CONFLICT, DUPLICATE, MISSING, SAME, SpecError, VALUE},
     read::Read,
-    value::words,
+    value::{Value, words},
 };
-use crate::aws::names::is_account;
+use crate::{
+    aws::{
+        names::is_account,
+        stored::{StoredAt, is_secret_name, role_secret},
+    },
+    proto::secret_ref::From,
+};
 
 /// PostgreSQL's default `deadlock_timeout`, ms (documentation, 20.12 "Lock Management").
 const DEADLOCK_TIMEOUT_MS: u64 = 1000;
@@ -20,6 +26,7 @@ pub(super) fn check(read: &mut Read) {
     sides(read);
     fence_lock(read);
     soak(read);
+    stored(read);
     aws(read);
 }
 
@@ -53,6 +60,7 @@ fn aws(read: &mut Read) {
     }
     webhook(read);
     key_users(read);
+    role_secrets(read);
     if read.flag("aws.end.part_networks") && !read.flag("aws.network.join") {
         let message = "`aws.end.part_networks` needs `aws.network.join`".to_owned();
         push(read, CONFLICT, "aws.end.part_networks", message, "remove it: only what the migration joins is parted");
@@ -60,6 +68,50 @@ fn aws(read: &mut Read) {
     if read.flag("aws.end.delete") && !read.flag("aws.end.final_snapshot") {
         let message = "`aws.end.delete` needs `aws.end.final_snapshot`".to_owned();
         push(read, CONFLICT, "aws.end.delete", message, "add `final_snapshot = true`");
+    }
+}
+
+/// A secret in AWS is read with what the AWS half gives, in one of its two accounts.
+fn stored(read: &mut Read) {
+    for (key, what, reference) in read.secrets() {
+        let Some(From::Stored(stored)) = reference.from else { continue };
+        let Some(at) = StoredAt::of(&stored.arn) else { continue };
+        if read.count("aws.source") == 0 && read.count("aws.target") == 0 {
+            let message = format!("{what} names a secret in AWS, and the spec has no AWS half");
+            push(read, CONFLICT, &key, message, "write `{ env = \"NAME\" }` or `{ file = \"PATH\" }`");
+            continue;
+        }
+        let is_of = |side: &&str| {
+            let given = |name: &str| read.text(&format!("aws.{side}.{name}"));
+            given("account") == at.account && given("region") == at.region
+        };
+        if !["source", "target"].iter().any(|side| is_of(&side)) {
+            let message = format!("{what} names a secret of account {} in {}", at.account, at.region);
+            push(read, CONFLICT, &key, message, "keep it in the account and region of [aws.source] or [aws.target]");
+        }
+    }
+}
+
+/// Secrets for applications: of roles whose passwords are given, under names that Secrets Manager takes.
+fn role_secrets(read: &mut Read) {
+    const KEY: &str = "aws.target.role_secrets";
+    let prefix = read.text(KEY);
+    if prefix.is_empty() {
+        return;
+    }
+    let Some(Value::Secrets(roles)) = read.get("roles.passwords").filter(|value| **value != Value::Secrets(Vec::new()))
+    else {
+        let message = format!("`{KEY}` is given, and no role's password is");
+        return push(read, CONFLICT, KEY, message, "add [roles.passwords], or remove it");
+    };
+    let names: Vec<String> = roles.iter().map(|(role, _)| role_secret(&prefix, role)).collect();
+    if prefix.trim_matches('/').is_empty() || prefix.starts_with("changeover/") {
+        let message = format!("`{KEY}` can't be `{prefix}`");
+        push(read, VALUE, KEY, message, "give a path of your own, such as `orders/roles`");
+    }
+    for name in names.iter().filter(|name| !is_secret_name(name)) {
+        let message = format!("`{KEY}`: Secrets Manager takes no name `{name}`");
+        push(read, VALUE, KEY, message, "use letters, digits and /_+=.@- only, or leave this role's secret to others");
     }
 }
 

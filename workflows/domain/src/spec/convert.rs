@@ -66,6 +66,7 @@ fn aws(read: &Read) -> Aws {
             class: text("target.class"),
             monitoring_role: text("target.monitoring_role"),
             key_users: read.texts("aws.target.key_users"),
+            role_secrets: text("target.role_secrets"),
         }),
         publish: text("publish.parameter"),
         deploy: text("publish.deploy"),

@@ -35,7 +35,7 @@ pub enum Kind {
     Texts,
     /// A list of `schema.table`.
     Tables,
-    /// `{ env = "NAME" }` or `{ file = "PATH" }`.
+    /// `{ env = "NAME" }`, `{ file = "PATH" }`, `{ secret = "ARN" }` or `{ parameter = "ARN" }`.
     Secret,
     /// A table from names to secrets.
     Secrets,
@@ -132,7 +132,7 @@ const fn endpoint(host: &'static str, password: &'static str, peer: &'static str
             Kind::Secret,
             login,
             password,
-            "Where the worker finds its password: an environment variable or a file. Never the password itself. With `[aws.target]`, the target's is made and kept in Secrets Manager.",
+            "Where the worker finds its password. Never the password itself. With `[aws.target]`, the target's is made and kept in Secrets Manager.",
         ),
         field(
             "database",
@@ -292,7 +292,7 @@ pub const SECTIONS: &[Section] = &[
                 Kind::Secrets,
                 Need::Optional,
                 "{ app = { env = \"APP_PASSWORD\" } }",
-                "Passwords to set on the target, by role.",
+                "Passwords to set on the target, by role. With `[aws.target] role_secrets`, applications find them there in Secrets Manager as well.",
             ),
         ],
     },

@@ -12,6 +12,7 @@ use super::{
     fields::{Field, Need, SECTIONS, Section},
     value::{self, Value},
 };
+use crate::proto::SecretRef;
 
 /// What was understood of a spec, by full key.
 #[derive(Debug, Default)]
@@ -42,6 +43,20 @@ impl Read {
     }
     pub(super) fn flag(&self, key: &str) -> bool {
         matches!(self.get(key), Some(Value::Flag(true)))
+    }
+    /// All references to secrets: the key, what it is called in a message, the reference.
+    pub(super) fn secrets(&self) -> Vec<(String, String, SecretRef)> {
+        let of = |(key, (value, _)): (&String, &(Value, usize))| match value {
+            Value::Secret(reference) => vec![(key.clone(), format!("`{key}`"), reference.clone())],
+            Value::Secrets(all) => {
+                let entry = |(name, reference): &(String, SecretRef)| {
+                    (key.clone(), format!("`{name}` of `{key}`"), reference.clone())
+                };
+                all.iter().map(entry).collect()
+            }
+            _ => Vec::new(),
+        };
+        self.values.iter().flat_map(of).collect()
     }
     pub(super) fn texts(&self, key: &str) -> Vec<String> {
         if let Some(Value::Texts(texts)) = self.get(key) { texts.clone() } else { Vec::new() }

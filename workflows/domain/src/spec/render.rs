@@ -13,7 +13,8 @@ pub fn init_text() -> String {
         "# A spec for Changeover: what moves where, and within which limits.\n\
          # Lines that start with `# key = …` show a default, or an example of something optional.\n\
          # Durations: 500ms, 5s, 2m, 1h, 3d. Sizes: kB, MB, GB (1000), KiB, MiB, GiB (1024).\n\
-         # Secrets stand here by reference only: { env = \"NAME\" } or { file = \"PATH\" }, read by the worker.\n",
+         # Secrets stand here by reference only: { env = \"NAME\" } or { file = \"PATH\" }, read by the worker.\n\
+         # With an AWS half also { secret = \"ARN\" } or { parameter = \"ARN\" }.\n",
     );
     for section in SECTIONS {
         out.push('\n');
@@ -72,7 +73,9 @@ pub fn docs() -> String {
          Editors that know JSON Schema find one in `deploy/spec.schema.json`.\n\n\
          - A *duration* is a text such as `\"500ms\"`, `\"5s\"`, `\"2m\"`, `\"1h 30m\"`, `\"3d\"`.\n\
          - A *size* is a text such as `\"64MB\"` (1000²) or `\"64MiB\"` (1024²).\n\
-         - A *secret* is a reference, `{ env = \"NAME\" }` or `{ file = \"PATH\" }`; the worker reads it when it's needed. A secret in clear is refused (CO0105): \
+         - A *secret* is a reference, `{ env = \"NAME\" }` or `{ file = \"PATH\" }`; the worker reads it when it's needed. With an AWS half, it may be in one of the two accounts: \
+         `{ secret = \"ARN\" }` in Secrets Manager, `{ parameter = \"ARN\" }` in Parameter Store. Of a JSON object there, `password` is read, or what `field` names: \
+         `{ secret = \"ARN\", field = \"token\" }`; any other text is the secret itself. A secret in clear is refused (CO0105): \
          the spec becomes part of Temporal's history.\n",
     );
     for section in SECTIONS {
@@ -136,10 +139,17 @@ pub fn json_schema() -> String {
             "properties": {
                 "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" },
                 "file": { "type": "string", "minLength": 1 },
+                "secret": { "type": "string", "pattern": "^arn:aws[a-z-]*:secretsmanager:[^:]+:[0-9]{12}:secret:[^:]+-[A-Za-z0-9]{6}$" },
+                "parameter": { "type": "string", "pattern": "^arn:aws[a-z-]*:ssm:[^:]+:[0-9]{12}:parameter/[^:]+$" },
+                "field": { "type": "string", "minLength": 1 },
             },
             "additionalProperties": false,
-            "minProperties": 1,
-            "maxProperties": 1,
+            "oneOf": [
+                { "required": ["env"], "maxProperties": 1 },
+                { "required": ["file"], "maxProperties": 1 },
+                { "required": ["secret"], "not": { "anyOf": [{ "required": ["env"] }, { "required": ["file"] }, { "required": ["parameter"] }] } },
+                { "required": ["parameter"], "not": { "anyOf": [{ "required": ["env"] }, { "required": ["file"] }, { "required": ["secret"] }] } },
+            ],
         } },
     });
     for section in SECTIONS {

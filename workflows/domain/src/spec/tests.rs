@@ -4,7 +4,7 @@ use super::{
     fields::{Need, SECTIONS},
     parse, render,
 };
-use crate::proto::{SecretRef, secret_ref::From};
+use crate::proto::{SecretRef, Stored, secret_ref::From};
 
 /// The smallest spec there is.
 const SMALL: &str = r#"name = "shop"
@@ -182,6 +182,10 @@ fn a_connection_string_is_refused_without_being_quoted() {
 #[case("password = { env = \"hunter2!\" }")]
 #[case("password = { value = \"hunter2\" }")]
 #[case("password = { env = \"A\", file = \"hunter2\" }")]
+#[case("password = { secret = \"hunter2\" }")]
+#[case("password = { parameter = \"hunter2\", field = \"password\" }")]
+#[case("password = { env = \"A\", field = \"hunter2\" }")]
+#[case("password = { field = \"hunter2\" }")]
 #[case("password = [\"hunter2\"]")]
 #[case("password = hunter2")]
 #[case("password = \"hunter2")]
@@ -293,6 +297,50 @@ fn an_aws_half_is_whole_and_says_nothing_twice() {
     assert_eq!(hook("webhook = \"https://d\"\ndeploy = \"/d\"\n"), ["CO0108 aws.publish.webhook"]);
     assert_eq!(codes(&(made() + "[aws.end]\npart_networks = true\n")), ["CO0108 aws.end.part_networks"]);
     assert_eq!(codes(&SMALL.replace("host = \"new\"\n", "")), ["CO0104 target.host"]);
+}
+
+const SECRET: &str = "arn:aws:secretsmanager:eu-central-1:111111111111:secret:orders/app-AbC123";
+const PARAMETER: &str = "arn:aws:ssm:eu-west-1:222222222222:parameter/orders/report";
+
+#[test]
+fn secrets_may_be_in_either_account() {
+    let roles = format!(
+        "[roles.passwords]\napp = {{ secret = \"{SECRET}\", field = \"pw\" }}\nreport = {{ parameter = \"{PARAMETER}\" }}\n"
+    );
+    let spec = parse(&(made() + &roles)).unwrap();
+    let stored = |arn: &str, field: &str| Stored { arn: arn.into(), field: field.into() };
+    let given: Vec<_> = spec.roles.unwrap().passwords.into_iter().map(|given| given.password.unwrap().from).collect();
+    assert_eq!(given, [Some(From::Stored(stored(SECRET, "pw"))), Some(From::Stored(stored(PARAMETER, "")))]);
+
+    let codes =
+        |text: &str| mistakes(text).into_iter().map(|(_, key, code)| format!("{code} {key}")).collect::<Vec<_>>();
+    assert_eq!(codes(&(SMALL.to_owned() + &roles)), ["CO0108 roles.passwords", "CO0108 roles.passwords"]);
+    let elsewhere = roles.replace("eu-central-1:1", "eu-west-1:1");
+    assert_eq!(codes(&(made() + &elsewhere)), ["CO0108 roles.passwords"]);
+    let third = roles.replace("222222222222", "333333333333");
+    assert_eq!(codes(&(made() + &third)), ["CO0108 roles.passwords"]);
+    for (arn, wrong) in [(SECRET, "orders/app"), (SECRET, PARAMETER), (PARAMETER, "/orders/report")] {
+        assert_eq!(codes(&(made() + &roles.replace(arn, wrong))), ["CO0101 roles.passwords"], "{wrong}");
+    }
+}
+
+#[test]
+fn applications_secrets_need_roles_and_names_that_can_be_had() {
+    let with = |prefix: &str, roles: &str| {
+        let kept = format!("role_secrets = \"{prefix}\"\nsubnet_group");
+        made().replace("subnet_group", &kept) + "[roles.passwords]\n" + roles
+    };
+    let app = "app = { env = \"A\" }\n";
+    assert_eq!(parse(&with("orders/roles", app)).unwrap().aws.unwrap().made.unwrap().role_secrets, "orders/roles");
+    let codes =
+        |text: &str| mistakes(text).into_iter().map(|(_, key, code)| format!("{code} {key}")).collect::<Vec<_>>();
+    let key = "aws.target.role_secrets";
+    assert_eq!(codes(&with("orders", "")), [format!("CO0108 {key}")]);
+    for (prefix, roles) in
+        [("or ders", app), ("/", app), ("changeover/shop", app), ("orders", "\"a b\" = { env = \"A\" }\n")]
+    {
+        assert_eq!(codes(&with(prefix, roles)), [format!("CO0101 {key}")], "{prefix}");
+    }
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 use std::{str::FromStr, time::Duration};
 
-use toml::de::DeValue;
+use toml::{
+    Spanned,
+    de::{DeString, DeValue},
+};
 
 use super::{
     error::{CLEAR, TYPE, VALUE},
@@ -11,7 +14,8 @@ use super::{
 use crate::{
     MigrationId,
     aws::names::is_account,
-    proto::{SecretRef, secret_ref::From},
+    aws::stored::{Store, StoredAt},
+    proto::{SecretRef, Stored, secret_ref::From},
 };
 
 /// A value that was understood.
@@ -209,7 +213,7 @@ fn texts(value: &DeValue<'_>, example: &str, item: impl Fn(&str) -> Result<Strin
     Ok(Value::Texts(read))
 }
 
-const REFERENCE: &str = "`{ env = \"NAME\" }` or `{ file = \"PATH\" }`";
+const REFERENCE: &str = "`{ env = \"NAME\" }` or `{ file = \"PATH\" }`; with an AWS half also `{ secret = \"ARN\" }` or `{ parameter = \"ARN\" }`";
 
 fn secret(value: &DeValue<'_>) -> Result<SecretRef, Wrong> {
     // What stands here may be a password: it is never quoted back.
@@ -221,23 +225,56 @@ fn secret(value: &DeValue<'_>) -> Result<SecretRef, Wrong> {
             format!("change the password, put it where the worker can read it, and write {REFERENCE}"),
         ));
     };
-    let mut entries = table.iter();
-    let (Some((key, reference)), None) = (entries.next(), entries.next()) else {
-        return Err(wrong(VALUE, "needs exactly one of `env` and `file`", format!("write {REFERENCE}")));
+    let named = |(key, _): &(&Spanned<DeString<'_>>, _)| key.get_ref().as_ref() == "field";
+    let (fields, others): (Vec<_>, Vec<_>) = table.iter().partition(named);
+    let [(key, reference)] = others.as_slice() else {
+        let message = "needs exactly one of `env`, `file`, `secret` and `parameter`";
+        return Err(wrong(VALUE, message, format!("write {REFERENCE}")));
     };
-    let Some(reference) = reference.get_ref().as_str().filter(|r| !r.trim().is_empty() && !r.contains('\0')) else {
-        return Err(wrong(TYPE, "needs a text that names where the secret is", format!("write {REFERENCE}")));
+    let text = |value: &Spanned<DeValue<'_>>| {
+        let text = value.get_ref().as_str().filter(|text| !text.trim().is_empty() && !text.contains('\0'));
+        text.map(str::to_owned)
+            .ok_or_else(|| wrong(TYPE, "needs a text that names where the secret is", format!("write {REFERENCE}")))
     };
-    match key.get_ref().as_ref() {
-        "env" if is_variable(reference) => Ok(SecretRef { from: Some(From::Env(reference.to_owned())) }),
-        "env" => Err(wrong(
-            VALUE,
-            "doesn't name an environment variable",
-            "give the variable's name (letters, digits, underscores), not its value",
-        )),
-        "file" => Ok(SecretRef { from: Some(From::File(reference.to_owned())) }),
-        _ => Err(wrong(super::error::UNKNOWN, "has a key other than `env` and `file`", format!("write {REFERENCE}"))),
+    let reference = text(reference)?;
+    let field = fields.first().map(|(_, field)| text(field)).transpose()?;
+    let from = match key.get_ref().as_ref() {
+        "secret" => stored(reference, field, Store::SecretsManager)?,
+        "parameter" => stored(reference, field, Store::ParameterStore)?,
+        _ if field.is_some() => {
+            let message = "has a `field` of something else than `secret` and `parameter`";
+            return Err(wrong(VALUE, message, "remove it: a variable and a file hold the password and nothing else"));
+        }
+        "env" if is_variable(&reference) => From::Env(reference),
+        "env" => {
+            let remedy = "give the variable's name (letters, digits, underscores), not its value";
+            return Err(wrong(VALUE, "doesn't name an environment variable", remedy));
+        }
+        "file" => From::File(reference),
+        _ => {
+            let message = "has a key other than `env`, `file`, `secret`, `parameter` and `field`";
+            return Err(wrong(super::error::UNKNOWN, message, format!("write {REFERENCE}")));
+        }
+    };
+    Ok(SecretRef { from: Some(from) })
+}
+
+fn stored(arn: String, field: Option<String>, store: Store) -> Result<From, Wrong> {
+    if StoredAt::of(&arn).is_some_and(|at| at.store == store) {
+        return Ok(From::Stored(Stored { arn, field: field.unwrap_or_default() }));
     }
+    let (message, remedy) = match store {
+        Store::SecretsManager => (
+            "doesn't name a secret of Secrets Manager",
+            "give its complete ARN, with the hyphen and six characters at its end, such as \
+             `arn:aws:secretsmanager:eu-central-1:111111111111:secret:orders/app-AbC123`",
+        ),
+        Store::ParameterStore => (
+            "doesn't name a parameter of Parameter Store",
+            "give its ARN without a version, such as `arn:aws:ssm:eu-central-1:111111111111:parameter/orders/app`",
+        ),
+    };
+    Err(wrong(VALUE, message, remedy))
 }
 
 fn is_variable(name: &str) -> bool {
