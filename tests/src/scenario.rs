@@ -13,7 +13,7 @@ use crate::{
     oracle::{
         Difference, RowsReport, SequenceFault, Snapshot, arrived, compare_rows, compare_sequences, retired, unchanged,
     },
-    product::{Product, SpecOptions, Status, Worker, spec_text},
+    product::{Product, SpecOptions, Status, Worker, spec_text, variable},
     sample,
     stack::{SAMPLE_LOGINS, Side, StackInfo, connect, rds},
     workload::{WindowStats, Workload, WorkloadHandle, WorkloadOptions},
@@ -119,7 +119,7 @@ impl<'a> Scenario<'a> {
         load_sample(info, options).await?;
         let before = Pair::take(info).await?;
         let spec = write_spec(info, &options.directory, &options.soak)?;
-        Self::begin(info, options, loud, before, spec).await
+        Self::begin(info, options, loud, before, spec, &[]).await
     }
 
     /// Starts load and worker on a source that holds the sample, for a spec that is written.
@@ -129,6 +129,7 @@ impl<'a> Scenario<'a> {
         loud: bool,
         before: Pair,
         spec: String,
+        without: &[String],
     ) -> Result<Self> {
         let ledger = options.directory.join("ledger");
         if ledger.exists() {
@@ -138,7 +139,7 @@ impl<'a> Scenario<'a> {
             0 => None,
             writers => Some(start_load(info, &ledger, writers, options.rate, Side::Source).await?),
         };
-        let product = Product::new(info, &options.directory)?;
+        let product = Product::new(info, &options.directory)?.without(without);
         let worker = Some(product.worker("worker").await?);
         let writers = options.writers;
         Ok(Self { info, product, workload, worker, spec, before, switches: Vec::new(), ledger, writers, loud })
@@ -342,7 +343,9 @@ pub fn spec_options(soak: &str) -> SpecOptions {
     SpecOptions {
         name: NAME.to_owned(),
         databases: sample::DATABASES.map(|database| (database.to_owned(), append_only(database))).to_vec(),
-        passwords: SAMPLE_LOGINS.iter().map(|role| ((*role).to_owned(), password_variable(role))).collect(),
+        passwords: SAMPLE_LOGINS.map(|role| (role.to_owned(), variable(&password_variable(role)))).to_vec(),
+        replication_password: variable("CHANGEOVER_REPLICATION_PASSWORD"),
+        pooler_password: variable("CHANGEOVER_POOLER_PASSWORD"),
         pooler: true,
         soak: soak.to_owned(),
     }

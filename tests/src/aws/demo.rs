@@ -9,7 +9,8 @@ use anyhow::{Context, Result};
 
 use super::{
     AwsReport, AwsSpec, AwsStack, AwsStackOptions, Found, OldOne, PUBLISHED, SOURCE, TARGET, call_counts,
-    end_the_old_one, finalize_but_for_the_end, leftovers, past_provision, prepare, published_as,
+    end_the_old_one, finalize_but_for_the_end, keep_secrets, kept_logins, leftovers, past_provision, prepare,
+    published_as,
     report::{AwsFacts, PublishedAfter},
 };
 use crate::{
@@ -49,8 +50,10 @@ pub async fn migrate(stack: &mut AwsStack, options: &ScenarioOptions, loud: bool
         "loading the sample databases ({} MB) and putting them under load ({} writers)",
         options.size_mb, options.writers
     ));
+    let secrets = Some(keep_secrets(stack).await?);
     let accounts_before = Found::look(&stack.stand_in).await?;
     let spec = AwsSpec {
+        secrets,
         publish: PUBLISHED.to_owned(),
         deploy: deployment(&options.directory)?,
         join: true,
@@ -97,9 +100,11 @@ pub async fn migrate(stack: &mut AwsStack, options: &ScenarioOptions, loud: bool
     let temporal = measure(&info, NAME).await?;
     scenario.stop_worker().await?;
     let reboots = stack.instance(Side::Source, SOURCE).await?.and_then(|seen| seen["reboots"].as_array().map(Vec::len));
+    let after = Found::look(&stack.stand_in).await?;
     let aws = AwsFacts {
         before: accounts_before,
-        after: Found::look(&stack.stand_in).await?,
+        logins: kept_logins(&stack.stand_in, &after.target.secrets).await?,
+        after,
         reboot,
         reboots: reboots.unwrap_or_default(),
         published,

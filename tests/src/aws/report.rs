@@ -10,11 +10,11 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use super::{
-    Account, CallCount, Found, PUBLISHED, SOURCE, TARGET, Version,
+    Account, CallCount, Found, PUBLISHED, ROLE_SECRETS, SOURCE, TARGET, Version,
     found::{Instance, Key, ParameterGroup},
     found_network::{Network, Peering},
 };
-use crate::{demo::Report, workload::WindowStats};
+use crate::{demo::Report, stack::SAMPLE_LOGINS, workload::WindowStats};
 
 /// The parameter as it was after a switch.
 #[derive(Clone, Debug, Serialize)]
@@ -38,6 +38,8 @@ pub struct AwsFacts {
     pub reboots: usize,
     /// The published endpoint after each switch.
     pub published: Vec<PublishedAfter>,
+    /// Of which roles the target's account has a secret with their login.
+    pub logins: Vec<String>,
     /// What deployments were told: which side serves, where, and the key of it.
     pub deployed: Vec<String>,
     /// Changeover's calls.
@@ -110,6 +112,7 @@ impl AwsFacts {
         expect(!self.is_denied(), "the policies that Changeover prints lack something");
         let values: Vec<usize> = self.published.iter().map(|after| after.versions.len()).collect();
         expect(values == [1, 2, 3], "the endpoint wasn't published exactly once for each switch");
+        expect(self.has_logins(), "applications don't find their logins in the target's account");
         expect(self.is_deployed(), "deployments weren't told once of each publication, with a key of its own");
         let all = self.published.iter().flat_map(|after| &after.versions);
         expect(all.clone().all(|it| it.kind == "SecureString"), "the endpoint was published in plain text");
@@ -137,6 +140,10 @@ impl AwsFacts {
     fn new_rules(&self) -> [Vec<&String>; 2] {
         [(&self.before.source, &self.after.source), (&self.before.target, &self.after.target)]
             .map(|(before, after)| after.network.rules.difference(&before.network.rules).collect())
+    }
+
+    fn has_logins(&self) -> bool {
+        self.logins.iter().map(String::as_str).collect::<BTreeSet<_>>() == BTreeSet::from(SAMPLE_LOGINS)
     }
 
     fn is_deployed(&self) -> bool {
@@ -226,6 +233,11 @@ impl AwsFacts {
                 let _ = writeln!(text, "| {} | {version} | {kind} | {value} | {labels} |", after.direction);
             }
         }
+        let _ = writeln!(
+            text,
+            "\nApplications find their logins in `{ROLE_SECRETS}/ROLE` of the target's account: {}.",
+            self.logins.join(", ")
+        );
         let _ = writeln!(text, "\nDeployments were told:\n");
         for line in &self.deployed {
             let _ = writeln!(text, "- {line}");
@@ -358,6 +370,7 @@ mod tests {
                 .enumerate()
                 .map(|(at, side)| format!("{side} 127.0.0.1:5432 demo-run-{at}"))
                 .collect(),
+            logins: SAMPLE_LOGINS.map(str::to_owned).to_vec(),
             calls: BTreeMap::new(),
         }
     }
@@ -383,6 +396,7 @@ mod tests {
             faults_after(|f| f.after.source.parameters.push("/changeover/claims/orders".to_owned())),
             faults_after(|f| f.published[2] = published(4)),
             faults_after(|f| f.deployed[2] = f.deployed[0].clone()),
+            faults_after(|f| _ = f.logins.pop()),
             faults_after(|f| "String".clone_into(&mut f.published[0].versions[0].kind)),
             faults_after(|f| _ = f.calls.insert("source: rds RebootDBInstance".to_owned(), denied)),
         ];

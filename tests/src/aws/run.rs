@@ -32,8 +32,12 @@ pub async fn prepare<'a>(
 ) -> Result<Scenario<'a>> {
     load_sample(info, options).await?;
     let source = Snapshot::take(&info.source).await?;
-    let spec = write_text(&options.directory, &spec_text(stack, aws, &spec_options(&options.soak)))?;
-    Scenario::begin(info, options, loud, Pair::new(source, stack.empty.clone()), spec).await
+    let (of_spec, without) = match &aws.secrets {
+        None => (spec_options(&options.soak), Vec::new()),
+        Some(kept) => (kept.refer(spec_options(&options.soak)), kept.variables(info)),
+    };
+    let spec = write_text(&options.directory, &spec_text(stack, aws, &of_spec))?;
+    Scenario::begin(info, options, loud, Pair::new(source, stack.empty.clone()), spec, &without).await
 }
 
 /// From the start to the end of the stage `provision`: approves the reboot once it is waited for. Returns what clients saw of it.

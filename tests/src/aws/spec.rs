@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{AwsStack, REGION, SOURCE};
+use super::{AwsStack, Kept, REGION, ROLE_SECRETS, SOURCE};
 use crate::{
-    product::{SpecOptions, rest_of_spec},
+    product::{SpecOptions, rest_of_spec, variable},
     stack::Side,
 };
 
@@ -25,16 +25,20 @@ pub struct AwsSpec {
     pub stop: bool,
     /// Deletes the old instance.
     pub delete: bool,
+    /// Secrets that the worker finds in AWS; without them, it has all in its environment.
+    pub secrets: Option<Kept>,
 }
 
 /// The TOML text.
 pub fn spec_text(stack: &AwsStack, aws: &AwsSpec, options: &SpecOptions) -> String {
     let bundle = &stack.stand_in.ca_bundle;
     let verified = format!("ca_file = \"{}\"\nescalation = \"rds_tools.escalate\"\n", bundle.display());
+    let source_password =
+        aws.secrets.as_ref().map_or_else(|| variable("CHANGEOVER_SOURCE_PASSWORD"), |kept| kept.source.clone());
     let mut text = format!("name = \"{}\"\nengine = \"pglogical\"\n", options.name);
     let _ = write!(
         text,
-        "\n[source]\nuser = \"changeover\"\npassword = {{ env = \"CHANGEOVER_SOURCE_PASSWORD\" }}\n{verified}\n[target]\n{verified}"
+        "\n[source]\nuser = \"changeover\"\npassword = {source_password}\n{verified}\n[target]\n{verified}"
     );
     text += &rest_of_spec(stack.info(), bundle, options);
     let _ = write!(text, "\n[aws.source]\ninstance = \"{SOURCE}\"\n{}", account(stack, Side::Source));
@@ -45,6 +49,9 @@ pub fn spec_text(stack: &AwsStack, aws: &AwsSpec, options: &SpecOptions) -> Stri
         stack.accounts.security_group,
         account(stack, Side::Target)
     );
+    if aws.secrets.is_some() {
+        let _ = writeln!(text, "role_secrets = \"{ROLE_SECRETS}\"");
+    }
     if !aws.publish.is_empty() {
         let _ = write!(text, "\n[aws.publish]\nparameter = \"{}\"\n", aws.publish);
         if !aws.deploy.is_empty() {

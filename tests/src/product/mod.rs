@@ -17,7 +17,7 @@ use tokio::process::Command;
 
 use crate::stack::StackInfo;
 
-pub use spec::{SpecOptions, rest_of_spec, spec_text};
+pub use spec::{SpecOptions, rest_of_spec, spec_text, variable};
 pub use status::Status;
 pub use worker::Worker;
 
@@ -59,6 +59,13 @@ impl Product {
         other.environment.retain(|(name, _)| name != variable);
         other.environment.push((variable.to_owned(), value.to_owned()));
         other
+    }
+
+    /// The same with none of these variables.
+    #[must_use]
+    pub fn without(mut self, variables: &[String]) -> Self {
+        self.environment.retain(|(name, _)| !variables.contains(name));
+        self
     }
 
     /// Where logs and specs of this product go.

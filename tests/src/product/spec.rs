@@ -11,12 +11,21 @@ pub struct SpecOptions {
     pub name: String,
     /// Databases with their append-only tables.
     pub databases: Vec<(String, Vec<String>)>,
-    /// Application roles whose passwords are given by a variable of the worker: role and variable.
+    /// Where the worker finds the passwords of application roles: role and reference, such as `{ env = "NAME" }`.
     pub passwords: Vec<(String, String)>,
+    /// The same of the replication login.
+    pub replication_password: String,
+    /// The same of the poolers' consoles.
+    pub pooler_password: String,
     /// Through PgBouncer.
     pub pooler: bool,
     /// How long the soak lasts, such as `5s`.
     pub soak: String,
+}
+
+/// A reference to a variable of the worker.
+pub fn variable(name: &str) -> String {
+    format!("{{ env = \"{name}\" }}")
 }
 
 /// The TOML text.
@@ -44,20 +53,22 @@ pub fn rest_of_spec(info: &StackInfo, server_ca: &Path, options: &SpecOptions) -
         }
     }
     text += &format!(
-        "\n[replication]\nuser = \"changeover_repl\"\npassword = {{ env = \"CHANGEOVER_REPLICATION_PASSWORD\" }}\n\
-         server_ca_file = \"{server_ca}\"\npoll = \"1s\"\n"
+        "\n[replication]\nuser = \"changeover_repl\"\npassword = {}\n\
+         server_ca_file = \"{server_ca}\"\npoll = \"1s\"\n",
+        options.replication_password
     );
     if !options.passwords.is_empty() {
         text += "\n[roles.passwords]\n";
-        for (role, variable) in &options.passwords {
-            text += &format!("{role} = {{ env = \"{variable}\" }}\n");
+        for (role, reference) in &options.passwords {
+            text += &format!("{role} = {reference}\n");
         }
     }
     if options.pooler {
         text += &format!(
             "\n[[traffic.pgbouncer]]\nhost = \"127.0.0.1\"\nport = {}\nuser = \"pgbouncer_admin\"\n\
-             password = {{ env = \"CHANGEOVER_POOLER_PASSWORD\" }}\nca_file = \"{ca}\"\ndatabases_file = \"{}\"\n",
+             password = {}\nca_file = \"{ca}\"\ndatabases_file = \"{}\"\n",
             info.pooler.port,
+            options.pooler_password,
             info.pooler.databases_file().display()
         );
     }

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, anyhow};
 use changeover_domain::{proto::Spec, spec};
 use changeover_tests::{
-    product::{SpecOptions, spec_text},
+    product::{SpecOptions, spec_text, variable},
     sample, scenario,
     stack::{SAMPLE_LOGINS, StackInfo},
 };
@@ -23,7 +23,9 @@ pub(crate) fn write(
     let options = SpecOptions {
         name: "lab".to_owned(),
         databases: databases.collect(),
-        passwords: SAMPLE_LOGINS.iter().map(|role| ((*role).to_owned(), scenario::password_variable(role))).collect(),
+        passwords: SAMPLE_LOGINS.map(|role| (role.to_owned(), variable(&scenario::password_variable(role)))).to_vec(),
+        replication_password: variable("CHANGEOVER_REPLICATION_PASSWORD"),
+        pooler_password: variable("CHANGEOVER_POOLER_PASSWORD"),
         pooler: true,
         soak: "1h".to_owned(),
     };

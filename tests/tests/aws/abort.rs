@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use changeover_tests::{
-    aws::{AwsSpec, AwsStackOptions, Found, PUBLISHED, TARGET, past_provision, prepare},
+    aws::{AwsSpec, AwsStackOptions, Found, PUBLISHED, TARGET, keep_secrets, past_provision, prepare},
     scenario::{LONG, NAME, SHORT, Scenario},
     stack::Side,
 };
@@ -24,7 +24,8 @@ const MADE_ONCE: [(&str, &str, &str); 5] = [
 async fn an_abort_leaves_both_accounts_as_they_were_but_for_a_key_that_is_being_deleted() -> Result<()> {
     let options = AwsStackOptions { own_group: true, pace: 0.2, ..AwsStackOptions::default() };
     on_aws("abort", options, async |stack, directory| {
-        let spec = AwsSpec { publish: PUBLISHED.to_owned(), join: true, ..AwsSpec::default() };
+        let secrets = Some(keep_secrets(stack).await?);
+        let spec = AwsSpec { publish: PUBLISHED.to_owned(), join: true, secrets, ..AwsSpec::default() };
         let before = Found::look(&stack.stand_in).await?;
         let at_first = stack.info().clone();
         let mut scenario = prepare(stack, &at_first, &common::options(&directory), &spec, false).await?;

@@ -42,11 +42,13 @@ async fn an_unencrypted_instance_becomes_an_encrypted_one_of_another_account() -
     .await
 }
 
-/// The password that Changeover made for the target's master is in Secrets Manager and nowhere else.
+/// The password that Changeover made for the target's master, and those that it has found in AWS, are there and nowhere else.
 async fn no_secret_anywhere(stack: &AwsStack, directory: &Path) -> Result<()> {
-    let password = master_password(&stack.stand_in).await?;
-    ensure!(password.len() >= 20, "that isn't a password to look for");
     let info = stack.info();
+    let made = master_password(&stack.stand_in).await?;
+    let passwords =
+        [&made, &info.source_passwords.master, &info.source_passwords.replication, &info.pooler.admin_password];
+    ensure!(passwords.iter().all(|password| password.len() >= 12), "one isn't a password to look for");
     let mut places = files(directory)?;
     places.extend(files(&info.temporal.as_ref().context("there is no Temporal")?.directory)?);
     places.extend([info.source.log(), info.target.log(), stack.stand_in.directory.join("s/calls.jsonl")]);
@@ -54,7 +56,9 @@ async fn no_secret_anywhere(stack: &AwsStack, directory: &Path) -> Result<()> {
     let said: Vec<bool> = places.iter().map(|place| holds(place, TARGET)).collect::<Result<_>>()?;
     ensure!(said.iter().filter(|found| **found).count() >= 3, "the search finds nothing at all");
     for place in &places {
-        ensure!(!holds(place, &password)?, "the target's master password is in {}", place.display());
+        for (at, password) in passwords.iter().enumerate() {
+            ensure!(!holds(place, password)?, "the password number {at} is in {}", place.display());
+        }
     }
     Ok(())
 }

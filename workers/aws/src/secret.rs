@@ -53,18 +53,25 @@ struct Content {
     password: String,
 }
 
-/// Makes the secret with a new password, or finds it. CO1008 if somebody else's stands under its name.
+/// Makes the secret with a new password, or finds it. One that an aborted run has left gets a new password under the new key: its own
+/// key is being deleted, and nothing can be read under that. CO1008 if somebody else's stands under its name.
 pub async fn ensure_master_secret(target: &Session, user: &str, key_arn: &str) -> Result<SecretEvidence, Failure> {
     let name = target.names().master_secret();
-    if let Some(seen) = look(target, &name).await? {
-        return Ok(seen);
+    let seen = look(target, &name).await?;
+    if let Some(seen) = seen.as_ref().filter(|seen| seen.is_under(key_arn)) {
+        return Ok(seen.evidence.clone());
     }
     let password = random(target).await?;
     let content = Content { engine: "postgres".to_owned(), username: user.to_owned(), password: password.0 };
     // A text of three strings can always be written.
     let text = serde_json::to_string(&content).unwrap_or_default();
-    create(target, New { name: &name, text, key_arn, of: "master", token: Some("master-user") }).await?;
-    made(look(target, &name).await?)
+    let new = New { name: &name, text, key_arn, of: "master", token: Some("master-user") };
+    if seen.is_some() {
+        update(target, new).await?
+    } else {
+        create(target, new).await?
+    }
+    Ok(made(look(target, &name).await?)?.evidence)
 }
 
 /// Keeps a role's login for applications. One that an earlier attempt has made with another password is set right; what somebody else has
@@ -76,20 +83,25 @@ pub async fn ensure_role_secret(
     password: &Password,
     key_arn: &str,
 ) -> Result<SecretEvidence, Failure> {
+    let new = |before: Option<&str>| New {
+        name,
+        text: with_login(before, role, &password.0),
+        key_arn,
+        of: "an application's login",
+        token: None,
+    };
     if look(target, name).await?.is_none() {
-        let text = with_login(None, role, &password.0);
-        create(target, New { name, text, key_arn, of: "an application's login", token: None }).await?;
+        create(target, new(None)).await?;
     }
     let seen = made(look(target, name).await?)?;
-    let before = text_of(target, name, &seen.version).await?;
-    let wanted = with_login(Some(&before), role, &password.0);
-    if before == wanted {
-        return Ok(seen);
+    // What is under another key may not be readable: that key is being deleted.
+    let before = if seen.is_under(key_arn) { Some(text_of(target, name, &seen.evidence.version).await?) } else { None };
+    let new = new(before.as_deref());
+    if before.as_ref() == Some(&new.text) {
+        return Ok(seen.evidence);
     }
-    let what = format!("setting the secret {name} right");
-    let request = target.secrets.update_secret().secret_id(name).kms_key_id(key_arn).secret_string(wanted);
-    request.send().await.told(target.side(), &what)?;
-    made(look(target, name).await?)
+    update(target, new).await?;
+    Ok(made(look(target, name).await?)?.evidence)
 }
 
 /// Whether a secret for an application could be made, for the plan: CO1008 if somebody else's stands under the name. Changes nothing.
@@ -122,7 +134,27 @@ async fn create(target: &Session, new: New<'_>) -> Result<(), Failure> {
     request.send().await.unless(&["ResourceExistsException"], target.side(), &what).map(drop)
 }
 
-fn made(seen: Option<SecretEvidence>) -> Result<SecretEvidence, Failure> {
+/// A new version, under a key that may be another one than before.
+async fn update(target: &Session, new: New<'_>) -> Result<(), Failure> {
+    let request = target.secrets.update_secret().secret_id(new.name).kms_key_id(new.key_arn).secret_string(new.text);
+    request.send().await.told(target.side(), &format!("setting the secret {} right", new.name)).map(drop)
+}
+
+/// One that is there.
+struct Seen {
+    evidence: SecretEvidence,
+    key: String,
+}
+
+impl Seen {
+    /// By its id: Secrets Manager may name the key otherwise than by its ARN.
+    fn is_under(&self, key_arn: &str) -> bool {
+        let id = |key: &str| key.rsplit('/').next().unwrap_or_default().to_owned();
+        id(&self.key) == id(key_arn)
+    }
+}
+
+fn made(seen: Option<Seen>) -> Result<Seen, Failure> {
     seen.ok_or_else(|| {
         Failure::transient("CO1007", "the secret on the target can't be seen yet", "nothing; it is looked for again")
     })
@@ -138,7 +170,7 @@ async fn describe(target: &Session, name: &str) -> Result<Option<DescribeSecretO
     Ok(Some(answer))
 }
 
-async fn look(target: &Session, name: &str) -> Result<Option<SecretEvidence>, Failure> {
+async fn look(target: &Session, name: &str) -> Result<Option<Seen>, Failure> {
     let Some(answer) = describe(target, name).await? else { return Ok(None) };
     if answer.deleted_date().is_some() {
         let request = target.secrets.restore_secret().secret_id(name);
@@ -147,7 +179,9 @@ async fn look(target: &Session, name: &str) -> Result<Option<SecretEvidence>, Fa
     let current = answer.version_ids_to_stages().and_then(|versions| {
         versions.iter().find(|(_, stages)| stages.iter().any(|stage| stage == "AWSCURRENT")).map(|(id, _)| id.clone())
     });
-    Ok(Some(SecretEvidence { arn: answer.arn().unwrap_or_default().to_owned(), version: current.unwrap_or_default() }))
+    let key = answer.kms_key_id().unwrap_or_default().to_owned();
+    let arn = answer.arn().unwrap_or_default().to_owned();
+    Ok(Some(Seen { evidence: SecretEvidence { arn, version: current.unwrap_or_default() }, key }))
 }
 
 async fn random(target: &Session) -> Result<Password, Failure> {
@@ -163,7 +197,7 @@ async fn random(target: &Session) -> Result<Password, Failure> {
 pub async fn current(target: &Session) -> Result<Password, Failure> {
     let name = target.names().master_secret();
     let seen = look(target, &name).await?;
-    let version = seen.map(|seen| seen.version).ok_or_else(|| {
+    let version = seen.map(|seen| seen.evidence.version).ok_or_else(|| {
         let message = format!("the secret {name} on the target isn't there");
         Failure::needs_human("CO1006", message, "restore the secret in Secrets Manager, then `changeover retry`")
     })?;

@@ -344,8 +344,8 @@ pub const CALLS: &[Call] = &[
         Target,
         S::SecretsManager,
         "UpdateSecret",
-        ROLE_SECRET,
-        "set those right that an earlier attempt has made with another password",
+        SECRETS,
+        "set those right that an earlier run has made: under its key, or with another password",
     )
     .only(Condition::TagIsThere),
     Call::changes(Step::Secret, Target, S::SecretsManager, "TagResource", ROLE_SECRET, "tag it as it is made")
