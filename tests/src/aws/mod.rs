@@ -25,7 +25,7 @@ pub use run::{
     OldOne, PUBLISHED, TARGET, end_the_old_one, finalize_but_for_the_end, leftovers, past_provision, prepare,
     published_as,
 };
-pub use secrets::{Kept, ROLE_SECRETS, keep_secrets, kept_logins};
+pub use secrets::{Kept, MASTER_SECRET, ROLE_SECRETS, keep_secrets, kept_logins};
 pub use spec::{AwsSpec, spec_text};
 pub use stack::{AwsStack, AwsStackOptions};
 pub use stand_in::StandIn;

@@ -13,6 +13,8 @@ use crate::{
 
 /// What the names of applications' secrets begin with.
 pub const ROLE_SECRETS: &str = "orders/roles";
+/// Where the source's master has its login.
+pub const MASTER_SECRET: &str = "orders/master";
 /// So many of the roles have a parameter of their own; the others share a secret.
 const WITH_PARAMETER: usize = 3;
 
@@ -66,7 +68,7 @@ pub async fn keep_secrets(stack: &AwsStack) -> Result<Kept> {
         Ask::new(side, "secretsmanager", "create_secret", fields)
     };
     let mut asks = vec![
-        secret(Side::Source, "orders/master", login.to_string()),
+        secret(Side::Source, MASTER_SECRET, login.to_string()),
         secret(Side::Source, "orders/applications", Value::from(all).to_string()),
         secret(Side::Target, "orders/replication", info.source_passwords.replication.clone()),
         secret(Side::Target, "orders/pooler", info.pooler.admin_password.clone()),

@@ -1,14 +1,16 @@
-//! A worker that dies while the target is being created; a source with the family's default group; the old instance deleted.
+//! A worker that dies while the target is being created; a source with the family's default group, whose master gets another password; the
+//! old instance deleted.
 
 use anyhow::{Context, Result, ensure};
 use changeover_tests::{
     aws::{
-        AwsSpec, AwsStackOptions, Found, OldOne, SOURCE, TARGET, end_the_old_one, finalize_but_for_the_end, leftovers,
-        prepare,
+        Ask, AwsSpec, AwsStack, AwsStackOptions, Found, MASTER_SECRET, OldOne, SOURCE, TARGET, call_counts,
+        end_the_old_one, finalize_but_for_the_end, keep_secrets, leftovers, prepare,
     },
-    scenario::{LONG, NAME},
-    stack::{Side, process},
+    scenario::{LONG, NAME, SHORT},
+    stack::{SAMPLE_LOGINS, Side, connect, process, rds},
 };
+use serde_json::json;
 
 use crate::common::{self, judge, lines, meet_target, on_aws, once_each};
 
@@ -17,7 +19,9 @@ async fn a_worker_killed_while_the_target_is_created_is_followed_by_another() ->
     // A creation that lasts long enough to be in its midst.
     let options = AwsStackOptions { pace: 2.0, ..AwsStackOptions::default() };
     on_aws("kill", options, async |stack, directory| {
-        let spec = AwsSpec { final_snapshot: true, delete: true, join: true, part: true, ..AwsSpec::default() };
+        let secrets = Some(keep_secrets(stack).await?);
+        let spec =
+            AwsSpec { final_snapshot: true, delete: true, join: true, part: true, secrets, ..AwsSpec::default() };
         let at_first = stack.info().clone();
         let mut scenario = prepare(stack, &at_first, &common::options(&directory), &spec, false).await?;
         // The creation has been asked for by then, and nobody has written that down.
@@ -43,17 +47,27 @@ async fn a_worker_killed_while_the_target_is_created_is_followed_by_another() ->
                 "target: ec2 CreateVpcPeeringConnection",
                 "target: kms CreateKey",
                 "target: rds CreateDBInstance",
-                "target: secretsmanager CreateSecret",
             ],
         )
         .await?;
+        let secrets = call_counts(&stack.stand_in).await?.remove("target: secretsmanager CreateSecret");
+        let secrets = secrets.unwrap_or_default().done;
+        ensure!(
+            secrets == 1 + SAMPLE_LOGINS.len() as u64,
+            "{secrets} secrets were made, not one for the master and for each role"
+        );
 
+        let first = info.source_passwords.master.clone();
+        rotate_the_master(stack, &first, "another-password-0815").await?;
         scenario.cut_over("after a worker was killed").await?;
         let rows = scenario.compare().await?;
         ensure!(rows.diverged_rows == 0, "rows differ between the sides: {:#?}", rows.faults);
+        rotate_the_master(stack, "another-password-0815", &first).await?;
         finalize_but_for_the_end(&scenario).await?;
         judge(&mut scenario, Side::Target).await?;
-        let left = leftovers(&scenario).await?;
+        let mut left = leftovers(&scenario).await?;
+        // The same password has another salt.
+        left.retain(|it| !(it.place == "cluster: passwords" && it.fact == rds::MASTER));
         ensure!(left.is_empty(), "left over:\n{}", lines(&left));
         end_the_old_one(&scenario, OldOne::Deleted).await?;
         let found = Found::look(&stack.stand_in).await?;
@@ -68,6 +82,35 @@ async fn a_worker_killed_while_the_target_is_created_is_followed_by_another() ->
         let kept: Vec<_> = found.source.snapshots.iter().filter(|it| it.kind == "manual").collect();
         ensure!(kept.len() == 1 && kept[0].status == "available", "its last snapshot: {kept:#?}");
         scenario.stop_worker().await
+    })
+    .await
+}
+
+/// The owner gives the source's master another password, in RDS and where the worker finds it, and tells nobody.
+async fn rotate_the_master(stack: &AwsStack, old: &str, new: &str) -> Result<()> {
+    let modified = json!({ "DBInstanceIdentifier": SOURCE, "MasterUserPassword": new, "ApplyImmediately": true });
+    let login = json!({ "username": rds::MASTER, "password": new }).to_string();
+    let asks = [
+        Ask::new(Side::Source, "rds", "modify_db_instance", modified),
+        Ask::new(
+            Side::Source,
+            "secretsmanager",
+            "put_secret_value",
+            json!({ "SecretId": MASTER_SECRET, "SecretString": login }),
+        ),
+    ];
+    stack.stand_in.ask(&asks).await?;
+    let info = stack.info();
+    let tls = connect::tls(&stack.stand_in.ca_bundle)?;
+    let login = |password| connect::Login {
+        port: info.source.port,
+        database: "postgres",
+        user: rds::MASTER,
+        password,
+        application_name: connect::HARNESS,
+    };
+    process::wait_until("the source takes the new password and no other", SHORT, async || {
+        connect::as_login(login(old), &tls).await.is_err() && connect::as_login(login(new), &tls).await.is_ok()
     })
     .await
 }

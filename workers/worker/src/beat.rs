@@ -132,16 +132,16 @@ async fn run<T, D>(
 where
     D: serde::Serialize + Send + Sync + 'static,
 {
-    let (name, pulse) = (point(ctx), Pulse::new(ctx, every));
+    let (name, pulse, began) = (point(ctx), Pulse::new(ctx, every), std::time::Instant::now());
     let mut work = pin!(failpoint::around(&name, work));
     let mut cancelled = pin!(cancelled);
     let mut tick = tokio::time::interval(every);
     loop {
         tokio::select! {
-            result = pulse.guard(work.as_mut()) => return result.map_err(|failure| failed(ctx, failure)),
+            result = pulse.guard(work.as_mut()) => return result.map_err(|failure| failed(ctx, began, failure)),
             () = &mut cancelled => return Err(ActivityError::cancelled()),
             _ = tick.tick() => {
-                pulse.beat().map_err(|failure| failed(ctx, failure))?;
+                pulse.beat().map_err(|failure| failed(ctx, began, failure))?;
                 ctx.record_heartbeat(details()).await?;
             }
         }
@@ -149,10 +149,11 @@ where
 }
 
 /// A failure as Temporal keeps it: its code as the type, itself as the details; only what passes by itself is retried.
-fn failed(ctx: &ActivityContext, failure: Failure) -> ActivityError {
+fn failed(ctx: &ActivityContext, began: std::time::Instant, mut failure: Failure) -> ActivityError {
     let info = ctx.info();
-    if failure.code == LOGIN_REFUSED {
-        aws::doubt();
+    if failure.code == LOGIN_REFUSED && aws::doubt(began) {
+        // With a password that is read anew.
+        failure.class = Class::Transient;
     }
     tracing::warn!(
         activity = %info.activity_type,

@@ -352,9 +352,10 @@ async fn role_secrets(ground: &Ground, facts: AwsFacts) -> Result<AwsDone, Failu
         let reference = given.iter().find(|(of, _)| *of == role).map(|(_, reference)| *reference);
         let password = resolve(reference, &format!("role {role}"), &known)?;
         let password = secret::Password::new(password.expose().to_owned());
-        kept.push(secret::ensure_role_secret(&session, &name, &role, &password, &facts.key).await?.arn);
+        secret::ensure_role_secret(&session, &name, &role, &password, &facts.key).await?;
+        kept.push(name);
     }
-    done(facts, format!("logins for applications are in {}", kept.join(", ")))
+    done(facts, format!("applications find their logins in {}", kept.join(", ")))
 }
 
 async fn make_target(ground: &Ground, mut facts: AwsFacts) -> Result<AwsDone, Failure> {

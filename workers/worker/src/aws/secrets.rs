@@ -14,7 +14,7 @@ use changeover_domain::{
         provision::AwsFacts,
         stored::{references, side_of},
     },
-    proto::{SecretRef, Spec, Stored, secret_ref::From},
+    proto::{AwsAccount, SecretRef, Spec, Stored, secret_ref::From},
 };
 use changeover_postgres::{
     Migration,
@@ -32,12 +32,29 @@ const BELIEVED_ONCE_MORE: Duration = Duration::from_secs(30);
 /// rollback doesn't wait for it.
 const ANEW: Duration = Duration::from_secs(2);
 
-/// A secret that was read, and until when it is believed.
-type Read = (Instant, Secret);
+/// By whom a secret was read, and where it is: what one migration's role may read is nothing that another's gets.
+type Place = (AwsAccount, Stored);
+/// A secret that was read.
+#[derive(Clone)]
+struct Read {
+    secret: Secret,
+    at: Instant,
+    believed_until: Instant,
+}
 
-static READ: LazyLock<Mutex<HashMap<Stored, Read>>> = LazyLock::new(Mutex::default);
+impl Read {
+    fn now(secret: Secret) -> Self {
+        let at = Instant::now();
+        Self { secret, at, believed_until: at + BELIEVED }
+    }
+    fn is_believed(&self) -> bool {
+        Instant::now() < self.believed_until
+    }
+}
 
-fn all_read() -> MutexGuard<'static, HashMap<Stored, Read>> {
+static READ: LazyLock<Mutex<HashMap<Place, Read>>> = LazyLock::new(Mutex::default);
+
+fn all_read() -> MutexGuard<'static, HashMap<Place, Read>> {
     READ.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -49,21 +66,25 @@ pub(crate) async fn resolve(spec: &Spec) -> Result<Migration, Failure> {
     Migration::resolve_with(&spec, known)
 }
 
-/// A server has refused a login: what was read may have been changed since, and is read anew.
-pub(crate) fn doubt() {
+/// A server has refused a login to an attempt that began then: what was read may have been changed since, and is read anew. Says whether
+/// that may help, since something was read before the attempt.
+pub(crate) fn doubt(began: Instant) -> bool {
+    let mut read = all_read();
+    let may_help = read.values().any(|read| read.is_believed() && read.at < began);
     let now = Instant::now();
-    all_read().values_mut().for_each(|(until, _)| *until = now);
+    read.values_mut().for_each(|read| read.believed_until = now);
+    may_help
 }
 
 /// Fails where one that the spec names can't be read.
 pub(super) async fn check(spec: &Spec) -> Result<(), Failure> {
-    let in_aws: Vec<&SecretRef> = references(spec).filter(|it| place(it).is_some()).collect();
+    let in_aws: Vec<&SecretRef> = references(spec).filter(|it| stored_at(it).is_some()).collect();
     let known = known(spec, in_aws.iter().copied()).await;
     in_aws.into_iter().try_for_each(|it| resolve_one(Some(it), "a secret of the spec", &known).map(drop))
 }
 
 /// Where in AWS a secret is, and nothing for one that is elsewhere.
-fn place(reference: &SecretRef) -> Option<Stored> {
+fn stored_at(reference: &SecretRef) -> Option<Stored> {
     match reference.from.as_ref()? {
         From::Made(arn) => Some(Stored { arn: arn.clone(), field: String::new() }),
         From::Stored(stored) => Some(stored.clone()),
@@ -71,20 +92,31 @@ fn place(reference: &SecretRef) -> Option<Stored> {
     }
 }
 
+/// One that is to be read.
+struct Unread<'a> {
+    reference: &'a SecretRef,
+    side: Side,
+    place: Place,
+    /// What was read before.
+    older: Option<Read>,
+}
+
 /// What is found of those that are kept in AWS. Of the others it says nothing.
 pub async fn known(spec: &Spec, references: impl Iterator<Item = &SecretRef>) -> Known {
     let mut known = Known::default();
     let mut unread: Vec<Unread> = Vec::new();
     for reference in references {
-        let Some(place) = place(reference) else { continue };
-        match all_read().get(&place).cloned() {
-            Some((until, secret)) if Instant::now() < until => known.add(reference.clone(), Ok(secret)),
-            older => unread.push(Unread { reference, place, older: older.map(|(_, secret)| secret) }),
+        let Some(stored) = stored_at(reference) else { continue };
+        let (side, account) = whose(spec, &stored);
+        let place = (account, stored);
+        let read = all_read().get(&place).cloned();
+        match read {
+            Some(read) if read.is_believed() => known.add(reference.clone(), Ok(read.secret)),
+            older => unread.push(Unread { reference, side, place, older }),
         }
     }
     for side in [Side::Source, Side::Target] {
-        let here = |it: &Unread| it.side(spec) == side;
-        let of_side: Vec<Unread> = unread.extract_if(.., |it| here(it)).collect();
+        let of_side: Vec<Unread> = unread.extract_if(.., |it| it.side == side).collect();
         if !of_side.is_empty() {
             let found = Box::pin(read_or_older(spec, side, &of_side)).await;
             of_side.iter().zip(found).for_each(|(it, found)| known.add(it.reference.clone(), found));
@@ -93,20 +125,12 @@ pub async fn known(spec: &Spec, references: impl Iterator<Item = &SecretRef>) ->
     known
 }
 
-/// One that is to be read.
-struct Unread<'a> {
-    reference: &'a SecretRef,
-    place: Stored,
-    /// What was read before.
-    older: Option<Secret>,
-}
-
-impl Unread<'_> {
-    /// What the migration makes is in the target's account; what is in neither is refused there.
-    fn side(&self, spec: &Spec) -> Side {
-        let side = spec.aws.as_ref().and_then(|aws| side_of(aws, &self.place.arn));
-        side.unwrap_or(Side::Target)
-    }
+/// In which account it is. What the migration makes is in the target's; what is in neither is refused there.
+fn whose(spec: &Spec, stored: &Stored) -> (Side, AwsAccount) {
+    let aws = spec.aws.clone().unwrap_or_default();
+    let side = side_of(&aws, &stored.arn).unwrap_or(Side::Target);
+    let account = if side == Side::Source { aws.source } else { aws.target };
+    (side, account.unwrap_or_default())
 }
 
 async fn read_or_older(spec: &Spec, side: Side, unread: &[Unread<'_>]) -> Vec<Result<Secret, Failure>> {
@@ -126,16 +150,16 @@ async fn read_or_older(spec: &Spec, side: Side, unread: &[Unread<'_>]) -> Vec<Re
 
 /// Keeps what was read, or believes an older one for a little longer.
 fn kept(unread: &Unread<'_>, found: Result<Secret, Failure>) -> Result<Secret, Failure> {
-    let (until, secret) = match (found, &unread.older) {
-        (Ok(secret), _) => (BELIEVED, secret),
+    let read = match (found, &unread.older) {
+        (Ok(secret), _) => Read::now(secret),
         (Err(failure), Some(older)) => {
             tracing::warn!(%failure, "a secret can't be read anew; the one that was read before is used");
-            (BELIEVED_ONCE_MORE, older.clone())
+            Read { believed_until: Instant::now() + BELIEVED_ONCE_MORE, ..older.clone() }
         }
         (Err(failure), None) => return Err(failure),
     };
-    all_read().insert(unread.place.clone(), (Instant::now() + until, secret.clone()));
-    Ok(secret)
+    all_read().insert(unread.place.clone(), read.clone());
+    Ok(read.secret)
 }
 
 /// By one session for all of a side.
@@ -160,4 +184,46 @@ async fn read_one(session: &Session, reference: &SecretRef) -> Result<Secret, Fa
         _ => secret::current(session).await?,
     };
     Ok(Secret::new(password.expose()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(arn: &str) -> Place {
+        (AwsAccount::default(), Stored { arn: arn.into(), field: String::new() })
+    }
+
+    #[test]
+    fn an_older_one_is_believed_a_little_longer_and_a_refused_login_has_it_read_anew_once() {
+        let reference = SecretRef::default();
+        let unread = |older| Unread { reference: &reference, side: Side::Source, place: place("of-this-test"), older };
+        let away = || Err(Failure::transient("CO1001", "away", "wait"));
+        assert_eq!(kept(&unread(None), away()).unwrap_err().code, "CO1001");
+        let read = Read::now(Secret::new("old"));
+        let at = read.at;
+        assert_eq!(kept(&unread(Some(read)), away()).unwrap().expose(), "old");
+        let older = all_read()[&place("of-this-test")].clone();
+        assert!(older.at == at && older.believed_until < at + BELIEVED);
+
+        // An attempt that has read it itself can't be helped, a later one can, once.
+        assert!(!doubt(at));
+        kept(&unread(None), Ok(Secret::new("new"))).unwrap();
+        let later = Instant::now();
+        assert!(doubt(later) && !doubt(later));
+        assert!(!all_read()[&place("of-this-test")].is_believed());
+        assert_eq!(kept(&unread(None), Ok(Secret::new("newer"))).unwrap().expose(), "newer");
+        assert!(!doubt(later));
+    }
+
+    #[tokio::test]
+    async fn without_an_aws_half_a_secret_in_aws_is_a_failure_of_its_own() {
+        let arn = "arn:aws:ssm:eu-central-1:111111111111:parameter/x".to_owned();
+        let stored = SecretRef { from: Some(From::Stored(Stored { arn, field: String::new() })) };
+        let elsewhere = SecretRef { from: Some(From::Env("HOME".into())) };
+        let spec = Spec { name: "shop".into(), ..Spec::default() };
+        let known = known(&spec, [&stored, &elsewhere].into_iter()).await;
+        assert_eq!(resolve_one(Some(&stored), "x", &known).unwrap_err().code, "CO0101");
+        assert!(resolve_one(Some(&elsewhere), "x", &known).is_ok());
+    }
 }
