@@ -50,16 +50,15 @@ async fn a_worker_killed_while_the_target_is_created_is_followed_by_another() ->
             ],
         )
         .await?;
+        let first = info.source_passwords.master.clone();
+        rotate_the_master(stack, &first, "another-password-0815").await?;
+        scenario.cut_over("after a worker was killed").await?;
         let secrets = call_counts(&stack.stand_in).await?.remove("target: secretsmanager CreateSecret");
         let secrets = secrets.unwrap_or_default().done;
         ensure!(
             secrets == 1 + SAMPLE_LOGINS.len() as u64,
             "{secrets} secrets were made, not one for the master and for each role"
         );
-
-        let first = info.source_passwords.master.clone();
-        rotate_the_master(stack, &first, "another-password-0815").await?;
-        scenario.cut_over("after a worker was killed").await?;
         let rows = scenario.compare().await?;
         ensure!(rows.diverged_rows == 0, "rows differ between the sides: {:#?}", rows.faults);
         rotate_the_master(stack, "another-password-0815", &first).await?;

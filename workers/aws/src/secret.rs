@@ -4,10 +4,17 @@
 use std::fmt;
 
 use aws_sdk_secretsmanager::{operation::describe_secret::DescribeSecretOutput, types::Tag};
-use changeover_domain::{Failure, aws::stored::with_login};
+use changeover_domain::{
+    Failure,
+    aws::{names::TAG_SERVED, stored::with_login},
+};
 use serde::{Deserialize, Serialize};
 
-use crate::{error::Told, session::Session, tags};
+use crate::{
+    error::Told,
+    session::Session,
+    tags::{self, served_from},
+};
 
 /// Letters that RDS doesn't take in a password, and those that are a nuisance in a URL or a shell
 /// (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html>, `MasterUserPassword`).
@@ -65,17 +72,23 @@ pub async fn ensure_master_secret(target: &Session, user: &str, key_arn: &str) -
     let content = Content { engine: "postgres".to_owned(), username: user.to_owned(), password: password.0 };
     // A text of three strings can always be written.
     let text = serde_json::to_string(&content).unwrap_or_default();
-    let new = New { name: &name, text, key_arn, of: "master", token: Some("master-user") };
-    if seen.is_some() {
-        update(target, new).await?
-    } else {
-        create(target, new).await?
+    // The same for each attempt under this key: the first one's password counts.
+    let purpose = if seen.is_some() { format!("master-user/{}", id_of(key_arn)) } else { "master-user".to_owned() };
+    let token = Some(target.names().token(&purpose));
+    let new = New { name: &name, text, key_arn, of: "master", token };
+    match seen {
+        Some(seen) => {
+            check_unserved(&name, &seen)?;
+            update(target, new).await?;
+        }
+        None => create(target, new).await?,
     }
     Ok(made(look(target, &name).await?)?.evidence)
 }
 
 /// Keeps a role's login for applications. One that an earlier attempt has made with another password is set right; what somebody else has
-/// put into it beside the login stays. CO1008 if somebody else's secret stands under the name.
+/// put into it beside the login stays. CO1008 if somebody else's secret stands under the name, CO1009 if somebody has put something else
+/// than a JSON object there, CO1060 if it has served.
 pub async fn ensure_role_secret(
     target: &Session,
     name: &str,
@@ -83,30 +96,72 @@ pub async fn ensure_role_secret(
     password: &Password,
     key_arn: &str,
 ) -> Result<SecretEvidence, Failure> {
-    let new = |before: Option<&str>| New {
-        name,
-        text: with_login(before, role, &password.0),
-        key_arn,
-        of: "an application's login",
-        token: None,
+    let new = |before: Option<&str>| {
+        let text = with_login(before, role, &password.0).ok_or_else(|| no_object(name))?;
+        Ok::<_, Failure>(New { name, text, key_arn, of: "an application's login", token: None })
     };
     if look(target, name).await?.is_none() {
-        create(target, new(None)).await?;
+        create(target, new(None)?).await?;
     }
     let seen = made(look(target, name).await?)?;
-    // What is under another key may not be readable: that key is being deleted.
-    let before = if seen.is_under(key_arn) { Some(text_of(target, name, &seen.evidence.version).await?) } else { None };
-    let new = new(before.as_deref());
-    if before.as_ref() == Some(&new.text) {
+    let before = readable_text(target, name, &seen, key_arn).await?;
+    let new = new(before.as_deref())?;
+    if before.as_ref() == Some(&new.text) && seen.is_under(key_arn) {
         return Ok(seen.evidence);
     }
+    check_unserved(name, &seen)?;
     update(target, new).await?;
     Ok(made(look(target, name).await?)?.evidence)
 }
 
-/// Whether a secret for an application could be made, for the plan: CO1008 if somebody else's stands under the name. Changes nothing.
+/// What is under another key than ours may not be readable any more: that of an aborted run is being deleted.
+async fn readable_text(target: &Session, name: &str, seen: &Seen, key_arn: &str) -> Result<Option<String>, Failure> {
+    if seen.is_under(key_arn) {
+        return text_of(target, name, &seen.evidence.version).await.map(Some);
+    }
+    let request = target.secrets.get_secret_value().secret_id(name).version_id(&seen.evidence.version);
+    let unusable = &["InvalidRequestException", "AccessDeniedException", "DecryptionFailure"];
+    let answer = request.send().await.unless(unusable, target.side(), &format!("reading the secret {name}"))?;
+    Ok(answer.and_then(|answer| answer.secret_string))
+}
+
+fn no_object(name: &str) -> Failure {
+    let message = format!("somebody has put something else than a JSON object into the secret {name} on the target");
+    Failure::needs_human("CO1009", message, "put a JSON object there, or delete it, then `changeover retry`")
+}
+
+/// What applications have lived on since a switch is theirs.
+fn check_unserved(name: &str, seen: &Seen) -> Result<(), Failure> {
+    let Some(since) = &seen.served else { return Ok(()) };
+    let message = format!("the secret {name} isn't changed: applications may have used it since {since}");
+    let remedy =
+        "give the migration another name, or the secrets another place; if nobody needs what is in it, delete it";
+    Err(Failure::refused("CO1060", message, remedy))
+}
+
+/// Notes before the first switch that what is in a secret has served: from then on nothing of ours changes or deletes it.
+pub async fn mark_served(target: &Session, name: &str) -> Result<(), Failure> {
+    let Some(seen) = describe(target, name).await? else { return Ok(()) };
+    if served(&seen).is_some() {
+        return Ok(());
+    }
+    let tag = Tag::builder().key(TAG_SERVED).value(served_from(std::time::SystemTime::now())?).build();
+    let request = target.secrets.tag_resource().secret_id(name).tags(tag);
+    request.send().await.told(target.side(), &format!("noting that the secret {name} serves")).map(drop)
+}
+
+/// Since when it has served, where it has.
+pub(crate) fn served(seen: &DescribeSecretOutput) -> Option<String> {
+    seen.tags().iter().find(|tag| tag.key() == Some(TAG_SERVED)).map(|tag| tag.value().unwrap_or_default().to_owned())
+}
+
+/// Whether a secret for an application could be made, for the plan: CO1008 if somebody else's stands under the name, CO1060 if it is one of
+/// an earlier migration that has served. Changes nothing.
 pub async fn check_role_secret(target: &Session, name: &str) -> Result<(), Failure> {
-    describe(target, name).await.map(drop)
+    match describe(target, name).await? {
+        Some(seen) => check_unserved(name, &Seen::of(&seen)),
+        None => Ok(()),
+    }
 }
 
 struct New<'a> {
@@ -115,7 +170,7 @@ struct New<'a> {
     key_arn: &'a str,
     of: &'a str,
     /// Without one, the SDK makes one of its own for each request.
-    token: Option<&'a str>,
+    token: Option<String>,
 }
 
 async fn create(target: &Session, new: New<'_>) -> Result<(), Failure> {
@@ -125,7 +180,7 @@ async fn create(target: &Session, new: New<'_>) -> Result<(), Failure> {
         .create_secret()
         .name(new.name)
         .description(format!("Changeover: {} of migration {}", new.of, target.names().migration()))
-        .set_client_request_token(new.token.map(|purpose| target.names().token(purpose)))
+        .set_client_request_token(new.token)
         .kms_key_id(new.key_arn)
         .secret_string(new.text)
         .set_tags(Some(tags.into()));
@@ -137,21 +192,40 @@ async fn create(target: &Session, new: New<'_>) -> Result<(), Failure> {
 /// A new version, under a key that may be another one than before.
 async fn update(target: &Session, new: New<'_>) -> Result<(), Failure> {
     let request = target.secrets.update_secret().secret_id(new.name).kms_key_id(new.key_arn).secret_string(new.text);
-    request.send().await.told(target.side(), &format!("setting the secret {} right", new.name)).map(drop)
+    let request = request.set_client_request_token(new.token);
+    let what = format!("setting the secret {} right", new.name);
+    // Another attempt has made this version, and its content counts.
+    request.send().await.unless(&["ResourceExistsException"], target.side(), &what).map(drop)
 }
 
 /// One that is there.
 struct Seen {
     evidence: SecretEvidence,
     key: String,
+    served: Option<String>,
 }
 
 impl Seen {
+    fn of(seen: &DescribeSecretOutput) -> Self {
+        let is_current = |stages: &[String]| stages.iter().any(|stage| stage == "AWSCURRENT");
+        let current = seen
+            .version_ids_to_stages()
+            .and_then(|all| all.iter().find(|(_, stages)| is_current(stages)).map(|(id, _)| id.clone()));
+        let arn = seen.arn().unwrap_or_default().to_owned();
+        Self {
+            evidence: SecretEvidence { arn, version: current.unwrap_or_default() },
+            key: seen.kms_key_id().unwrap_or_default().to_owned(),
+            served: served(seen),
+        }
+    }
     /// By its id: Secrets Manager may name the key otherwise than by its ARN.
     fn is_under(&self, key_arn: &str) -> bool {
-        let id = |key: &str| key.rsplit('/').next().unwrap_or_default().to_owned();
-        id(&self.key) == id(key_arn)
+        id_of(&self.key) == id_of(key_arn)
     }
+}
+
+fn id_of(key: &str) -> &str {
+    key.rsplit('/').next().unwrap_or_default()
 }
 
 fn made(seen: Option<Seen>) -> Result<Seen, Failure> {
@@ -176,12 +250,7 @@ async fn look(target: &Session, name: &str) -> Result<Option<Seen>, Failure> {
         let request = target.secrets.restore_secret().secret_id(name);
         request.send().await.told(target.side(), &format!("taking the secret {name} back"))?;
     }
-    let current = answer.version_ids_to_stages().and_then(|versions| {
-        versions.iter().find(|(_, stages)| stages.iter().any(|stage| stage == "AWSCURRENT")).map(|(id, _)| id.clone())
-    });
-    let key = answer.kms_key_id().unwrap_or_default().to_owned();
-    let arn = answer.arn().unwrap_or_default().to_owned();
-    Ok(Some(Seen { evidence: SecretEvidence { arn, version: current.unwrap_or_default() }, key }))
+    Ok(Some(Seen::of(&answer)))
 }
 
 async fn random(target: &Session) -> Result<Password, Failure> {

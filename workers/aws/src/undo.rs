@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     claim,
     error::Told,
-    groups, instance, key_end, options, publish, retire,
+    groups, instance, key_end, options, publish, retire, secret,
     session::Session,
     snapshot, source_parameters,
     tags::{self, check_owner},
@@ -157,6 +157,9 @@ async fn delete_secret(target: &Session, name: &str) -> Result<Undone, Failure> 
     check_owner(target, &format!("the secret {name}"), &owner)?;
     if seen.deleted_date().is_some() {
         return Ok(Undone::Done);
+    }
+    if secret::served(&seen).is_some() {
+        return Ok(Undone::Left { names: vec![format!("the secret {name}, which has served")] });
     }
     let request = target.secrets.delete_secret().secret_id(name).recovery_window_in_days(SECRET_DAYS);
     let what = format!("deleting the secret {name}");

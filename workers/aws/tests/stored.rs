@@ -30,8 +30,9 @@ fn named(arn: &str, field: &str) -> Stored {
 }
 
 async fn read(session: &Session, arn: &str, field: &str) -> Result<String, String> {
-    let read = stored::read(session, &named(arn, field)).await;
-    read.map(|password| password.expose().to_owned()).map_err(|failure| format!("{} {}", failure.code, failure.message))
+    let text = stored::text(session, arn).await;
+    let read = text.and_then(|text| stored::secret(session.side(), &named(arn, field), text.expose()));
+    read.map_err(|failure| format!("{} {}; {}", failure.code, failure.message, failure.remedy))
 }
 
 /// Somebody's secret under a key of theirs.
@@ -74,7 +75,20 @@ async fn what_the_spec_names_can_be_read_under_the_printed_policy_and_nothing_el
     // Gone, and to be taken back.
     stand_in.policy(&stand_in.role(Side::Source), &Value::Null);
     stand_in.somebody(Side::Source, "secretsmanager", "delete_secret", json!({ "SecretId": plain }));
-    assert!(read(&source, &plain, "").await.is_err());
+    let gone = read(&source, &plain, "").await.unwrap_err();
+    assert!(gone.starts_with("CO1006") && gone.contains("restore-secret"), "{gone}");
+    let fields = json!({ "Name": "bytes", "SecretBinary": "AAEC" });
+    let bytes = stand_in.somebody(Side::Source, "secretsmanager", "create_secret", fields);
+    let bytes = read(&source, bytes["ARN"].as_str().unwrap(), "").await.unwrap_err();
+    assert!(bytes.starts_with("CO1009") && bytes.contains("no text"), "{bytes}");
+    stand_in.somebody(
+        Side::Source,
+        "ssm",
+        "put_parameter",
+        json!({ "Name": "/clear", "Value": "c", "Type": "String" }),
+    );
+    let clear = read(&source, &parameter.replace("orders/report", "clear"), "").await.unwrap_err();
+    assert!(clear.starts_with("CO1009") && clear.contains("SecureString"), "{clear}");
     stand_in.somebody(Side::Source, "ssm", "delete_parameter", json!({ "Name": "/orders/report" }));
     assert!(read(&source, &parameter, "").await.unwrap_err().starts_with("CO1006"));
 }
@@ -147,9 +161,28 @@ async fn an_application_has_its_login_once_and_an_abort_takes_it_away() {
     assert_ne!(newer, key);
     ensure("two", &newer).await.unwrap();
     assert_eq!(text(&stand_in, ROLE), json!({ "engine": "postgres", "username": "app", "password": "two" }));
-    let anew = secret::ensure_master_secret(&target, "master", &newer).await.unwrap();
+    stand_in.fault(json!({ "service": "secretsmanager", "action": "UpdateSecret", "kind": "lose-answer" }));
+    let attempts = async || secret::ensure_master_secret(&target, "master", &newer).await;
+    let (one, other) = tokio::join!(attempts(), attempts());
+    let anew = attempts().await.unwrap();
+    for attempt in [one, other].into_iter().flatten() {
+        assert_eq!(attempt, anew);
+    }
     assert_ne!(anew.version, master.version);
+    assert_eq!(versions(&stand_in, &target.names().master_secret()), 2);
     assert!(secret::current(&target).await.unwrap().expose().len() >= 20);
+
+    // What applications may live on is nothing that an abort takes, or another start changes.
+    for name in [ROLE.to_owned(), target.names().master_secret()] {
+        secret::mark_served(&target, &name).await.unwrap();
+        secret::mark_served(&target, &name).await.unwrap();
+        let left = undo(&undoing, &deletion(Kind::Secret, &name)).await.unwrap();
+        assert_eq!(left, Undone::Left { names: vec![format!("the secret {name}, which has served")] });
+    }
+    ensure("two", &newer).await.unwrap();
+    assert_eq!(ensure("three", &newer).await.unwrap_err().code, "CO1060");
+    assert_eq!(secret::check_role_secret(&target, ROLE).await.unwrap_err().code, "CO1060");
+    assert_eq!(text(&stand_in, ROLE)["password"], "two");
 }
 
 #[tokio::test]
@@ -164,4 +197,12 @@ async fn somebody_elses_secret_is_neither_used_nor_changed() {
     let undoing = AwsUndo::Delete { side: Side::Target, kind: Kind::Secret, name: ROLE.to_owned() };
     assert_eq!(undo(&target, &undoing).await.unwrap(), Undone::Left { names: vec![ROLE.to_owned()] });
     assert_eq!(text(&stand_in, ROLE), json!({}));
+
+    // One of ours that somebody has put something else into.
+    let other = "orders/roles/report";
+    let ensure = async || secret::ensure_role_secret(&target, other, "report", &Password::new("x".into()), &key).await;
+    ensure().await.unwrap();
+    let fields = json!({ "SecretId": other, "SecretString": "postgres://report@h" });
+    stand_in.somebody(Side::Target, "secretsmanager", "put_secret_value", fields);
+    assert_eq!(ensure().await.unwrap_err().code, "CO1009");
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use changeover_domain::{Failure, Side};
+use changeover_domain::{Class, Failure, Side};
 use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer, pki_types::pem::PemObject};
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_postgres::{Client, config::SslMode};
@@ -118,7 +118,8 @@ async fn open_with(
         let message = format!("{what} on the {}: no answer within {CONNECT_TIMEOUT:?}", address.side);
         Failure::transient("CO0202", message, "check that the server runs and can be reached from the worker")
     })?;
-    let (client, connection) = connected.map_err(|e| error::failure(address.side, &what, &e))?;
+    let (client, connection) = connected.map_err(|e| refused(address, error::failure(address.side, &what, &e)))?;
+    address.password.accept();
     let driver = tokio::spawn(async move {
         if let Err(error) = connection.await {
             // The text of a broken connection; statements see their own errors.
@@ -126,6 +127,14 @@ async fn open_with(
         }
     });
     Ok(Session { client, driver, side: address.side, database: database.to_owned() })
+}
+
+/// A login that was refused may pass with a password that is read anew, where it is kept elsewhere.
+fn refused(address: &Address, failure: Failure) -> Failure {
+    if failure.code == "CO0204" && address.password.refuse() {
+        return Failure { class: Class::Transient, ..failure };
+    }
+    failure
 }
 
 /// A TLS connector that verifies the server by the CA file and the host's name (libpq's verify-full).

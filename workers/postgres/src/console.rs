@@ -96,9 +96,16 @@ impl Console {
         let connected = tokio::time::timeout(CONNECT_TIMEOUT, config.connect(tls)).await;
         let (client, connection) = match connected {
             Ok(Ok(pair)) => pair,
-            Ok(Err(error)) => return Err(unreachable(text_of(&error))),
+            Ok(Err(error)) => {
+                // PgBouncer has one state for all that it refuses at a login.
+                if error.as_db_error().is_some() {
+                    address.password.refuse();
+                }
+                return Err(unreachable(text_of(&error)));
+            }
             Err(_) => return Err(unreachable(format!("no answer within {CONNECT_TIMEOUT:?}"))),
         };
+        address.password.accept();
         let driver = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(error = %error, "console ended");

@@ -65,7 +65,7 @@ impl Activities {
     pub async fn ensure_roles(ctx: ActivityContext, spec: Spec) -> Result<RolesDone, ActivityError> {
         let doing = Doing::default();
         beating(&ctx, CALM, &doing, async {
-            let migration = begin(&ctx, &spec).await?;
+            let migration = alone(&ctx, aws::resolve_with_roles(&spec).await?).await?;
             let outcome = roles::ensure(&migration).await?;
             membership::ensure(&migration, Side::Target).await?;
             let detail = format!(
@@ -309,7 +309,10 @@ impl Switching {
 /// The migration, with no session of an earlier attempt left that might hold something, or wake up. Activities that only look
 /// resolve it themselves: their sessions hold nothing, and a watch that is tried again must not end what runs beside it.
 async fn begin(ctx: &ActivityContext, spec: &Spec) -> Result<Migration, Failure> {
-    let migration = aws::resolve(spec).await?;
+    alone(ctx, aws::resolve(spec).await?).await
+}
+
+async fn alone(ctx: &ActivityContext, migration: Migration) -> Result<Migration, Failure> {
     if ctx.info().attempt > 1 {
         predecessor::evict(&migration).await?;
     }

@@ -14,8 +14,6 @@ use temporalio_common::error::ApplicationFailure;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use tokio::time::Instant;
 
-use crate::aws;
-
 /// What an activity is doing, shown in its heartbeat. Holds no row data.
 #[derive(Clone, Default)]
 pub(crate) struct Doing(Arc<Mutex<String>>);
@@ -29,9 +27,6 @@ impl Doing {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
-
-/// A server has refused a login.
-const LOGIN_REFUSED: &str = "CO0204";
 
 /// How often an activity beats. Its timeout is 10 s, the switch's 2 s.
 pub(crate) const CALM: Duration = Duration::from_secs(2);
@@ -132,16 +127,16 @@ async fn run<T, D>(
 where
     D: serde::Serialize + Send + Sync + 'static,
 {
-    let (name, pulse, began) = (point(ctx), Pulse::new(ctx, every), std::time::Instant::now());
+    let (name, pulse) = (point(ctx), Pulse::new(ctx, every));
     let mut work = pin!(failpoint::around(&name, work));
     let mut cancelled = pin!(cancelled);
     let mut tick = tokio::time::interval(every);
     loop {
         tokio::select! {
-            result = pulse.guard(work.as_mut()) => return result.map_err(|failure| failed(ctx, began, failure)),
+            result = pulse.guard(work.as_mut()) => return result.map_err(|failure| failed(ctx, failure)),
             () = &mut cancelled => return Err(ActivityError::cancelled()),
             _ = tick.tick() => {
-                pulse.beat().map_err(|failure| failed(ctx, began, failure))?;
+                pulse.beat().map_err(|failure| failed(ctx, failure))?;
                 ctx.record_heartbeat(details()).await?;
             }
         }
@@ -149,12 +144,8 @@ where
 }
 
 /// A failure as Temporal keeps it: its code as the type, itself as the details; only what passes by itself is retried.
-fn failed(ctx: &ActivityContext, began: std::time::Instant, mut failure: Failure) -> ActivityError {
+fn failed(ctx: &ActivityContext, failure: Failure) -> ActivityError {
     let info = ctx.info();
-    if failure.code == LOGIN_REFUSED && aws::doubt(began) {
-        // With a password that is read anew.
-        failure.class = Class::Transient;
-    }
     tracing::warn!(
         activity = %info.activity_type,
         attempt = info.attempt,

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use changeover_domain::{
     Failure, Side,
     aws::{
-        provision::{AwsFacts, AwsStep, deploys, fill_in},
+        provision::{AwsFacts, AwsStep, deploys, fill_in, keeps_role_secrets},
         undo::{AwsUndo, Kind},
     },
     from_rfc3339,
@@ -106,6 +106,14 @@ async fn one(ctx: &WorkflowContext<Migration>, step: AwsStep) -> Result<(), Stop
         ctx.state_mut(|m| m.state.forget_approval(ApprovalKind::Reboot));
     }
     done.map(drop)
+}
+
+/// Keeps applications' logins, once the roles have their passwords.
+pub(super) async fn role_secrets(ctx: &WorkflowContext<Migration>) -> Result<(), Stop> {
+    if ctx.state(|m| m.state.spec.aws.as_ref().is_some_and(keeps_role_secrets)) {
+        one(ctx, AwsStep::RoleSecrets).await?;
+    }
+    Ok(())
 }
 
 /// Calls a step until it is done.

@@ -86,6 +86,7 @@ pub(super) async fn roles(ctx: &WorkflowContext<Migration>) -> Result<Step, Stop
         m.state.status.roles_without_password = outcome.without_password;
         m.state.warn_about("roles", &outcome.evidence.warnings);
     });
+    aws::role_secrets(ctx).await?;
     done(ctx, outcome.evidence.detail)
 }
 

@@ -110,9 +110,7 @@ async fn look(ground: &Ground, mut facts: AwsFacts) -> Result<AwsDone, Failure> 
         facts.version_before.get_or_insert(expected);
     }
     secrets::check(&ground.spec).await?;
-    for (_, name) in stored::role_secrets(&ground.spec) {
-        secret::check_role_secret(&target, &name).await?;
-    }
+    ground.check_role_secrets(&target).await?;
     let seen = ground.source(&source).await?;
     with_ca_files(&mut ground.spec.clone())?;
     if ground.made().kms_key.is_empty() {
@@ -344,16 +342,13 @@ async fn secret(ground: &Ground, mut facts: AwsFacts) -> Result<AwsDone, Failure
 /// For applications of the target's account.
 async fn role_secrets(ground: &Ground, facts: AwsFacts) -> Result<AwsDone, Failure> {
     let session = ground.session(Side::Target).await?;
-    let given = ground.spec.roles.iter().flat_map(|roles| &roles.passwords);
-    let given: Vec<_> = given.filter_map(|given| Some((given.role.as_str(), given.password.as_ref()?))).collect();
-    let known = secrets::known(&ground.spec, given.iter().map(|(_, reference)| *reference)).await;
+    let known = secrets::anew(&ground.spec, stored::of_roles(&ground.spec)).await;
     let mut kept = Vec::new();
-    for (role, name) in stored::role_secrets(&ground.spec) {
-        let reference = given.iter().find(|(of, _)| *of == role).map(|(_, reference)| *reference);
-        let password = resolve(reference, &format!("role {role}"), &known)?;
+    for it in stored::role_secrets(&ground.spec) {
+        let password = resolve(it.password, &format!("role {}", it.role), &known)?;
         let password = secret::Password::new(password.expose().to_owned());
-        secret::ensure_role_secret(&session, &name, &role, &password, &facts.key).await?;
-        kept.push(name);
+        secret::ensure_role_secret(&session, &it.name, it.role, &password, &facts.key).await?;
+        kept.push(it.name);
     }
     done(facts, format!("applications find their logins in {}", kept.join(", ")))
 }
@@ -413,6 +408,10 @@ async fn served(ground: &Ground, facts: AwsFacts) -> Result<AwsDone, Failure> {
     let session = ground.session(Side::Target).await?;
     let name = ground.target();
     let since = target::mark_served(&session, &name).await?;
+    let of_roles = stored::role_secrets(&ground.spec).into_iter().map(|it| it.name);
+    for secret in of_roles.chain([ground.names.master_secret()]) {
+        secret::mark_served(&session, &secret).await?;
+    }
     done(facts, format!("{name} is marked as one that serves, since {since}"))
 }
 

@@ -1,12 +1,13 @@
 //! What all of it stands on: accounts, names, sessions, and what the servers say.
 
-use changeover_aws::{Access, Session, instance};
+use changeover_aws::{Access, Session, instance, secret};
 use changeover_domain::{
     Failure, MigrationId, Side,
     aws::{
         AwsNames,
         parameters::{Engine, Sizing, lacking, wanted},
         provision::{AwsFacts, fill_in, target_instance},
+        stored,
         target::InstanceSeen,
     },
     proto::{Aws, AwsAccount, AwsTarget, Spec},
@@ -111,6 +112,14 @@ impl Ground {
     /// Which of the parameters that replication needs a server doesn't have yet.
     pub(super) async fn lacking(&self, site: &Site, sizing: &Sizing) -> Result<Vec<String>, Failure> {
         Ok(lacking(&wanted(sizing), &provision::settings(site).await?))
+    }
+
+    /// That applications' secrets can be made: none of them is somebody else's.
+    pub(super) async fn check_role_secrets(&self, target: &Session) -> Result<(), Failure> {
+        for it in stored::role_secrets(&self.spec) {
+            secret::check_role_secret(target, &it.name).await?;
+        }
+        Ok(())
     }
 
     /// The source as RDS has it.

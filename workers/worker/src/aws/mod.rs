@@ -17,5 +17,5 @@ pub use ca::with_ca_files;
 pub use outlook::{Outlook, outlook};
 pub(crate) use plan::plan;
 pub use secrets::known;
-pub(crate) use secrets::{doubt, resolve};
+pub(crate) use secrets::{resolve, resolve_with_roles};
 pub(crate) use undo::undo;

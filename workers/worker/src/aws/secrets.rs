@@ -1,5 +1,8 @@
 //! Secrets that are kept in AWS: the password of a target's master that the migration made, and what a spec names by ARN. Read where they
-//! are needed, kept in memory for a while.
+//! are needed, kept in memory.
+//!
+//! What is in memory is used at once and read anew behind that, so that a switch or a rollback doesn't wait for AWS: both databases may be
+//! well while AWS can't be asked. Only what somebody has refused is waited for, and what isn't known yet.
 
 use std::{
     collections::HashMap,
@@ -12,44 +15,31 @@ use changeover_domain::{
     Failure, Side,
     aws::{
         provision::AwsFacts,
-        stored::{references, side_of},
+        stored::{of_roles, of_servers, references, side_of},
     },
     proto::{AwsAccount, SecretRef, Spec, Stored, secret_ref::From},
 };
 use changeover_postgres::{
     Migration,
-    secret::{Known, Secret, resolve as resolve_one},
+    secret::{Known, Secret},
 };
-use tokio::time::timeout;
+use futures::future::join_all;
 
 use super::{ca, ground::Ground};
 
-/// For how long one that was read is believed: a look at replication comes every few seconds.
+/// One that was read longer ago is read anew.
 const BELIEVED: Duration = Duration::from_secs(600);
-/// The same of one that couldn't be read anew.
-const BELIEVED_ONCE_MORE: Duration = Duration::from_secs(30);
-/// How long AWS is waited for where an older one is known: both databases may be well while AWS can't be asked, and a switch or a
-/// rollback doesn't wait for it.
-const ANEW: Duration = Duration::from_secs(2);
+/// Between two attempts at that.
+const AGAIN: Duration = Duration::from_secs(30);
 
-/// By whom a secret was read, and where it is: what one migration's role may read is nothing that another's gets.
-type Place = (AwsAccount, Stored);
-/// A secret that was read.
+/// By whom it was read, and under which ARN it is: what one migration's role may read is nothing that another's gets.
+type Place = (AwsAccount, String);
+
+/// What was read, and when it is to be read anew.
 #[derive(Clone)]
 struct Read {
-    secret: Secret,
-    at: Instant,
-    believed_until: Instant,
-}
-
-impl Read {
-    fn now(secret: Secret) -> Self {
-        let at = Instant::now();
-        Self { secret, at, believed_until: at + BELIEVED }
-    }
-    fn is_believed(&self) -> bool {
-        Instant::now() < self.believed_until
-    }
+    text: Secret,
+    due: Instant,
 }
 
 static READ: LazyLock<Mutex<HashMap<Place, Read>>> = LazyLock::new(Mutex::default);
@@ -58,169 +48,205 @@ fn all_read() -> MutexGuard<'static, HashMap<Place, Read>> {
     READ.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The migration with its secrets, wherever they are.
+/// The migration with the secrets that its servers and poolers ask for, wherever they are.
 pub(crate) async fn resolve(spec: &Spec) -> Result<Migration, Failure> {
-    let known = known(spec, references(spec)).await;
+    with(spec, known(spec, of_servers(spec)).await)
+}
+
+/// The same with those of roles, as they are now.
+pub(crate) async fn resolve_with_roles(spec: &Spec) -> Result<Migration, Failure> {
+    let (servers, roles) = tokio::join!(known(spec, of_servers(spec)), anew(spec, of_roles(spec)));
+    with(spec, servers.and(roles))
+}
+
+fn with(spec: &Spec, known: Known) -> Result<Migration, Failure> {
     let mut spec = spec.clone();
     ca::with_ca_files(&mut spec)?;
     Migration::resolve_with(&spec, known)
 }
 
-/// A server has refused a login to an attempt that began then: what was read may have been changed since, and is read anew. Says whether
-/// that may help, since something was read before the attempt.
-pub(crate) fn doubt(began: Instant) -> bool {
-    let mut read = all_read();
-    let may_help = read.values().any(|read| read.is_believed() && read.at < began);
-    let now = Instant::now();
-    read.values_mut().for_each(|read| read.believed_until = now);
-    may_help
-}
-
-/// Fails where one that the spec names can't be read.
+/// Fails where one that the spec names can't be read now; names all of them.
 pub(super) async fn check(spec: &Spec) -> Result<(), Failure> {
-    let in_aws: Vec<&SecretRef> = references(spec).filter(|it| stored_at(it).is_some()).collect();
-    let known = known(spec, in_aws.iter().copied()).await;
-    in_aws.into_iter().try_for_each(|it| resolve_one(Some(it), "a secret of the spec", &known).map(drop))
-}
-
-/// Where in AWS a secret is, and nothing for one that is elsewhere.
-fn stored_at(reference: &SecretRef) -> Option<Stored> {
-    match reference.from.as_ref()? {
-        From::Made(arn) => Some(Stored { arn: arn.clone(), field: String::new() }),
-        From::Stored(stored) => Some(stored.clone()),
-        From::Env(_) | From::File(_) => None,
-    }
-}
-
-/// One that is to be read.
-struct Unread<'a> {
-    reference: &'a SecretRef,
-    side: Side,
-    place: Place,
-    /// What was read before.
-    older: Option<Read>,
+    let failures = anew(spec, references(spec)).await.failures();
+    let Some(first) = failures.first().cloned() else { return Ok(()) };
+    let mut messages: Vec<String> = failures.into_iter().map(|failure| failure.message).collect();
+    messages.dedup();
+    Err(Failure { message: messages.join("; "), ..first })
 }
 
 /// What is found of those that are kept in AWS. Of the others it says nothing.
 pub async fn known(spec: &Spec, references: impl Iterator<Item = &SecretRef>) -> Known {
-    let mut known = Known::default();
-    let mut unread: Vec<Unread> = Vec::new();
-    for reference in references {
-        let Some(stored) = stored_at(reference) else { continue };
-        let (side, account) = whose(spec, &stored);
-        let place = (account, stored);
-        let read = all_read().get(&place).cloned();
-        match read {
-            Some(read) if read.is_believed() => known.add(reference.clone(), Ok(read.secret)),
-            older => unread.push(Unread { reference, side, place, older }),
+    let mut all: Vec<Wanted> = references.filter_map(|reference| Wanted::of(spec, reference)).collect();
+    for wanted in &mut all {
+        wanted.text = remembered(spec, wanted).map(Ok);
+    }
+    found(spec, all).await
+}
+
+/// The same as it is now: for what nobody will refuse, so that nobody would see that it was changed.
+pub(super) async fn anew(spec: &Spec, references: impl Iterator<Item = &SecretRef>) -> Known {
+    found(spec, references.filter_map(|reference| Wanted::of(spec, reference)).collect()).await
+}
+
+/// One that is in AWS.
+struct Wanted<'a> {
+    reference: &'a SecretRef,
+    from: &'a From,
+    side: Side,
+    place: Place,
+    text: Option<Result<Secret, Failure>>,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(spec: &Spec, reference: &'a SecretRef) -> Option<Self> {
+        let from = reference.from.as_ref()?;
+        let (From::Made(arn) | From::Stored(Stored { arn, .. })) = from else { return None };
+        let aws = spec.aws.clone().unwrap_or_default();
+        // What the migration makes is in the target's account; what is in neither is refused there.
+        let side = side_of(&aws, arn).unwrap_or(Side::Target);
+        let account = if side == Side::Source { aws.source } else { aws.target };
+        Some(Self { reference, from, side, place: (account.unwrap_or_default(), arn.clone()), text: None })
+    }
+    /// The secret in the text.
+    fn secret(&self, text: &Secret) -> Result<Secret, Failure> {
+        match self.from {
+            From::Stored(stored) => Ok(text.part(stored::secret(self.side, stored, text.expose())?)),
+            _ => Ok(text.clone()),
         }
     }
-    for side in [Side::Source, Side::Target] {
-        let of_side: Vec<Unread> = unread.extract_if(.., |it| it.side == side).collect();
-        if !of_side.is_empty() {
-            let found = Box::pin(read_or_older(spec, side, &of_side)).await;
-            of_side.iter().zip(found).for_each(|(it, found)| known.add(it.reference.clone(), found));
+}
+
+/// What is in memory and was refused by nobody. Where it is due, it is read anew behind this.
+fn remembered(spec: &Spec, wanted: &Wanted<'_>) -> Option<Secret> {
+    let mut all = all_read();
+    let read = all.get_mut(&wanted.place).filter(|read| !read.text.is_refused())?;
+    if Instant::now() >= read.due {
+        read.due = Instant::now() + AGAIN;
+        let (spec, side, place, from) = (spec.clone(), wanted.side, wanted.place.clone(), wanted.from.clone());
+        tokio::spawn(async move {
+            let read = read_all(&spec, side, &[(place, from)]).await;
+            if let Some(Err(failure)) = read.into_iter().next() {
+                tracing::warn!(%failure, "a secret can't be read anew; the one that was read before is used");
+            }
+        });
+    }
+    Some(read.text.clone())
+}
+
+/// Reads those that have no text yet: each once, all of a side by one session, both sides side by side.
+async fn found(spec: &Spec, mut all: Vec<Wanted<'_>>) -> Known {
+    let unread = |side: Side| {
+        let mut places: Vec<(Place, From)> = Vec::new();
+        for it in all.iter().filter(|it| it.side == side && it.text.is_none()) {
+            if places.iter().all(|(place, _)| *place != it.place) {
+                places.push((it.place.clone(), it.from.clone()));
+            }
+        }
+        places
+    };
+    let (source, target) = (unread(Side::Source), unread(Side::Target));
+    let (of_source, of_target) =
+        tokio::join!(Box::pin(read_all(spec, Side::Source, &source)), Box::pin(read_all(spec, Side::Target, &target)));
+    let texts: HashMap<Place, Result<Secret, Failure>> = source
+        .into_iter()
+        .zip(of_source)
+        .chain(target.into_iter().zip(of_target))
+        .map(|((at, _), text)| (at, text))
+        .collect();
+    let mut known = Known::default();
+    for it in &mut all {
+        let text = it.text.take().or_else(|| texts.get(&it.place).cloned());
+        if let Some(text) = text {
+            known.add(it.reference.clone(), text.and_then(|text| it.secret(&text)));
         }
     }
     known
 }
 
-/// In which account it is. What the migration makes is in the target's; what is in neither is refused there.
-fn whose(spec: &Spec, stored: &Stored) -> (Side, AwsAccount) {
-    let aws = spec.aws.clone().unwrap_or_default();
-    let side = side_of(&aws, &stored.arn).unwrap_or(Side::Target);
-    let account = if side == Side::Source { aws.source } else { aws.target };
-    (side, account.unwrap_or_default())
-}
-
-async fn read_or_older(spec: &Spec, side: Side, unread: &[Unread<'_>]) -> Vec<Result<Secret, Failure>> {
-    let reading = read(spec, side, unread);
-    let found = if unread.iter().all(|it| it.older.is_some()) {
-        let late = || {
-            let message = format!("AWS hasn't answered within {} s on the {side}", ANEW.as_secs());
-            let failure = Failure::transient("CO1001", message, "nothing; it is asked again");
-            unread.iter().map(|_| Err(failure.clone())).collect()
-        };
-        timeout(ANEW, reading).await.unwrap_or_else(|_| late())
-    } else {
-        reading.await
-    };
-    unread.iter().zip(found).map(|(it, found)| kept(it, found)).collect()
-}
-
-/// Keeps what was read, or believes an older one for a little longer.
-fn kept(unread: &Unread<'_>, found: Result<Secret, Failure>) -> Result<Secret, Failure> {
-    let read = match (found, &unread.older) {
-        (Ok(secret), _) => Read::now(secret),
-        (Err(failure), Some(older)) => {
-            tracing::warn!(%failure, "a secret can't be read anew; the one that was read before is used");
-            Read { believed_until: Instant::now() + BELIEVED_ONCE_MORE, ..older.clone() }
-        }
-        (Err(failure), None) => return Err(failure),
-    };
-    all_read().insert(unread.place.clone(), read.clone());
-    Ok(read.secret)
-}
-
-/// By one session for all of a side.
-async fn read(spec: &Spec, side: Side, unread: &[Unread<'_>]) -> Vec<Result<Secret, Failure>> {
+async fn read_all(spec: &Spec, side: Side, places: &[(Place, From)]) -> Vec<Result<Secret, Failure>> {
+    if places.is_empty() {
+        return Vec::new();
+    }
     let session = match Ground::new(spec, &AwsFacts::default(), "") {
         Ok(ground) => ground.session(side).await,
         Err(failure) => Err(failure),
     };
-    let mut found = Vec::new();
-    for it in unread {
-        found.push(match &session {
-            Ok(session) => read_one(session, it.reference).await,
-            Err(failure) => Err(failure.clone()),
-        });
+    match session {
+        Ok(session) => join_all(places.iter().map(|(place, from)| Box::pin(read_one(&session, place, from)))).await,
+        Err(failure) => places.iter().map(|_| Err(failure.clone())).collect(),
     }
-    found
 }
 
-async fn read_one(session: &Session, reference: &SecretRef) -> Result<Secret, Failure> {
-    let password = match &reference.from {
-        Some(From::Stored(stored)) => stored::read(session, stored).await?,
+async fn read_one(session: &Session, place: &Place, from: &From) -> Result<Secret, Failure> {
+    let password = match from {
+        From::Stored(stored) => stored::text(session, &stored.arn).await?,
         _ => secret::current(session).await?,
     };
-    Ok(Secret::new(password.expose()))
+    Ok(remember(place, Secret::that_may_change(password.expose())))
+}
+
+/// Keeps what was read.
+fn remember(place: &Place, now: Secret) -> Secret {
+    let mut all = all_read();
+    let text = match all.get(place) {
+        Some(older) => older.text.read_again(now),
+        None => now,
+    };
+    all.insert(place.clone(), Read { text: text.clone(), due: Instant::now() + BELIEVED });
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use changeover_postgres::secret::resolve as resolve_one;
 
-    fn place(arn: &str) -> Place {
-        (AwsAccount::default(), Stored { arn: arn.into(), field: String::new() })
+    const ARN: &str = "arn:aws:secretsmanager:eu-central-1:111111111111:secret:orders/app-AbC123";
+
+    fn spec(role_arn: &str) -> Spec {
+        let account = |id: &str| {
+            let (region, account) = ("eu-central-1".into(), id.into());
+            Some(AwsAccount { region, account, role_arn: role_arn.into(), ..AwsAccount::default() })
+        };
+        let aws = changeover_domain::proto::Aws {
+            source: account("111111111111"),
+            target: account("222222222222"),
+            ..Default::default()
+        };
+        Spec { name: "shop".into(), aws: Some(aws), ..Spec::default() }
     }
 
-    #[test]
-    fn an_older_one_is_believed_a_little_longer_and_a_refused_login_has_it_read_anew_once() {
-        let reference = SecretRef::default();
-        let unread = |older| Unread { reference: &reference, side: Side::Source, place: place("of-this-test"), older };
-        let away = || Err(Failure::transient("CO1001", "away", "wait"));
-        assert_eq!(kept(&unread(None), away()).unwrap_err().code, "CO1001");
-        let read = Read::now(Secret::new("old"));
-        let at = read.at;
-        assert_eq!(kept(&unread(Some(read)), away()).unwrap().expose(), "old");
-        let older = all_read()[&place("of-this-test")].clone();
-        assert!(older.at == at && older.believed_until < at + BELIEVED);
+    fn reference(field: &str) -> SecretRef {
+        SecretRef { from: Some(From::Stored(Stored { arn: ARN.into(), field: field.into() })) }
+    }
 
-        // An attempt that has read it itself can't be helped, a later one can, once.
-        assert!(!doubt(at));
-        kept(&unread(None), Ok(Secret::new("new"))).unwrap();
-        let later = Instant::now();
-        assert!(doubt(later) && !doubt(later));
-        assert!(!all_read()[&place("of-this-test")].is_believed());
-        assert_eq!(kept(&unread(None), Ok(Secret::new("newer"))).unwrap().expose(), "newer");
-        assert!(!doubt(later));
+    #[tokio::test]
+    async fn what_is_in_memory_is_used_at_once_by_its_own_migration_until_it_is_refused() {
+        let (spec, app, report, none) =
+            (spec("role/of-this-test"), reference("app"), reference("report"), reference("x"));
+        let place = Wanted::of(&spec, &app).unwrap().place;
+        remember(&place, Secret::that_may_change(r#"{"app":"a","report":"r"}"#));
+        let all = known(&spec, [&app, &report, &none].into_iter()).await;
+        let text = |it: &SecretRef| resolve_one(Some(it), "it", &all).map(|secret| secret.expose().to_owned());
+        assert_eq!((text(&app).unwrap().as_str(), text(&report).unwrap().as_str()), ("a", "r"));
+        let without = text(&none).unwrap_err();
+        assert!(without.code == "CO1009" && !without.message.contains("report"), "{without}");
+
+        let other = self::spec("role/of-somebody-else");
+        let wanted = Wanted::of(&other, &app).unwrap();
+        assert!(remembered(&other, &wanted).is_none());
+
+        // Both parts are of one text: one that is refused has the whole read again.
+        let wanted = Wanted::of(&spec, &app).unwrap();
+        assert!(resolve_one(Some(&report), "it", &all).unwrap().refuse());
+        assert!(remembered(&spec, &wanted).is_none());
+        remember(&place, Secret::that_may_change(r#"{"app":"b"}"#));
+        assert_eq!(remembered(&spec, &wanted).unwrap().expose(), r#"{"app":"b"}"#);
     }
 
     #[tokio::test]
     async fn without_an_aws_half_a_secret_in_aws_is_a_failure_of_its_own() {
-        let arn = "arn:aws:ssm:eu-central-1:111111111111:parameter/x".to_owned();
-        let stored = SecretRef { from: Some(From::Stored(Stored { arn, field: String::new() })) };
-        let elsewhere = SecretRef { from: Some(From::Env("HOME".into())) };
+        let (stored, elsewhere) = (reference(""), SecretRef { from: Some(From::Env("HOME".into())) });
         let spec = Spec { name: "shop".into(), ..Spec::default() };
         let known = known(&spec, [&stored, &elsewhere].into_iter()).await;
         assert_eq!(resolve_one(Some(&stored), "x", &known).unwrap_err().code, "CO0101");

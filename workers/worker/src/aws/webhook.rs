@@ -161,6 +161,10 @@ impl Webhook {
         let asked = async { read(self.client.request(request).await.map_err(|error| causes(&error))?).await };
         let late = |_| format!("no answer within {} s", ANSWER.as_secs());
         let mut answer = timeout(ANSWER, asked).await.map_err(late)??;
+        if let (401 | 403, Some(token)) = (answer.status.as_u16(), &self.token) {
+            // It may have been changed since it was read.
+            token.refuse();
+        }
         if let Some(token) = self.token.as_ref().filter(|token| !token.expose().is_empty()) {
             // There are servers that show what they were sent.
             answer.line = answer.line.replace(token.expose(), "…");

@@ -38,12 +38,12 @@ pub enum AwsStep {
     Ways,
     /// The master password of the target.
     Secret,
-    /// Secrets for applications, where the spec asks for them.
-    RoleSecrets,
     /// The target.
     Instance,
     /// The empty databases on it, and the login for replication.
     Databases,
+    /// Secrets for applications, once the roles have their passwords, where the spec asks for them.
+    RoleSecrets,
     /// The target is marked as one that serves.
     Served,
     /// The endpoint of the side that serves.
@@ -63,7 +63,7 @@ pub enum AwsStep {
 }
 
 /// Those of the stage `provision`.
-pub const PROVISION: [AwsStep; 13] = [
+pub const PROVISION: [AwsStep; 12] = [
     AwsStep::Look,
     AwsStep::Claim,
     AwsStep::Key,
@@ -74,7 +74,6 @@ pub const PROVISION: [AwsStep; 13] = [
     AwsStep::Peering,
     AwsStep::Ways,
     AwsStep::Secret,
-    AwsStep::RoleSecrets,
     AwsStep::Instance,
     AwsStep::Databases,
 ];
@@ -138,11 +137,7 @@ impl AwsStep {
     }
     /// Whether a spec asks for it. The others are there in each migration, and see for themselves that nothing is to be done.
     fn is_taken(self, aws: &Aws) -> bool {
-        match self {
-            AwsStep::Peering | AwsStep::Ways => aws.join_networks,
-            AwsStep::RoleSecrets => aws.made.as_ref().is_some_and(|made| !made.role_secrets.is_empty()),
-            _ => true,
-        }
+        !matches!(self, AwsStep::Peering | AwsStep::Ways) || aws.join_networks
     }
 }
 
@@ -194,6 +189,11 @@ pub fn target_instance(aws: &Aws, names: &AwsNames) -> String {
         Some("") | None => names.instance(),
         Some(given) => given.to_owned(),
     }
+}
+
+/// Whether applications get their logins in the target's account.
+pub fn keeps_role_secrets(aws: &Aws) -> bool {
+    aws.made.as_ref().is_some_and(|made| !made.role_secrets.is_empty())
 }
 
 /// Whether somebody is to be told of each publication.
@@ -264,15 +264,6 @@ mod tests {
         assert_eq!(AwsStep::Options.next(&Aws::default()), Some(AwsStep::Secret));
         assert_eq!(AwsStep::Options.next(&joined), Some(AwsStep::Peering));
         assert_eq!(AwsStep::Ways.next(&joined), Some(AwsStep::Secret));
-    }
-
-    #[test]
-    fn applications_get_secrets_only_where_the_spec_says_so() {
-        let made = Some(AwsTarget { role_secrets: "orders/roles".into(), ..AwsTarget::default() });
-        let asked = Aws { made, ..Aws::default() };
-        assert_eq!(AwsStep::Secret.next(&Aws::default()), Some(AwsStep::Instance));
-        assert_eq!(AwsStep::Secret.next(&asked), Some(AwsStep::RoleSecrets));
-        assert_eq!(AwsStep::RoleSecrets.next(&asked), Some(AwsStep::Instance));
     }
 
     #[test]

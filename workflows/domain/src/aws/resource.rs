@@ -51,7 +51,7 @@ pub enum Resource {
     StoredSecret,
     /// Parameters of Parameter Store that the spec names as secrets.
     StoredParameter,
-    /// Keys of this account, where a secret that the spec names may be under one.
+    /// Keys of this region, where a secret that the spec names may be under one.
     KeyOfStoredSecret,
     /// The same of a parameter.
     KeyOfStoredParameter,
@@ -174,7 +174,7 @@ impl Place {
     pub fn with_secrets_of(self, spec: &Spec) -> Self {
         let named = |store| stored::named(spec, self.side, store);
         Self {
-            role_secrets: stored::role_secrets(spec).into_iter().map(|(_, name)| name).collect(),
+            role_secrets: stored::role_secrets(spec).into_iter().map(|it| it.name).collect(),
             stored_secrets: named(Store::SecretsManager),
             stored_parameters: named(Store::ParameterStore),
             ..self
@@ -235,7 +235,10 @@ impl Place {
             Resource::StoredParameter => return self.stored_parameters.clone(),
             Resource::KeyOfStoredSecret if self.stored_secrets.is_empty() => return Vec::new(),
             Resource::KeyOfStoredParameter if self.stored_parameters.is_empty() => return Vec::new(),
-            Resource::KeyOfStoredSecret | Resource::KeyOfStoredParameter => self.arn("kms", "key/*"),
+            // A key may be another account's, such as one for all keys.
+            Resource::KeyOfStoredSecret | Resource::KeyOfStoredParameter => {
+                format!("arn:{}:kms:{}:*:key/*", self.partition, self.region)
+            }
             Resource::Vpc => self.arn("ec2", "vpc/*"),
             Resource::Peering => self.arn("ec2", "vpc-peering-connection/*"),
             Resource::RouteTable => self.arn("ec2", "route-table/*"),

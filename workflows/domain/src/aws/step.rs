@@ -30,6 +30,8 @@ pub enum Step {
     Seed,
     /// The target.
     Instance,
+    /// The logins that applications find in the target's account.
+    RoleSecrets,
     /// The endpoint, to Parameter Store.
     Publish,
     /// Metrics during soak.
@@ -57,6 +59,7 @@ impl Step {
             Step::Secret => "secret",
             Step::Seed => "seed",
             Step::Instance => "instance",
+            Step::RoleSecrets => "role_secrets",
             Step::Publish => "publish",
             Step::Watch => "watch",
             Step::FinalSnapshot => "final_snapshot",

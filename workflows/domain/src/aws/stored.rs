@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::undo::{AwsUndo, Kind};
 use crate::{
     Side,
-    proto::{Aws, SecretRef, Spec, secret_ref::From},
+    proto::{Aws, RolePassword, SecretRef, Spec, secret_ref::From},
 };
 
 /// Where a secret is kept.
@@ -77,14 +77,23 @@ pub fn side_of(aws: &Aws, arn: &str) -> Option<Side> {
     [Side::Target, Side::Source].into_iter().find(is_there)
 }
 
-/// All references to secrets in a spec, those to none in AWS as well.
-pub fn references(spec: &Spec) -> impl Iterator<Item = &SecretRef> {
+/// The references to secrets that whoever speaks to servers and poolers needs.
+pub fn of_servers(spec: &Spec) -> impl Iterator<Item = &SecretRef> {
     let endpoints = [&spec.source, &spec.target].into_iter().flatten().map(|endpoint| &endpoint.password);
     let replication = spec.replication.iter().map(|replication| &replication.password);
-    let roles = spec.roles.iter().flat_map(|roles| &roles.passwords).map(|given| &given.password);
     let poolers = spec.traffic.iter().flat_map(|traffic| &traffic.poolers).map(|pooler| &pooler.password);
-    let token = spec.aws.iter().map(|aws| &aws.webhook_token);
-    endpoints.chain(replication).chain(roles).chain(poolers).chain(token).flatten()
+    endpoints.chain(replication).chain(poolers).flatten()
+}
+
+/// Those of roles whose passwords are given.
+pub fn of_roles(spec: &Spec) -> impl Iterator<Item = &SecretRef> {
+    spec.roles.iter().flat_map(|roles| &roles.passwords).filter_map(|given| given.password.as_ref())
+}
+
+/// All references to secrets in a spec, those to none in AWS as well.
+pub fn references(spec: &Spec) -> impl Iterator<Item = &SecretRef> {
+    let token = spec.aws.iter().filter_map(|aws| aws.webhook_token.as_ref());
+    of_servers(spec).chain(of_roles(spec)).chain(token)
 }
 
 /// The ARNs of one store that a spec names in a side's account, each once.
@@ -102,14 +111,26 @@ pub fn named(spec: &Spec, side: Side, store: Store) -> Vec<String> {
     arns
 }
 
-/// The secrets that applications get in the target's account, each a role with its secret's name; none where the spec doesn't ask for them.
-pub fn role_secrets(spec: &Spec) -> Vec<(String, String)> {
+/// A secret that an application gets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RoleSecret<'a> {
+    /// The role.
+    pub role: &'a str,
+    /// The secret's name.
+    pub name: String,
+    /// Where its password is found.
+    pub password: Option<&'a SecretRef>,
+}
+
+/// The secrets that applications get in the target's account; none where the spec doesn't ask for them.
+pub fn role_secrets(spec: &Spec) -> Vec<RoleSecret<'_>> {
     let prefix = spec.aws.as_ref().and_then(|aws| aws.made.as_ref()).map_or("", |made| made.role_secrets.as_str());
     if prefix.is_empty() {
         return Vec::new();
     }
-    let roles = spec.roles.iter().flat_map(|roles| &roles.passwords).map(|given| given.role.clone());
-    roles.map(|role| (role.clone(), role_secret(prefix, &role))).collect()
+    let given = spec.roles.iter().flat_map(|roles| &roles.passwords);
+    let secret = |given: &'_ RolePassword| role_secret(prefix, &given.role);
+    given.map(|it| RoleSecret { role: &it.role, name: secret(it), password: it.password.as_ref() }).collect()
 }
 
 /// The name of a role's secret.
@@ -119,7 +140,7 @@ pub fn role_secret(prefix: &str, role: &str) -> String {
 
 /// What undoes all of them.
 pub fn undo_of_role_secrets(spec: &Spec) -> Vec<AwsUndo> {
-    let undo = |(_, name)| AwsUndo::Delete { side: Side::Target, kind: Kind::Secret, name };
+    let undo = |it: RoleSecret| AwsUndo::Delete { side: Side::Target, kind: Kind::Secret, name: it.name };
     role_secrets(spec).into_iter().map(undo).collect()
 }
 
@@ -168,13 +189,14 @@ pub fn secret_in(text: &str, field: &str) -> Result<String, Unreadable> {
     if found.is_empty() { Err(Unreadable::Empty) } else { Ok(found) }
 }
 
-/// What a role's secret is to hold: login and password, and whatever else somebody has put there.
-pub fn with_login(before: Option<&str>, role: &str, password: &str) -> String {
-    let mut object: Map<String, Value> = before.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+/// What a role's secret is to hold: login and password, and whatever else somebody has put there. Nothing where what is there is no JSON
+/// object, which somebody else has written.
+pub fn with_login(before: Option<&str>, role: &str, password: &str) -> Option<String> {
+    let mut object: Map<String, Value> = before.map_or(Some(Map::new()), |text| serde_json::from_str(text).ok())?;
     for (key, value) in [("engine", "postgres"), ("username", role), (PASSWORD, password)] {
         object.insert(key.to_owned(), Value::from(value));
     }
-    Value::Object(object).to_string()
+    Some(Value::Object(object).to_string())
 }
 
 #[cfg(test)]
@@ -182,7 +204,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::proto::{AwsAccount, AwsTarget, RolePassword, Roles, Stored};
+    use crate::proto::{AwsAccount, AwsTarget, Roles, Stored};
 
     const SECRET: &str = "arn:aws:secretsmanager:eu-central-1:111111111111:secret:orders/app-AbC123";
 
@@ -239,7 +261,8 @@ mod tests {
     #[test]
     fn a_roles_secret_has_its_name_and_an_abort_deletes_it() {
         let mut spec = spec(&[("app", SECRET)]);
-        assert_eq!(role_secrets(&spec), [("app".to_owned(), "orders/app".to_owned())]);
+        let secrets = role_secrets(&spec);
+        assert_eq!((secrets.len(), secrets[0].role, secrets[0].name.as_str()), (1, "app", "orders/app"));
         assert_eq!(undo_of_role_secrets(&spec)[0].describe(), "delete the secret orders/app on the target");
         spec.aws.as_mut().unwrap().made = None;
         assert!(role_secrets(&spec).is_empty());
@@ -266,9 +289,10 @@ mod tests {
 
     #[test]
     fn what_somebody_has_put_beside_a_login_stays() {
-        let text = with_login(Some(r#"{"host":"h","password":"old"}"#), "app", "new");
+        let text = with_login(Some(r#"{"host":"h","password":"old"}"#), "app", "new").unwrap();
         assert_eq!(text, r#"{"engine":"postgres","host":"h","password":"new","username":"app"}"#);
-        assert_eq!(with_login(None, "app", "new"), with_login(Some("no object"), "app", "new"));
-        assert_eq!(with_login(Some(&text), "app", "new"), text);
+        assert_eq!(with_login(None, "app", "new"), with_login(Some("{}"), "app", "new"));
+        assert_eq!(with_login(Some(&text), "app", "new"), Some(text));
+        assert_eq!(with_login(Some("no object"), "app", "new"), None);
     }
 }

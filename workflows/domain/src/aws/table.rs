@@ -291,9 +291,10 @@ pub const CALLS: &[Call] = &[
         Target,
         S::SecretsManager,
         "GetSecretValue",
-        SECRET,
-        "give the new instance its password",
-    ),
+        SECRETS,
+        "give the new instance its password; see whether an application's login is right already",
+    )
+    .only(Condition::TagIsThere),
     Call::changes(
         Step::Secret,
         Target,
@@ -307,38 +308,13 @@ pub const CALLS: &[Call] = &[
         Target,
         S::SecretsManager,
         "RestoreSecret",
-        SECRET,
-        "take the secret back that an abort before has given seven days",
-    ),
+        SECRETS,
+        "take those back that an abort before has given seven days",
+    )
+    .only(Condition::TagIsThere),
     Call::changes(Step::Secret, Target, S::SecretsManager, "TagResource", SECRET, "tag it as it is made")
         .only(Condition::TagIsGiven)
         .implied(),
-    // What applications of the target's account get.
-    Call::reads(
-        Step::Secret,
-        Target,
-        S::SecretsManager,
-        "DescribeSecret",
-        ROLE_SECRET,
-        "find the secrets that we made",
-    ),
-    Call::reads(Step::Secret, Target, S::SecretsManager, "GetSecretValue", ROLE_SECRET, "see whether it is so already"),
-    Call::changes(
-        Step::Secret,
-        Target,
-        S::SecretsManager,
-        "CreateSecret",
-        ROLE_SECRET,
-        "keep the roles' logins for applications, under the key",
-    ),
-    Call::changes(
-        Step::Secret,
-        Target,
-        S::SecretsManager,
-        "RestoreSecret",
-        ROLE_SECRET,
-        "take those back that an abort before has given seven days",
-    ),
     Call::changes(
         Step::Secret,
         Target,
@@ -348,9 +324,6 @@ pub const CALLS: &[Call] = &[
         "set those right that an earlier run has made: under its key, or with another password",
     )
     .only(Condition::TagIsThere),
-    Call::changes(Step::Secret, Target, S::SecretsManager, "TagResource", ROLE_SECRET, "tag it as it is made")
-        .only(Condition::TagIsGiven)
-        .implied(),
     // The seed.
     Call::changes(Step::Seed, Source, S::Rds, "CreateDBSnapshot", SNAPSHOT_OF_SOURCE, "what the target begins with")
         .when(When::BySnapshot),
@@ -505,6 +478,35 @@ pub const CALLS: &[Call] = &[
         "note on it which password it has, and before the first switch that it has served",
     )
     .only(Condition::TagIsThere),
+    Call::changes(
+        Step::Instance,
+        Target,
+        S::SecretsManager,
+        "TagResource",
+        SECRETS,
+        "note before the first switch that what is in it has served",
+    )
+    .only(Condition::TagIsThere),
+    // What applications of the target's account get.
+    Call::reads(
+        Step::RoleSecrets,
+        Target,
+        S::SecretsManager,
+        "DescribeSecret",
+        ROLE_SECRET,
+        "find the secrets that we made",
+    ),
+    Call::changes(
+        Step::RoleSecrets,
+        Target,
+        S::SecretsManager,
+        "CreateSecret",
+        ROLE_SECRET,
+        "keep the roles' logins for applications, under the key",
+    ),
+    Call::changes(Step::RoleSecrets, Target, S::SecretsManager, "TagResource", ROLE_SECRET, "tag it as it is made")
+        .only(Condition::TagIsGiven)
+        .implied(),
     // The endpoint.
     Call::reads(Step::Publish, Target, S::Ssm, "GetParameter", PUBLISHED, "see what is published")
         .when(When::Published),

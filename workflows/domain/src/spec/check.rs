@@ -105,13 +105,19 @@ fn role_secrets(read: &mut Read) {
         return push(read, CONFLICT, KEY, message, "add [roles.passwords], or remove it");
     };
     let names: Vec<String> = roles.iter().map(|(role, _)| role_secret(&prefix, role)).collect();
-    if prefix.trim_matches('/').is_empty() || prefix.starts_with("changeover/") {
+    if prefix.trim_matches('/').is_empty() || prefix.trim_start_matches('/').split('/').next() == Some("changeover") {
         let message = format!("`{KEY}` can't be `{prefix}`");
         push(read, VALUE, KEY, message, "give a path of your own, such as `orders/roles`");
     }
     for name in names.iter().filter(|name| !is_secret_name(name)) {
         let message = format!("`{KEY}`: Secrets Manager takes no name `{name}`");
-        push(read, VALUE, KEY, message, "use letters, digits and /_+=.@- only, or leave this role's secret to others");
+        push(
+            read,
+            VALUE,
+            KEY,
+            message,
+            "they have letters, digits and /_+=.@- only: take the role's password out, and make its secret by hand",
+        );
     }
 }
 

@@ -336,9 +336,13 @@ fn applications_secrets_need_roles_and_names_that_can_be_had() {
         |text: &str| mistakes(text).into_iter().map(|(_, key, code)| format!("{code} {key}")).collect::<Vec<_>>();
     let key = "aws.target.role_secrets";
     assert_eq!(codes(&with("orders", "")), [format!("CO0108 {key}")]);
-    for (prefix, roles) in
-        [("or ders", app), ("/", app), ("changeover/shop", app), ("orders", "\"a b\" = { env = \"A\" }\n")]
-    {
+    for (prefix, roles) in [
+        ("or ders", app),
+        ("/", app),
+        ("changeover/shop", app),
+        ("changeover", app),
+        ("orders", "\"a b\" = { env = \"A\" }\n"),
+    ] {
         assert_eq!(codes(&with(prefix, roles)), [format!("CO0101 {key}")], "{prefix}");
     }
 }
