@@ -6,7 +6,7 @@ mod support;
 
 use changeover_domain::{
     Failure,
-    proto::{ApprovalKind, Approve, Aws, AwsEnd, AwsTarget, Endpoint, Spec, State},
+    proto::{ApprovalKind, Approve, Aws, AwsEnd, AwsTarget, Endpoint, RolePassword, Roles, Spec, State},
 };
 use support::{Run, Script, approval, spec};
 
@@ -101,6 +101,25 @@ async fn an_abort_undoes_the_servers_first_and_then_all_that_was_made() {
         assert!(undone.contains(&format!("delete the {kind} ")), "{undone}");
     }
     assert_eq!(run.script.called("aws_act reboot"), ["aws_act reboot source", "aws_act reboot_back source"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn applications_get_their_logins_once_the_roles_have_their_passwords() {
+    let mut spec = aws(AwsEnd::default());
+    let made = AwsTarget { role_secrets: "orders/roles".into(), ..AwsTarget::default() };
+    spec.aws.as_mut().unwrap().made = Some(made);
+    let app = RolePassword { role: "app".into(), ..RolePassword::default() };
+    spec.roles = Some(Roles { passwords: vec![app], ..Roles::default() });
+    let run = provisioned_of(spec, Script::default()).await;
+    let calls = run.script.calls.lock().unwrap().clone();
+    let at = |start: &str| calls.iter().position(|call| call.starts_with(start)).unwrap();
+    assert!(at("ensure_roles") < at("aws_act role_secrets") && at("aws_act role_secrets") < at("ensure_schema"));
+    assert_eq!(run.script.called("aws_act role_secrets").len(), 1);
+    run.abort().await.unwrap();
+    assert_eq!(run.end().await.state(), State::Aborted);
+    let undone = run.script.called("aws_undo");
+    assert_eq!(undone[0], "aws_undo delete the secret orders/roles/app on the target");
+    run.record("aws_role_secrets").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
