@@ -85,7 +85,13 @@ def aliases(arn: str) -> list[str]:
 
 
 def allows(
-    key: Key, principal: Principal, action: str, rights: "Rights", via: str | None = None, context: dict[str, str] | None = None
+    key: Key,
+    principal: Principal,
+    action: str,
+    rights: "Rights",
+    via: str | None = None,
+    *,
+    context: dict[str, str] | None = None,
 ) -> bool:
     """Whether a principal may do this with the key, itself or through a service.
 

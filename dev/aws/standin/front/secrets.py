@@ -34,7 +34,7 @@ def check(request: Request, rights: Rights) -> None:
     if key.state != "Enabled":
         raise AwsError("InvalidRequestException", f"{key.arn} is {key.state}: you can't access a secret under it.")
     context = {"SecretARN": secret.arn} if secret else {}
-    if not all(keys.allows(key, request.principal, action, rights, "secretsmanager", context) for action in needed):
+    if not all(keys.allows(key, request.principal, action, rights, "secretsmanager", context=context) for action in needed):
         raise AwsError("AccessDeniedException", "Access to KMS is not allowed")
 
 

@@ -11,7 +11,7 @@ from .rights import Rights
 
 
 def check(request: Request, rights: Rights) -> None:
-    """Refuses to write or read under a key that can't be used: encrypting needs kms:Encrypt (standard tier), decrypting kms:Decrypt."""
+    """Refuses to write or read under a key that can't be used: kms:Encrypt (standard tier) and kms:Decrypt are needed."""
     fields = request.parameters
     if request.action == "PutParameter" and fields.get("Type") == "SecureString" and fields.get("KeyId"):
         _use(request, rights, fields["KeyId"], "kms:Encrypt", fields["Name"])
@@ -29,7 +29,7 @@ def _use(request: Request, rights: Rights, reference: str, action: str, name: st
         raise AwsError("InvalidKeyId", f"Key {reference} is not found or not accessible.") from None
     arn = name if name.startswith("arn:") else f"arn:aws:ssm:{request.region}:{account}:parameter/{name.lstrip('/')}"
     context = {"PARAMETER_ARN": arn}
-    if key.state != "Enabled" or not keys.allows(key, request.principal, action, rights, "ssm", context):
+    if key.state != "Enabled" or not keys.allows(key, request.principal, action, rights, "ssm", context=context):
         text = "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are"
         raise AwsError("InvalidKeyId", f"{text} not allowed to access. (key {key.arn}, state {key.state})")
 

@@ -85,7 +85,7 @@ fn stored(read: &mut Read) {
             let given = |name: &str| read.text(&format!("aws.{side}.{name}"));
             given("account") == at.account && given("region") == at.region
         };
-        if !["source", "target"].iter().any(|side| is_of(&side)) {
+        if !["source", "target"].iter().any(is_of) {
             let message = format!("{what} names a secret of account {} in {}", at.account, at.region);
             push(read, CONFLICT, &key, message, "keep it in the account and region of [aws.source] or [aws.target]");
         }
