@@ -113,6 +113,9 @@ async fn of_spec(spec: &Spec) -> Vec<Check> {
     for role in spec.roles.iter().flat_map(|r| &r.passwords) {
         checks.push(secret(&format!("password of role {}", role.role), role.password.as_ref()));
     }
+    if let Some(token) = spec.aws.as_ref().and_then(|aws| aws.webhook_token.as_ref()) {
+        checks.push(secret("aws.publish.webhook_token", Some(token)));
+    }
     for pooler in spec.traffic.iter().flat_map(|t| &t.poolers) {
         let place = format!("pgbouncer {}:{}", pooler.host, pooler.port);
         checks.push(secret(&format!("{place} password"), pooler.password.as_ref()));

@@ -96,7 +96,8 @@ fn stored(read: &mut Read) {
 fn role_secrets(read: &mut Read) {
     const KEY: &str = "aws.target.role_secrets";
     let prefix = read.text(KEY);
-    if prefix.is_empty() {
+    // What wasn't understood was said already.
+    if prefix.is_empty() || read.errors.iter().any(|error| error.key == "roles.passwords") {
         return;
     }
     let Some(Value::Secrets(roles)) = read.get("roles.passwords").filter(|value| **value != Value::Secrets(Vec::new()))

@@ -319,6 +319,7 @@ fn secrets_may_be_in_either_account() {
     assert_eq!(codes(&(made() + &elsewhere)), ["CO0108 roles.passwords"]);
     let third = roles.replace("222222222222", "333333333333");
     assert_eq!(codes(&(made() + &third)), ["CO0108 roles.passwords"]);
+    assert_eq!(codes(&(made() + &roles.replace("field", "feild"))), ["CO0102 roles.passwords"]);
     for (arn, wrong) in [(SECRET, "orders/app"), (SECRET, PARAMETER), (PARAMETER, "/orders/report")] {
         assert_eq!(codes(&(made() + &roles.replace(arn, wrong))), ["CO0101 roles.passwords"], "{wrong}");
     }

@@ -225,6 +225,10 @@ fn secret(value: &DeValue<'_>) -> Result<SecretRef, Wrong> {
             format!("change the password, put it where the worker can read it, and write {REFERENCE}"),
         ));
     };
+    if table.keys().any(|key| !["env", "file", "secret", "parameter", "field"].contains(&key.get_ref().as_ref())) {
+        let message = "has a key other than `env`, `file`, `secret`, `parameter` and `field`";
+        return Err(wrong(super::error::UNKNOWN, message, format!("write {REFERENCE}")));
+    }
     let named = |(key, _): &(&Spanned<DeString<'_>>, _)| key.get_ref().as_ref() == "field";
     let (fields, others): (Vec<_>, Vec<_>) = table.iter().partition(named);
     let [(key, reference)] = others.as_slice() else {
@@ -250,11 +254,7 @@ fn secret(value: &DeValue<'_>) -> Result<SecretRef, Wrong> {
             let remedy = "give the variable's name (letters, digits, underscores), not its value";
             return Err(wrong(VALUE, "doesn't name an environment variable", remedy));
         }
-        "file" => From::File(reference),
-        _ => {
-            let message = "has a key other than `env`, `file`, `secret`, `parameter` and `field`";
-            return Err(wrong(super::error::UNKNOWN, message, format!("write {REFERENCE}")));
-        }
+        _ => From::File(reference),
     };
     Ok(SecretRef { from: Some(from) })
 }
