@@ -1,11 +1,13 @@
 //! The end of the old instance: its last snapshot, then a stop or its deletion. Each is called only with a person's approval, which the
 //! caller holds; none is done by default. The instance is known by RDS' own id, which the claim holds, never by its name alone.
 
+use std::time::SystemTime;
+
 use changeover_domain::{
     Failure,
     aws::{
         snapshot::{Last, check_last},
-        status::Progress,
+        status::{Progress, check_approved},
         target::InstanceSeen,
     },
 };
@@ -32,25 +34,40 @@ pub async fn ensure_final_snapshot(
     Ok(seen)
 }
 
-/// Stops the old instance. AWS starts it again after seven days
+/// A person's word for the end of the old instance.
+#[derive(Clone, Copy, Debug)]
+pub struct Approval {
+    /// Until when it counts, looked at right before what it allows is asked for: what has begun under it, or is done, goes on after it.
+    pub until: Option<SystemTime>,
+}
+
+impl Approval {
+    fn check(self, what: &str) -> Result<(), Failure> {
+        check_approved(what, self.until, SystemTime::now())
+    }
+}
+
+/// Stops the old instance. CO1089 where the approval doesn't count any more. AWS starts it again after seven days
 /// (<https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_StopInstance.html>). Returns at once.
-pub async fn ensure_stopped(source: &Session, identifier: &str) -> Result<Progress, Failure> {
+pub async fn ensure_stopped(source: &Session, identifier: &str, approval: Approval) -> Result<Progress, Failure> {
     let now = instance::progress(&claim::check_claim(source, identifier).await?);
     if now != Progress::Ready {
         return Ok(now);
     }
+    approval.check(&format!("the stop of {identifier}"))?;
     let request = source.rds.stop_db_instance().db_instance_identifier(identifier);
     request.send().await.unless(&["InvalidDBInstanceState"], source.side(), &format!("stopping {identifier}"))?;
     instance::observe(source, identifier).await
 }
 
 /// Deletes the old instance, which only works with its last snapshot there and ready: CO1019 otherwise. `named` is the identifier as the
-/// person who approved has written it. Automated backups stay until they expire. Returns at once.
+/// person who approved has written it. CO1089 where the approval doesn't count any more. Automated backups stay until they expire. Returns at once.
 pub async fn ensure_deleted(
     source: &Session,
     identifier: &str,
     named: &str,
     switched_at: i64,
+    approval: Approval,
 ) -> Result<Progress, Failure> {
     if named != identifier {
         let message = format!("the approval names {named}, and the old instance is {identifier}");
@@ -64,6 +81,7 @@ pub async fn ensure_deleted(
     if instance::progress(&seen).goes_on() {
         return Ok(instance::progress(&seen));
     }
+    approval.check(&format!("the deletion of {identifier}"))?;
     if seen.shape.deletion_protection {
         return lift_protection(source, identifier).await;
     }

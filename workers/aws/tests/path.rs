@@ -402,6 +402,10 @@ async fn faults_leave_a_clear_state_and_nothing_twice() {
     assert!(groups::family(&source, &group).await.unwrap().is_some());
 }
 
+fn given() -> retire::Approval {
+    retire::Approval { until: Some(std::time::SystemTime::now() + std::time::Duration::from_secs(60)) }
+}
+
 #[tokio::test]
 async fn the_old_instance_ends_only_by_its_name_and_a_label_is_taken_back() {
     let stand_in = StandIn::start();
@@ -424,8 +428,8 @@ async fn the_old_instance_ends_only_by_its_name_and_a_label_is_taken_back() {
 
     ready(&source, SOURCE).await;
     claim::ensure_claim(&source, SOURCE).await.unwrap();
-    assert_eq!(retire::ensure_deleted(&source, SOURCE, "order", 0).await.unwrap_err().code, "CO1019");
-    assert_eq!(retire::ensure_deleted(&source, SOURCE, SOURCE, 0).await.unwrap_err().code, "CO1019");
+    assert_eq!(retire::ensure_deleted(&source, SOURCE, "order", 0, given()).await.unwrap_err().code, "CO1019");
+    assert_eq!(retire::ensure_deleted(&source, SOURCE, SOURCE, 0, given()).await.unwrap_err().code, "CO1019");
     until("the last snapshot", async || {
         Ok((retire::ensure_final_snapshot(&source, SOURCE, 0).await?.progress == Progress::Ready).then_some(()))
     })
@@ -434,9 +438,21 @@ async fn the_old_instance_ends_only_by_its_name_and_a_label_is_taken_back() {
     // One of before the switch isn't the last.
     let later = 4_000_000_000;
     assert_eq!(retire::ensure_final_snapshot(&source, SOURCE, later).await.unwrap_err().code, "CO1019");
-    assert_eq!(retire::ensure_deleted(&source, SOURCE, SOURCE, later).await.unwrap_err().code, "CO1019");
+    assert_eq!(retire::ensure_deleted(&source, SOURCE, SOURCE, later, given()).await.unwrap_err().code, "CO1019");
+    // An approval that is over, or was never given, allows nothing.
+    for until in [None, Some(std::time::SystemTime::now())] {
+        let word = retire::Approval { until };
+        assert_eq!(retire::ensure_deleted(&source, SOURCE, SOURCE, 0, word).await.unwrap_err().code, "CO1089");
+        assert_eq!(retire::ensure_stopped(&source, SOURCE, word).await.unwrap_err().code, "CO1089");
+    }
+    let asked =
+        |call: &serde_json::Value| ["DeleteDBInstance", "StopDBInstance"].iter().any(|it| call["action"] == *it);
+    assert!(!stand_in.calls().iter().any(asked));
     until("the end of the old instance", async || {
-        Ok((retire::ensure_deleted(&source, SOURCE, SOURCE, 0).await? == Progress::Absent).then_some(()))
+        // What has begun goes on after its approval.
+        let began = stand_in.calls().iter().any(asked);
+        let word = if began { retire::Approval { until: None } } else { given() };
+        Ok((retire::ensure_deleted(&source, SOURCE, SOURCE, 0, word).await? == Progress::Absent).then_some(()))
     })
     .await;
 }

@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use changeover_aws::{
-    Session, claim, groups, instance, key, metrics, options, publish, reboot, retire, secret, source_parameters,
-    target, target_parameters,
+    Session, claim, groups, key, metrics, options, publish, reboot, retire, secret, source_parameters, target,
+    target_parameters,
 };
 use changeover_domain::{
     Failure, Side,
@@ -14,7 +14,7 @@ use changeover_domain::{
         parameter_plan::ParameterPlan,
         parameters::Sizing,
         provision::{AwsFacts, AwsStep},
-        status::{Progress, check_approved},
+        status::Progress,
         stored,
         target::{Given, InstanceSeen, modelled},
     },
@@ -473,25 +473,10 @@ async fn final_snapshot(ground: &Ground, facts: AwsFacts, switched_at: i64) -> R
     )
 }
 
-/// What has begun under an approval, or is done, goes on after it.
-async fn check_begun(
-    session: &Session,
-    instance: &str,
-    wanted: Progress,
-    what: &str,
-    approved: Approved,
-) -> Result<(), Failure> {
-    let now = instance::observe(session, instance).await?;
-    if now == wanted || now.goes_on() {
-        return Ok(());
-    }
-    check_approved(&format!("{what} {instance}"), approved.until, SystemTime::now())
-}
-
 async fn stop(ground: &Ground, facts: AwsFacts, approved: Approved) -> Result<AwsDone, Failure> {
     let session = ground.session(Side::Source).await?;
-    check_begun(&session, &ground.aws.instance, Progress::Stopped, "the stop of", approved).await?;
-    let now = retire::ensure_stopped(&session, &ground.aws.instance).await?;
+    let now =
+        retire::ensure_stopped(&session, &ground.aws.instance, retire::Approval { until: approved.until }).await?;
     as_far(
         facts,
         &now,
@@ -502,7 +487,7 @@ async fn stop(ground: &Ground, facts: AwsFacts, approved: Approved) -> Result<Aw
 
 async fn delete(ground: &Ground, facts: AwsFacts, input: &AwsInput, approved: Approved) -> Result<AwsDone, Failure> {
     let session = ground.session(Side::Source).await?;
-    check_begun(&session, &ground.aws.instance, Progress::Absent, "the deletion of", approved).await?;
-    let now = retire::ensure_deleted(&session, &ground.aws.instance, &input.named, input.switched_at).await?;
+    let (instance, word) = (&ground.aws.instance, retire::Approval { until: approved.until });
+    let now = retire::ensure_deleted(&session, instance, &input.named, input.switched_at, word).await?;
     as_far(facts, &now, &Progress::Absent, format!("{} is deleted; its last snapshot stays", ground.aws.instance))
 }
