@@ -6,7 +6,7 @@ use aws_sdk_rds::types::{DbInstance, PendingModifiedValues};
 use changeover_domain::{
     Failure,
     aws::{
-        names::Owner,
+        names::{Owner, TAG_SERVED},
         status::{self, Progress},
         target::{InstanceSeen, Shape},
     },
@@ -72,6 +72,23 @@ pub(crate) async fn all(session: &Session) -> Result<Vec<InstanceSeen>, Failure>
         found.push(seen(&instance.told(session.side(), "listing instances")?));
     }
     Ok(found)
+}
+
+/// An instance of the account that a migration of this name has made and that has served, whatever it is called by now. CO1060: what else
+/// that migration has made, secrets among it, may be lived on. `what` says what isn't done.
+pub async fn check_none_has_served(target: &Session, what: &str) -> Result<(), Failure> {
+    let of_ours = |seen: &InstanceSeen| owner(target, seen) == Owner::Us;
+    let served = all(target).await?.into_iter().filter(of_ours);
+    let Some((seen, since)) =
+        served.filter_map(|seen| Some((seen.identifier.clone(), seen.tags.get(TAG_SERVED)?.clone()))).next()
+    else {
+        return Ok(());
+    };
+    let message = format!("{what}: the instance {seen}, of a migration of this name, has served since {since}");
+    let remedy = format!(
+        "give the migration another name; if nothing of that one is needed any more, take the tag {TAG_SERVED} off the instance, then `changeover retry`"
+    );
+    Err(Failure::needs_human("CO1060", message, remedy))
 }
 
 fn text(value: Option<&str>) -> String {

@@ -70,6 +70,14 @@ async fn age(target: &Session, arn: &str) -> Result<i64, Failure> {
     Ok(made.map_or(0, |made| now - made))
 }
 
+/// Whether a key is on its way out, or gone.
+pub(crate) async fn is_being_deleted(target: &Session, reference: &str) -> Result<bool, Failure> {
+    let what = format!("looking at the key {reference}");
+    let answer = target.kms.describe_key().key_id(reference).send().await;
+    let answer = answer.unless(&["NotFoundException"], target.side(), &what)?;
+    Ok(answer.is_none_or(|answer| is_ending(answer.key_metadata())))
+}
+
 /// What an alias names.
 pub(crate) struct Named {
     /// The key, by ARN.

@@ -4,17 +4,10 @@
 use std::fmt;
 
 use aws_sdk_secretsmanager::{operation::describe_secret::DescribeSecretOutput, types::Tag};
-use changeover_domain::{
-    Failure,
-    aws::{names::TAG_SERVED, stored::with_login},
-};
+use changeover_domain::{Failure, aws::stored::with_login};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    error::Told,
-    session::Session,
-    tags::{self, served_from},
-};
+use crate::{error::Told, key, session::Session, tags};
 
 /// Letters that RDS doesn't take in a password, and those that are a nuisance in a URL or a shell
 /// (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html>, `MasterUserPassword`).
@@ -77,18 +70,20 @@ pub async fn ensure_master_secret(target: &Session, user: &str, key_arn: &str) -
     let token = Some(target.names().token(&purpose));
     let new = New { name: &name, text, key_arn, of: "master", token };
     match seen {
-        Some(seen) => {
-            check_unserved(&name, &seen)?;
-            update(target, new).await?;
-        }
+        Some(_) => update(target, new).await?,
         None => create(target, new).await?,
     }
-    Ok(made(look(target, &name).await?)?.evidence)
+    let seen = made(look(target, &name).await?)?;
+    if seen.is_under(key_arn) {
+        return Ok(seen.evidence);
+    }
+    let message = format!("the secret {name} on the target is still under another key");
+    Err(Failure::needs_human("CO1009", message, "delete it without recovery, then `changeover retry`"))
 }
 
 /// Keeps a role's login for applications. One that an earlier attempt has made with another password is set right; what somebody else has
 /// put into it beside the login stays. CO1008 if somebody else's secret stands under the name, CO1009 if somebody has put something else
-/// than a JSON object there, CO1060 if it has served.
+/// than a JSON object there.
 pub async fn ensure_role_secret(
     target: &Session,
     name: &str,
@@ -109,20 +104,16 @@ pub async fn ensure_role_secret(
     if before.as_ref() == Some(&new.text) && seen.is_under(key_arn) {
         return Ok(seen.evidence);
     }
-    check_unserved(name, &seen)?;
     update(target, new).await?;
     Ok(made(look(target, name).await?)?.evidence)
 }
 
-/// What is under another key than ours may not be readable any more: that of an aborted run is being deleted.
+/// What is under a key that is being deleted can't be read any more.
 async fn readable_text(target: &Session, name: &str, seen: &Seen, key_arn: &str) -> Result<Option<String>, Failure> {
-    if seen.is_under(key_arn) {
-        return text_of(target, name, &seen.evidence.version).await.map(Some);
+    if !seen.is_under(key_arn) && !seen.key.is_empty() && key::is_being_deleted(target, &seen.key).await? {
+        return Ok(None);
     }
-    let request = target.secrets.get_secret_value().secret_id(name).version_id(&seen.evidence.version);
-    let unusable = &["InvalidRequestException", "AccessDeniedException", "DecryptionFailure"];
-    let answer = request.send().await.unless(unusable, target.side(), &format!("reading the secret {name}"))?;
-    Ok(answer.and_then(|answer| answer.secret_string))
+    text_of(target, name, &seen.evidence.version).await.map(Some)
 }
 
 fn no_object(name: &str) -> Failure {
@@ -130,38 +121,9 @@ fn no_object(name: &str) -> Failure {
     Failure::needs_human("CO1009", message, "put a JSON object there, or delete it, then `changeover retry`")
 }
 
-/// What applications have lived on since a switch is theirs.
-fn check_unserved(name: &str, seen: &Seen) -> Result<(), Failure> {
-    let Some(since) = &seen.served else { return Ok(()) };
-    let message = format!("the secret {name} isn't changed: applications may have used it since {since}");
-    let remedy =
-        "give the migration another name, or the secrets another place; if nobody needs what is in it, delete it";
-    Err(Failure::refused("CO1060", message, remedy))
-}
-
-/// Notes before the first switch that what is in a secret has served: from then on nothing of ours changes or deletes it.
-pub async fn mark_served(target: &Session, name: &str) -> Result<(), Failure> {
-    let Some(seen) = describe(target, name).await? else { return Ok(()) };
-    if served(&seen).is_some() {
-        return Ok(());
-    }
-    let tag = Tag::builder().key(TAG_SERVED).value(served_from(std::time::SystemTime::now())?).build();
-    let request = target.secrets.tag_resource().secret_id(name).tags(tag);
-    request.send().await.told(target.side(), &format!("noting that the secret {name} serves")).map(drop)
-}
-
-/// Since when it has served, where it has.
-pub(crate) fn served(seen: &DescribeSecretOutput) -> Option<String> {
-    seen.tags().iter().find(|tag| tag.key() == Some(TAG_SERVED)).map(|tag| tag.value().unwrap_or_default().to_owned())
-}
-
-/// Whether a secret for an application could be made, for the plan: CO1008 if somebody else's stands under the name, CO1060 if it is one of
-/// an earlier migration that has served. Changes nothing.
+/// Whether a secret for an application could be made, for the plan: CO1008 if somebody else's stands under the name. Changes nothing.
 pub async fn check_role_secret(target: &Session, name: &str) -> Result<(), Failure> {
-    match describe(target, name).await? {
-        Some(seen) => check_unserved(name, &Seen::of(&seen)),
-        None => Ok(()),
-    }
+    describe(target, name).await.map(drop)
 }
 
 struct New<'a> {
@@ -202,7 +164,6 @@ async fn update(target: &Session, new: New<'_>) -> Result<(), Failure> {
 struct Seen {
     evidence: SecretEvidence,
     key: String,
-    served: Option<String>,
 }
 
 impl Seen {
@@ -215,7 +176,6 @@ impl Seen {
         Self {
             evidence: SecretEvidence { arn, version: current.unwrap_or_default() },
             key: seen.kms_key_id().unwrap_or_default().to_owned(),
-            served: served(seen),
         }
     }
     /// By its id: Secrets Manager may name the key otherwise than by its ARN.

@@ -33,12 +33,3 @@ pub(crate) async fn owner_of(session: &Session, kind: &str, name: &str) -> Resul
     let answer = session.rds.list_tags_for_resource().resource_name(arn).send().await.told(session.side(), &what)?;
     Ok(owner(session, answer.tag_list()))
 }
-
-/// The value of the tag of what has served.
-pub(crate) fn served_from(now: std::time::SystemTime) -> Result<String, Failure> {
-    let seconds = aws_smithy_types::DateTime::from_secs(aws_smithy_types::DateTime::from(now).secs());
-    // Letters, digits and :.-, all of which RDS takes in a tag.
-    seconds
-        .fmt(aws_smithy_types::date_time::Format::DateTime)
-        .map_err(|error| Failure::invariant("CO1025", format!("a time: {error}")))
-}

@@ -264,11 +264,20 @@ pub async fn mark_served(target: &Session, identifier: &str) -> Result<String, F
     if let Some(since) = seen.tags.get(TAG_SERVED) {
         return Ok(since.clone());
     }
-    let now = tags::served_from(std::time::SystemTime::now())?;
+    let now = served_from(std::time::SystemTime::now())?;
     let tag = Tag::builder().key(TAG_SERVED).value(&now).build();
     let request = target.rds.add_tags_to_resource().resource_name(&seen.arn).tags(tag);
     request.send().await.told(target.side(), "noting that the target serves")?;
     Ok(now)
+}
+
+/// The value of the tag of what has served.
+fn served_from(now: std::time::SystemTime) -> Result<String, Failure> {
+    let seconds = aws_smithy_types::DateTime::from_secs(aws_smithy_types::DateTime::from(now).secs());
+    // Letters, digits and :.-, all of which RDS takes in a tag.
+    seconds
+        .fmt(aws_smithy_types::date_time::Format::DateTime)
+        .map_err(|error| Failure::invariant("CO1025", format!("a time: {error}")))
 }
 
 fn some(text: &str) -> Option<String> {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     claim,
     error::Told,
-    groups, instance, key_end, options, publish, retire, secret,
+    groups, instance, key_end, options, publish, retire,
     session::Session,
     snapshot, source_parameters,
     tags::{self, check_owner},
@@ -158,9 +158,8 @@ async fn delete_secret(target: &Session, name: &str) -> Result<Undone, Failure> 
     if seen.deleted_date().is_some() {
         return Ok(Undone::Done);
     }
-    if secret::served(&seen).is_some() {
-        return Ok(Undone::Left { names: vec![format!("the secret {name}, which has served")] });
-    }
+    // Before the instance's own undo, which says the same.
+    instance::check_none_has_served(target, &format!("the secret {name} isn't deleted")).await?;
     let request = target.secrets.delete_secret().secret_id(name).recovery_window_in_days(SECRET_DAYS);
     let what = format!("deleting the secret {name}");
     request.send().await.unless(&["ResourceNotFoundException"], target.side(), &what)?;

@@ -27,6 +27,13 @@ pub struct Address {
     pub ca_file: String,
 }
 
+impl Address {
+    /// Who logs in where, as the standing of a password knows it.
+    fn login(&self) -> String {
+        format!("{}@{}:{}", self.user, self.host, self.port)
+    }
+}
+
 /// A connected client together with the task that drives it. Dropping it closes the connection.
 #[derive(Debug)]
 pub struct Session {
@@ -119,7 +126,7 @@ async fn open_with(
         Failure::transient("CO0202", message, "check that the server runs and can be reached from the worker")
     })?;
     let (client, connection) = connected.map_err(|e| refused(address, error::failure(address.side, &what, &e)))?;
-    address.password.accept();
+    address.password.accept(&address.login());
     let driver = tokio::spawn(async move {
         if let Err(error) = connection.await {
             // The text of a broken connection; statements see their own errors.
@@ -129,9 +136,10 @@ async fn open_with(
     Ok(Session { client, driver, side: address.side, database: database.to_owned() })
 }
 
-/// A login that was refused may pass with a password that is read anew, where it is kept elsewhere.
+/// A password that was refused may be another one by now, where it is kept elsewhere.
 fn refused(address: &Address, failure: Failure) -> Failure {
-    if failure.code == "CO0204" && address.password.refuse() {
+    // Another state of a refused login has nothing to do with the password.
+    if failure.sqlstate.as_deref() == Some("28P01") && address.password.refuse(&address.login()) {
         return Failure { class: Class::Transient, ..failure };
     }
     failure

@@ -74,6 +74,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 impl Console {
     /// Opens the console over TLS (verify-full). CO0702 when it can't be reached, CO0203 when TLS can't be had.
     pub async fn open(address: &ConsoleAddress) -> Result<Self, Failure> {
+        let login = format!("{}@{}:{}", address.user, address.host, address.port);
         let unreachable = |why: String| {
             let message = format!("the pooler's console at {}:{} can't be entered: {why}", address.host, address.port);
             Failure::transient(
@@ -98,14 +99,15 @@ impl Console {
             Ok(Ok(pair)) => pair,
             Ok(Err(error)) => {
                 // PgBouncer has one state for all that it refuses at a login.
-                if error.as_db_error().is_some() {
-                    address.password.refuse();
+                let said = error.as_db_error().map(tokio_postgres::error::DbError::message).unwrap_or_default();
+                if said.contains("authentication failed") {
+                    address.password.refuse(&login);
                 }
                 return Err(unreachable(text_of(&error)));
             }
             Err(_) => return Err(unreachable(format!("no answer within {CONNECT_TIMEOUT:?}"))),
         };
-        address.password.accept();
+        address.password.accept(&login);
         let driver = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(error = %error, "console ended");

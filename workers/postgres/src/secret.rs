@@ -1,11 +1,10 @@
 //! Secrets: resolved from a reference inside the worker, never printed, never serialised.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use changeover_domain::{
@@ -17,16 +16,19 @@ use changeover_domain::{
 #[derive(Clone)]
 pub struct Secret {
     text: String,
-    /// Of one that is kept elsewhere and may be changed there: what came of it. Shared by all clones.
-    standing: Option<Arc<AtomicU8>>,
+    /// Of one that is kept elsewhere and may be changed there: what came of it. Shared by all clones and parts.
+    standing: Option<Arc<Mutex<Standing>>>,
 }
 
-/// Nobody has refused it since it was read.
-const GOOD: u8 = 0;
-/// Somebody has, and it may have been changed since it was read.
-const REFUSED: u8 = 1;
-/// It was read again after that, and is the same.
-const UNCHANGED: u8 = 2;
+/// Who has taken a secret, and who has refused it since when.
+#[derive(Debug, Default)]
+struct Standing {
+    taken: BTreeSet<String>,
+    refused: BTreeMap<String, Instant>,
+}
+
+/// For how long after it was refused one may still be changed where it is kept: a rotation changes it on the server first, or there first.
+const GRACE: Duration = Duration::from_secs(120);
 
 impl Secret {
     /// Wraps a secret.
@@ -35,9 +37,9 @@ impl Secret {
     }
     /// The same of one that was read where somebody may change it.
     pub fn that_may_change(text: impl Into<String>) -> Self {
-        Self { text: text.into(), standing: Some(Arc::new(AtomicU8::new(GOOD))) }
+        Self { text: text.into(), standing: Some(Arc::default()) }
     }
-    /// A part of it: refused and accepted together with the whole.
+    /// A part of it: where it is refused, the whole is to be read again.
     #[must_use]
     pub fn part(&self, text: impl Into<String>) -> Self {
         Self { text: text.into(), standing: self.standing.clone() }
@@ -46,31 +48,39 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.text
     }
-    /// Somebody has refused it. Says whether it may help to read it again.
-    pub fn refuse(&self) -> bool {
-        let Some(standing) = &self.standing else { return false };
-        standing.compare_exchange(GOOD, REFUSED, Ordering::Relaxed, Ordering::Relaxed) != Err(UNCHANGED)
+    fn standing(&self) -> Option<MutexGuard<'_, Standing>> {
+        Some(self.standing.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
     }
-    /// Somebody has taken it.
-    pub fn accept(&self) {
-        if let Some(standing) = &self.standing {
-            standing.store(GOOD, Ordering::Relaxed);
+    /// `who`, such as `user@host`, has refused it. Says whether it may help to read it again: where it was good once, for a while.
+    pub fn refuse(&self, who: &str) -> bool {
+        let Some(mut standing) = self.standing() else { return false };
+        let since = *standing.refused.entry(who.to_owned()).or_insert_with(Instant::now);
+        standing.taken.contains(who) && since.elapsed() < GRACE
+    }
+    /// `who` has taken it.
+    pub fn accept(&self, who: &str) {
+        if let Some(mut standing) = self.standing() {
+            standing.refused.remove(who);
+            if !standing.taken.contains(who) {
+                standing.taken.insert(who.to_owned());
+            }
         }
     }
     /// Whether it is to be read again before it is used once more.
     pub fn is_refused(&self) -> bool {
-        self.standing.as_ref().is_some_and(|standing| standing.load(Ordering::Relaxed) != GOOD)
+        self.standing().is_some_and(|standing| !standing.refused.is_empty())
     }
-    /// Takes in what was read again: the same text keeps its standing, and one that was refused is known to be unchanged.
+    /// What was read again in its place: the same text keeps its standing, and another one that has served those who took this one is known
+    /// to them.
     #[must_use]
     pub fn read_again(&self, now: Secret) -> Self {
-        if now.text != self.text {
-            return now;
+        if now.text == self.text {
+            return self.clone();
         }
-        if let Some(standing) = &self.standing {
-            let _was_good = standing.compare_exchange(REFUSED, UNCHANGED, Ordering::Relaxed, Ordering::Relaxed);
+        if let (Some(before), Some(mut after)) = (self.standing(), now.standing()) {
+            after.taken.clone_from(&before.taken);
         }
-        self.clone()
+        now
     }
 }
 
@@ -186,17 +196,23 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_refused_is_read_again_and_believed_refused_when_it_is_the_same() {
-        assert!(!Secret::new("of a file").refuse());
+    fn one_that_was_good_and_is_refused_may_be_changed_for_a_while() {
+        assert!(!Secret::new("of a file").refuse("a@h"));
         let first = Secret::that_may_change("one");
+        // Nobody has ever taken it: it is wrong.
+        assert!(!first.refuse("a@h") && first.is_refused());
+        first.accept("a@h");
+        assert!(!first.is_refused());
+        // Whoever holds it or a part of it is told the same, and what another one takes changes nothing of it.
         let part = first.part("o");
-        // Whoever holds it is told the same, until somebody has read it again.
-        assert!(part.refuse() && first.refuse() && first.is_refused());
+        assert!(part.refuse("a@h") && first.refuse("a@h"));
+        first.accept("b@h");
         let same = first.read_again(Secret::that_may_change("one"));
-        assert!(!same.refuse() && same.is_refused());
+        assert!(same.is_refused() && same.refuse("a@h"));
+        let long_ago = Instant::now().checked_sub(GRACE).unwrap();
+        same.standing().unwrap().refused.insert("a@h".into(), long_ago);
+        assert!(!same.refuse("a@h"));
         let other = same.read_again(Secret::that_may_change("two"));
-        assert!(!other.is_refused() && other.refuse());
-        same.accept();
-        assert!(!part.is_refused() && part.refuse());
+        assert!(!other.is_refused() && other.refuse("a@h") && same.is_refused());
     }
 }

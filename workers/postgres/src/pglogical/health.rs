@@ -33,6 +33,8 @@ pub async fn health(migration: &Migration, direction: Direction) -> Result<Vec<L
     .await
 }
 
+/// What a login is refused with: its password is read again by the next attempt.
+const LOGIN_REFUSED: &str = "CO0204";
 /// How often the slots are looked at while nothing is told.
 const WATCH: Duration = Duration::from_secs(5);
 
@@ -53,7 +55,7 @@ pub async fn watch(
         let links = try_join_all(migration.databases().iter().map(async |database| {
             let provider = migration.provider(direction).open(&database.name, "watch").await?;
             match subscribed(migration, direction, &provider).await {
-                Err(failure) if failure.class == Class::Transient => {
+                Err(failure) if failure.class == Class::Transient && failure.code != LOGIN_REFUSED => {
                     without_subscriber(migration, direction, &provider, &failure).await
                 }
                 link => link,

@@ -110,7 +110,7 @@ async fn look(ground: &Ground, mut facts: AwsFacts) -> Result<AwsDone, Failure> 
         facts.version_before.get_or_insert(expected);
     }
     secrets::check(&ground.spec).await?;
-    ground.check_role_secrets(&target).await?;
+    ground.check_place(&target).await?;
     let seen = ground.source(&source).await?;
     with_ca_files(&mut ground.spec.clone())?;
     if ground.made().kms_key.is_empty() {
@@ -335,6 +335,8 @@ async fn options(ground: &Ground, mut facts: AwsFacts) -> Result<AwsDone, Failur
 async fn secret(ground: &Ground, mut facts: AwsFacts) -> Result<AwsDone, Failure> {
     let session = ground.session(Side::Target).await?;
     let evidence = secret::ensure_master_secret(&session, &facts.master_user, &facts.key).await?;
+    // An earlier run's has the same ARN.
+    secrets::forget_made();
     facts.secret = Some((evidence.arn.clone(), evidence.version));
     done(facts, format!("the master's password is in {}", evidence.arn))
 }
@@ -408,10 +410,6 @@ async fn served(ground: &Ground, facts: AwsFacts) -> Result<AwsDone, Failure> {
     let session = ground.session(Side::Target).await?;
     let name = ground.target();
     let since = target::mark_served(&session, &name).await?;
-    let of_roles = stored::role_secrets(&ground.spec).into_iter().map(|it| it.name);
-    for secret in of_roles.chain([ground.names.master_secret()]) {
-        secret::mark_served(&session, &secret).await?;
-    }
     done(facts, format!("{name} is marked as one that serves, since {since}"))
 }
 

@@ -114,8 +114,10 @@ impl Ground {
         Ok(lacking(&wanted(sizing), &provision::settings(site).await?))
     }
 
-    /// That applications' secrets can be made: none of them is somebody else's.
-    pub(super) async fn check_role_secrets(&self, target: &Session) -> Result<(), Failure> {
+    /// That nothing stands in the way of what is made in the target's account: no earlier migration of this name whose target serves, and no
+    /// secret of somebody else's where applications are to find theirs.
+    pub(super) async fn check_place(&self, target: &Session) -> Result<(), Failure> {
+        instance::check_none_has_served(target, "nothing is begun").await?;
         for it in stored::role_secrets(&self.spec) {
             secret::check_role_secret(target, &it.name).await?;
         }

@@ -49,7 +49,7 @@ pub async fn outlook(spec: &Spec) -> Result<Outlook, Failure> {
     let (source, target) = tokio::try_join!(unknown.session(Side::Source), unknown.session(Side::Target))?;
     let seen = unknown.source(&source).await?;
     secrets::check(spec).await?;
-    unknown.check_role_secrets(&target).await?;
+    unknown.check_place(&target).await?;
     facts.source = seen.address();
     let ground = Ground::new(spec, &facts, "plan")?;
     let (parameters, _, _) = parameters(&ground).await?;

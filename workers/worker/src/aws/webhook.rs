@@ -161,9 +161,14 @@ impl Webhook {
         let asked = async { read(self.client.request(request).await.map_err(|error| causes(&error))?).await };
         let late = |_| format!("no answer within {} s", ANSWER.as_secs());
         let mut answer = timeout(ANSWER, asked).await.map_err(late)??;
-        if let (401 | 403, Some(token)) = (answer.status.as_u16(), &self.token) {
-            // It may have been changed since it was read.
-            token.refuse();
+        if let Some(token) = &self.token {
+            let who = self.url.to_string();
+            match answer.status.as_u16() {
+                // It may have been changed since it was read.
+                401 | 403 => _ = token.refuse(&who),
+                200..=299 => token.accept(&who),
+                _ => {}
+            }
         }
         if let Some(token) = self.token.as_ref().filter(|token| !token.expose().is_empty()) {
             // There are servers that show what they were sent.

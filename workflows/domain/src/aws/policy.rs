@@ -262,8 +262,7 @@ mod tests {
             ("secretsmanager:RestoreSecret", Some(["aws:ResourceTag"].as_slice())),
             ("secretsmanager:UpdateSecret", Some(["aws:ResourceTag"].as_slice())),
             ("secretsmanager:DeleteSecret", Some(["aws:ResourceTag"].as_slice())),
-            // As it is made, and before the first switch.
-            ("secretsmanager:TagResource", Some(["aws:ResourceTag", "aws:RequestTag"].as_slice())),
+            ("secretsmanager:TagResource", Some(["aws:RequestTag"].as_slice())),
         ] {
             let statements = policy["Statement"].as_array().unwrap().iter();
             let allowing: Vec<_> = statements.filter(|s| s["Action"].to_string().contains(action)).collect();

@@ -478,15 +478,6 @@ pub const CALLS: &[Call] = &[
         "note on it which password it has, and before the first switch that it has served",
     )
     .only(Condition::TagIsThere),
-    Call::changes(
-        Step::Instance,
-        Target,
-        S::SecretsManager,
-        "TagResource",
-        SECRETS,
-        "note before the first switch that what is in it has served",
-    )
-    .only(Condition::TagIsThere),
     // What applications of the target's account get.
     Call::reads(
         Step::RoleSecrets,
