@@ -4,8 +4,8 @@
 use anyhow::{Context, Result, ensure};
 use changeover_tests::{
     aws::{
-        Ask, AwsSpec, AwsStack, AwsStackOptions, Found, MASTER_SECRET, OldOne, SOURCE, TARGET, call_counts,
-        end_the_old_one, finalize_but_for_the_end, keep_secrets, leftovers, prepare,
+        AwsSpec, AwsStack, AwsStackOptions, Found, MASTER_SECRET, OldOne, SOURCE, TARGET, call_counts, end_the_old_one,
+        finalize_but_for_the_end, keep_secrets, leftovers, prepare,
     },
     scenario::{LONG, NAME, SHORT},
     stack::{SAMPLE_LOGINS, Side, connect, process, rds},
@@ -85,20 +85,10 @@ async fn a_worker_killed_while_the_target_is_created_is_followed_by_another() ->
     .await
 }
 
-/// The owner gives the source's master another password, in RDS and where the worker finds it, and tells nobody.
+/// The owner gives the source's master another password: first in RDS, and once the worker has looked for it in vain, where it finds it.
 async fn rotate_the_master(stack: &AwsStack, old: &str, new: &str) -> Result<()> {
     let modified = json!({ "DBInstanceIdentifier": SOURCE, "MasterUserPassword": new, "ApplyImmediately": true });
-    let login = json!({ "username": rds::MASTER, "password": new }).to_string();
-    let asks = [
-        Ask::new(Side::Source, "rds", "modify_db_instance", modified),
-        Ask::new(
-            Side::Source,
-            "secretsmanager",
-            "put_secret_value",
-            json!({ "SecretId": MASTER_SECRET, "SecretString": login }),
-        ),
-    ];
-    stack.stand_in.ask(&asks).await?;
+    stack.stand_in.ask_one(Side::Source, "rds", "modify_db_instance", modified).await?;
     let info = stack.info();
     let tls = connect::tls(&stack.stand_in.ca_bundle)?;
     let login = |password| connect::Login {
@@ -111,5 +101,22 @@ async fn rotate_the_master(stack: &AwsStack, old: &str, new: &str) -> Result<()>
     process::wait_until("the source takes the new password and no other", SHORT, async || {
         connect::as_login(login(old), &tls).await.is_err() && connect::as_login(login(new), &tls).await.is_ok()
     })
-    .await
+    .await?;
+    let before = reads_of_the_master(stack).await?;
+    process::wait_until("the worker has looked for another password in vain", SHORT, async || {
+        reads_of_the_master(stack).await.is_ok_and(|now| now >= before + 2)
+    })
+    .await?;
+    let login = json!({ "username": rds::MASTER, "password": new }).to_string();
+    let fields = json!({ "SecretId": MASTER_SECRET, "SecretString": login });
+    stack.stand_in.ask_one(Side::Source, "secretsmanager", "put_secret_value", fields).await.map(drop)
+}
+
+/// How often the secret of the source's master was read.
+async fn reads_of_the_master(stack: &AwsStack) -> Result<usize> {
+    let calls = stack.stand_in.control("calls?since=0", None).await?;
+    let of_master = |call: &&serde_json::Value| {
+        call["action"] == "GetSecretValue" && call["parameters"].to_string().contains(MASTER_SECRET)
+    };
+    Ok(calls.as_array().into_iter().flatten().filter(of_master).count())
 }
