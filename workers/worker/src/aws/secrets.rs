@@ -112,7 +112,8 @@ pub(super) async fn check(spec: &Spec) -> Result<(), Failure> {
 pub async fn known(spec: &Spec, references: impl Iterator<Item = &SecretRef>) -> Known {
     let mut all: Vec<Wanted> = references.filter_map(|reference| Wanted::of(spec, reference)).collect();
     for wanted in &mut all {
-        wanted.text = remembered(spec, wanted).map(Ok);
+        // What holds no such secret may have been put right since.
+        wanted.text = remembered(spec, wanted).filter(|text| wanted.secret(text).is_ok()).map(Ok);
     }
     found(spec, all, Else::Memory).await
 }
@@ -295,10 +296,12 @@ mod tests {
             (spec("role/of-this-test"), reference("app"), reference("report"), reference("x"));
         let place = Wanted::of(&spec, &app).unwrap().place;
         remember(&place, Secret::that_may_change(r#"{"app":"a","report":"r"}"#));
-        let all = known(&spec, [&app, &report, &none].into_iter()).await;
+        let all = known(&spec, [&app, &report].into_iter()).await;
         let text = |it: &SecretRef| resolve_one(Some(it), "it", &all).map(|secret| secret.expose().to_owned());
         assert_eq!((text(&app).unwrap().as_str(), text(&report).unwrap().as_str()), ("a", "r"));
-        let without = text(&none).unwrap_err();
+        let without =
+            Wanted::of(&spec, &none).unwrap().secret(&remembered(&spec, &Wanted::of(&spec, &none).unwrap()).unwrap());
+        let without = without.unwrap_err();
         assert!(without.code == "CO1009" && !without.message.contains("report"), "{without}");
 
         let other = self::spec("role/of-somebody-else");
@@ -331,8 +334,14 @@ mod tests {
         text.accept("app@h");
         assert!(text.refuse("app@h"));
         all_read().get_mut(&place).unwrap().asked = Instant::now().checked_sub(REFUSED_AGAIN).unwrap();
-        let known = known(&spec, [&app].into_iter()).await;
-        assert_eq!(resolve_one(Some(&app), "it", &known).unwrap().expose(), "a");
+        let found = known(&spec, [&app].into_iter()).await;
+        assert_eq!(resolve_one(Some(&app), "it", &found).unwrap().expose(), "a");
+        // What lacks it is asked for, and AWS is away.
+        let asked = all_read()[&place].asked;
+        let lacking = reference("nobody");
+        let found = known(&spec, [&lacking].into_iter()).await;
+        assert_eq!(resolve_one(Some(&lacking), "it", &found).unwrap_err().code, "CO1009");
+        assert!(all_read()[&place].asked > asked);
         assert!(!anew(&spec, [&app].into_iter()).await.failures().is_empty());
     }
 
