@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use changeover_domain::{
     MigrationId, Side,
     aws::{AwsNames, Place, key::partition, names::is_account, plan::Route, policy},
-    proto::{Aws, AwsAccount, Spec},
+    proto::{AwsAccount, Spec},
 };
 
 use crate::{exit::Exit, problem::Problem, spec_file, ui::Ui};
@@ -115,7 +115,7 @@ pub(super) fn run(ui: &Ui, args: &Args) -> Result<Exit, Problem> {
     };
     let place = place(args, &known)?;
     let route = route(args, &known, &place);
-    for wide in wide(&place, &route, known.aws.is_some()) {
+    for wide in wide(&place, &route, known.spec.aws.is_some()) {
         ui.warn(&wide);
     }
     let printed = policy::policy(&place, &route);
@@ -133,22 +133,21 @@ pub(super) fn run(ui: &Ui, args: &Args) -> Result<Exit, Problem> {
 /// What a spec says.
 #[derive(Default)]
 struct Known {
-    migration: Option<String>,
     here: AwsAccount,
     there: AwsAccount,
-    aws: Option<Aws>,
+    /// An empty one where none is given.
     spec: Spec,
 }
 
 impl Known {
     fn of(spec: &Spec, side: Side) -> Result<Self, Problem> {
-        let Some(aws) = spec.aws.clone() else {
+        let Some(aws) = &spec.aws else {
             let message = "the spec has no AWS half, and Changeover makes no call to AWS for it";
             return Err(Problem::new("CO0104", message, "add [aws.source] and [aws.target]").exit(Exit::Refused));
         };
         let (source, target) = (aws.source.clone().unwrap_or_default(), aws.target.clone().unwrap_or_default());
         let (here, there) = if side == Side::Source { (source, target) } else { (target, source) };
-        Ok(Self { migration: Some(spec.name.clone()), here, there, aws: Some(aws), spec: spec.clone() })
+        Ok(Self { here, there, spec: spec.clone() })
     }
 }
 
@@ -158,11 +157,11 @@ fn some(text: impl Into<String>) -> Option<String> {
 }
 
 fn place(args: &Args, known: &Known) -> Result<Place, Problem> {
-    let aws = known.aws.clone().unwrap_or_default();
+    let aws = known.spec.aws.clone().unwrap_or_default();
     let made = aws.made.unwrap_or_default();
     let either = |given: &Option<String>, said: String| given.clone().or_else(|| some(said));
     let wild = |given: &Option<String>, said: String| either(given, said).unwrap_or_else(|| "*".to_owned());
-    let migration = args.migration.clone().or_else(|| known.migration.clone());
+    let migration = either(&args.migration, known.spec.name.clone());
     let region = wild(&args.region, known.here.region.clone());
     Ok(Place {
         side: args.side.side(),
@@ -187,8 +186,8 @@ fn place(args: &Args, known: &Known) -> Result<Place, Problem> {
 /// What isn't known before the source is looked at is taken to come. By a spec, the engine copies the rows.
 fn route(args: &Args, known: &Known, place: &Place) -> Route {
     let way = &args.route;
-    let end = known.aws.as_ref().and_then(|aws| aws.end).unwrap_or_default();
-    let joined_by_others = known.aws.as_ref().is_some_and(|aws| !aws.join_networks);
+    let end = known.spec.aws.as_ref().and_then(|aws| aws.end).unwrap_or_default();
+    let joined_by_others = known.spec.aws.as_ref().is_some_and(|aws| !aws.join_networks);
     Route {
         key_is_made: !way.key_is_given && place.key.is_none(),
         source_group_is_default: true,
@@ -196,10 +195,10 @@ fn route(args: &Args, known: &Known, place: &Place) -> Route {
         reboot_needed: true,
         has_options: true,
         network_is_joined: !way.network_is_joined && !joined_by_others,
-        by_snapshot: !way.without_snapshot && known.aws.is_none(),
+        by_snapshot: !way.without_snapshot && known.spec.aws.is_none(),
         source_is_encrypted: way.source_is_encrypted,
         monitored: place.monitoring_role.is_some(),
-        published: known.aws.is_none() || place.published.is_some(),
+        published: known.spec.aws.is_none() || place.published.is_some(),
         final_snapshot: way.final_snapshot || way.delete_source || end.final_snapshot || end.delete,
         stopped: way.stop_source || end.stop,
         deleted: way.delete_source || end.delete,

@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Ask, StandIn, accounts::text};
-use crate::stack::Side;
+use super::{StandIn, accounts::text};
+use crate::{scenario::NAME, stack::Side};
 
 /// A version of a parameter of Parameter Store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -49,9 +49,9 @@ fn version(row: &Value) -> Result<Version> {
 
 /// The password that Changeover made for the target's master: to be looked for where it mustn't be.
 pub async fn master_password(stand_in: &StandIn) -> Result<String> {
-    let id = json!({ "SecretId": "changeover/demo/master-user" });
-    let said = stand_in.ask(&[Ask::new(Side::Target, "secretsmanager", "get_secret_value", id)]).await?;
-    let value = text(&said[0]["SecretString"])?;
+    let id = json!({ "SecretId": format!("changeover/{NAME}/master-user") });
+    let said = stand_in.ask_one(Side::Target, "secretsmanager", "get_secret_value", id).await?;
+    let value = text(&said["SecretString"])?;
     let parsed: Value = serde_json::from_str(&value).unwrap_or(Value::Null);
     Ok(parsed["password"].as_str().map_or(value, str::to_owned))
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 
-use super::{AwsSpec, AwsStack, SOURCE, StandIn, Version, spec_text, versions};
+use super::{AwsSpec, AwsStack, SOURCE, StandIn, Version, secrets::needless_variables, spec_text, versions};
 use crate::{
     oracle::{Difference, Snapshot},
     product::Status,
@@ -34,7 +34,7 @@ pub async fn prepare<'a>(
     let source = Snapshot::take(&info.source).await?;
     let (of_spec, without) = match &aws.secrets {
         None => (spec_options(&options.soak), Vec::new()),
-        Some(kept) => (kept.refer(spec_options(&options.soak)), kept.variables(info)),
+        Some(kept) => (kept.refer(spec_options(&options.soak)), needless_variables(info)),
     };
     let spec = write_text(&options.directory, &spec_text(stack, aws, &of_spec))?;
     Scenario::begin(info, options, loud, Pair::new(source, stack.empty.clone()), spec, &without).await

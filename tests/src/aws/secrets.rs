@@ -41,13 +41,12 @@ impl Kept {
             ..options
         }
     }
+}
 
-    /// What the worker needn't have in its environment.
-    #[allow(clippy::unused_self)] // Without them it is needed there.
-    pub(super) fn variables(&self, info: &StackInfo) -> Vec<String> {
-        let environment = info.environment().into_iter().map(|(name, _)| name);
-        environment.filter(|name| name.ends_with("_PASSWORD")).chain(password_variables().into_keys()).collect()
-    }
+/// What a worker needn't have in its environment where all secrets are in AWS.
+pub(super) fn needless_variables(info: &StackInfo) -> Vec<String> {
+    let environment = info.environment().into_iter().map(|(name, _)| name);
+    environment.filter(|name| name.ends_with("_PASSWORD")).chain(password_variables().into_keys()).collect()
 }
 
 /// Keeps all secrets of a scenario in Secrets Manager and Parameter Store of both accounts: under a key of the owner's and under AWS's own,

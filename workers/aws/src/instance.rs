@@ -77,14 +77,12 @@ pub(crate) async fn all(session: &Session) -> Result<Vec<InstanceSeen>, Failure>
 /// An instance of the account that a migration of this name has made and that has served, whatever it is called by now. CO1060: what else
 /// that migration has made, secrets among it, may be lived on. `what` says what isn't done.
 pub async fn check_none_has_served(target: &Session, what: &str) -> Result<(), Failure> {
-    let of_ours = |seen: &InstanceSeen| owner(target, seen) == Owner::Us;
-    let served = all(target).await?.into_iter().filter(of_ours);
-    let Some((seen, since)) =
-        served.filter_map(|seen| Some((seen.identifier.clone(), seen.tags.get(TAG_SERVED)?.clone()))).next()
-    else {
+    let seen = all(target).await?;
+    let served = |seen: &InstanceSeen| seen.tags.get(TAG_SERVED).filter(|_| owner(target, seen) == Owner::Us).cloned();
+    let Some((instance, since)) = seen.iter().find_map(|seen| Some((&seen.identifier, served(seen)?))) else {
         return Ok(());
     };
-    let message = format!("{what}: the instance {seen}, of a migration of this name, has served since {since}");
+    let message = format!("{what}: the instance {instance}, of a migration of this name, has served since {since}");
     let remedy = format!(
         "give the migration another name; if nothing of that one is needed any more, take the tag {TAG_SERVED} off the instance, then `changeover retry`"
     );

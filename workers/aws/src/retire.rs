@@ -34,40 +34,32 @@ pub async fn ensure_final_snapshot(
     Ok(seen)
 }
 
-/// A person's word for the end of the old instance.
-#[derive(Clone, Copy, Debug)]
-pub struct Approval {
-    /// Until when it counts, looked at right before what it allows is asked for: what has begun under it, or is done, goes on after it.
-    pub until: Option<SystemTime>,
-}
-
-impl Approval {
-    fn check(self, what: &str) -> Result<(), Failure> {
-        check_approved(what, self.until, SystemTime::now())
-    }
-}
-
-/// Stops the old instance. CO1089 where the approval doesn't count any more. AWS starts it again after seven days
+/// Stops the old instance. `until` is when the approval ends, looked at right before what it allows is asked for: what has begun under it, or
+/// is done, goes on after it. CO1089 where it doesn't count any more. AWS starts it again after seven days
 /// (<https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_StopInstance.html>). Returns at once.
-pub async fn ensure_stopped(source: &Session, identifier: &str, approval: Approval) -> Result<Progress, Failure> {
+pub async fn ensure_stopped(
+    source: &Session,
+    identifier: &str,
+    until: Option<SystemTime>,
+) -> Result<Progress, Failure> {
     let now = instance::progress(&claim::check_claim(source, identifier).await?);
     if now != Progress::Ready {
         return Ok(now);
     }
-    approval.check(&format!("the stop of {identifier}"))?;
+    check_approved(&format!("the stop of {identifier}"), until, SystemTime::now())?;
     let request = source.rds.stop_db_instance().db_instance_identifier(identifier);
     request.send().await.unless(&["InvalidDBInstanceState"], source.side(), &format!("stopping {identifier}"))?;
     instance::observe(source, identifier).await
 }
 
 /// Deletes the old instance, which only works with its last snapshot there and ready: CO1019 otherwise. `named` is the identifier as the
-/// person who approved has written it. CO1089 where the approval doesn't count any more. Automated backups stay until they expire. Returns at once.
+/// person who approved has written it; `until` and CO1089 as in [`ensure_stopped`]. Automated backups stay until they expire. Returns at once.
 pub async fn ensure_deleted(
     source: &Session,
     identifier: &str,
     named: &str,
     switched_at: i64,
-    approval: Approval,
+    until: Option<SystemTime>,
 ) -> Result<Progress, Failure> {
     if named != identifier {
         let message = format!("the approval names {named}, and the old instance is {identifier}");
@@ -81,7 +73,7 @@ pub async fn ensure_deleted(
     if instance::progress(&seen).goes_on() {
         return Ok(instance::progress(&seen));
     }
-    approval.check(&format!("the deletion of {identifier}"))?;
+    check_approved(&format!("the deletion of {identifier}"), until, SystemTime::now())?;
     if seen.shape.deletion_protection {
         return lift_protection(source, identifier).await;
     }

@@ -402,8 +402,8 @@ async fn faults_leave_a_clear_state_and_nothing_twice() {
     assert!(groups::family(&source, &group).await.unwrap().is_some());
 }
 
-fn given() -> retire::Approval {
-    retire::Approval { until: Some(std::time::SystemTime::now() + std::time::Duration::from_secs(60)) }
+fn given() -> Option<std::time::SystemTime> {
+    Some(std::time::SystemTime::now() + std::time::Duration::from_secs(60))
 }
 
 #[tokio::test]
@@ -441,9 +441,8 @@ async fn the_old_instance_ends_only_by_its_name_and_a_label_is_taken_back() {
     assert_eq!(retire::ensure_deleted(&source, SOURCE, SOURCE, later, given()).await.unwrap_err().code, "CO1019");
     // An approval that is over, or was never given, allows nothing.
     for until in [None, Some(std::time::SystemTime::now())] {
-        let word = retire::Approval { until };
-        assert_eq!(retire::ensure_deleted(&source, SOURCE, SOURCE, 0, word).await.unwrap_err().code, "CO1089");
-        assert_eq!(retire::ensure_stopped(&source, SOURCE, word).await.unwrap_err().code, "CO1089");
+        assert_eq!(retire::ensure_deleted(&source, SOURCE, SOURCE, 0, until).await.unwrap_err().code, "CO1089");
+        assert_eq!(retire::ensure_stopped(&source, SOURCE, until).await.unwrap_err().code, "CO1089");
     }
     let asked =
         |call: &serde_json::Value| ["DeleteDBInstance", "StopDBInstance"].iter().any(|it| call["action"] == *it);
@@ -451,7 +450,7 @@ async fn the_old_instance_ends_only_by_its_name_and_a_label_is_taken_back() {
     until("the end of the old instance", async || {
         // What has begun goes on after its approval.
         let began = stand_in.calls().iter().any(asked);
-        let word = if began { retire::Approval { until: None } } else { given() };
+        let word = if began { None } else { given() };
         Ok((retire::ensure_deleted(&source, SOURCE, SOURCE, 0, word).await? == Progress::Absent).then_some(()))
     })
     .await;

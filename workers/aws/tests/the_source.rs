@@ -91,7 +91,6 @@ async fn an_instance_that_took_the_sources_name_is_left_alone() {
     becomes(&source, SOURCE, Progress::Ready).await;
     let failure = claim::check_claim(&source, SOURCE).await.unwrap_err();
     assert_eq!((failure.code.as_str(), failure.class), ("CO1013", Class::NeedsHuman));
-    let word = changeover_aws::retire::Approval { until: None };
-    let refused = changeover_aws::retire::ensure_deleted(&source, SOURCE, SOURCE, 0, word).await.unwrap_err();
+    let refused = changeover_aws::retire::ensure_deleted(&source, SOURCE, SOURCE, 0, None).await.unwrap_err();
     assert_eq!(refused.code, "CO1013");
 }

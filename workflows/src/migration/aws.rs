@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use changeover_domain::{
     Failure, Side,
     aws::{
-        provision::{AwsFacts, AwsStep, deploys, fill_in, keeps_role_secrets},
+        provision::{AwsFacts, AwsStep, deploys, fill_in},
+        stored,
         undo::{AwsUndo, Kind},
     },
     from_rfc3339,
@@ -110,7 +111,7 @@ async fn one(ctx: &WorkflowContext<Migration>, step: AwsStep) -> Result<(), Stop
 
 /// Keeps applications' logins, once the roles have their passwords.
 pub(super) async fn role_secrets(ctx: &WorkflowContext<Migration>) -> Result<(), Stop> {
-    if ctx.state(|m| m.state.spec.aws.as_ref().is_some_and(keeps_role_secrets)) {
+    if ctx.state(|m| !stored::role_secrets(&m.state.spec).is_empty()) {
         one(ctx, AwsStep::RoleSecrets).await?;
     }
     Ok(())

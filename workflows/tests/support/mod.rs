@@ -16,7 +16,6 @@ use changeover_domain::{
     aws::{
         AwsNames,
         provision::{AwsFacts, AwsStep, undo_of},
-        stored::undo_of_role_secrets,
     },
     proto::{
         ApprovalKind, Approve, AuditEvent, Budgets, Control, Database, Finding, Gates, LinkHealth, PreflightReport,
@@ -272,10 +271,7 @@ impl Fakes {
     ) -> Result<AwsPlanned, ActivityError> {
         self.0.enter("aws_plan", input.step.word())?;
         let names = AwsNames::new(&MigrationId::parse("fake").unwrap());
-        let mut undo: Vec<_> = undo_of(input.step, input.spec.aws.as_ref().unwrap(), &names).into_iter().collect();
-        if input.step == AwsStep::RoleSecrets {
-            undo.extend(undo_of_role_secrets(&input.spec));
-        }
+        let undo = undo_of(input.step, &input.spec, &names);
         let approve = (input.step == AwsStep::Reboot).then(|| "it has to be rebooted".to_owned());
         Ok(AwsPlanned { undo, facts: AwsFacts { run: "first".into(), ..input.facts }, approve })
     }

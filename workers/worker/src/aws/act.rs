@@ -473,8 +473,7 @@ async fn final_snapshot(ground: &Ground, facts: AwsFacts, switched_at: i64) -> R
 
 async fn stop(ground: &Ground, facts: AwsFacts, approved: Approved) -> Result<AwsDone, Failure> {
     let session = ground.session(Side::Source).await?;
-    let now =
-        retire::ensure_stopped(&session, &ground.aws.instance, retire::Approval { until: approved.until }).await?;
+    let now = retire::ensure_stopped(&session, &ground.aws.instance, approved.until).await?;
     as_far(
         facts,
         &now,
@@ -485,7 +484,7 @@ async fn stop(ground: &Ground, facts: AwsFacts, approved: Approved) -> Result<Aw
 
 async fn delete(ground: &Ground, facts: AwsFacts, input: &AwsInput, approved: Approved) -> Result<AwsDone, Failure> {
     let session = ground.session(Side::Source).await?;
-    let (instance, word) = (&ground.aws.instance, retire::Approval { until: approved.until });
-    let now = retire::ensure_deleted(&session, instance, &input.named, input.switched_at, word).await?;
+    let instance = &ground.aws.instance;
+    let now = retire::ensure_deleted(&session, instance, &input.named, input.switched_at, approved.until).await?;
     as_far(facts, &now, &Progress::Absent, format!("{} is deleted; its last snapshot stays", ground.aws.instance))
 }

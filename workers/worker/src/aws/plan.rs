@@ -12,7 +12,6 @@ use changeover_domain::{
         parameters::Sizing,
         provision::{AwsFacts, AwsStep, undo_of},
         status::reboot_pending,
-        stored::undo_of_role_secrets,
         target::InstanceSeen,
         undo::{AwsUndo, Kind},
     },
@@ -29,7 +28,7 @@ pub(crate) async fn plan(input: AwsInput, run: &str) -> Result<AwsPlanned, Failu
         run.clone_into(&mut facts.run);
     }
     let ground = Ground::new(&spec, &facts, &facts.run)?;
-    let mut undo: Vec<AwsUndo> = undo_of(step, &ground.aws, &ground.names).into_iter().collect();
+    let mut undo = undo_of(step, &spec, &ground.names);
     let mut approve = None;
     match step {
         AwsStep::SourceParameters => undo.extend(Box::pin(source_parameters(&ground, &mut facts)).await?),
@@ -41,7 +40,6 @@ pub(crate) async fn plan(input: AwsInput, run: &str) -> Result<AwsPlanned, Failu
             facts.running_since = Some(provision::running_since(&ground.site(Side::Source).await?).await?);
         }
         AwsStep::Options if Box::pin(source_options(&ground)).await?.is_none() => undo.clear(),
-        AwsStep::RoleSecrets => undo.extend(undo_of_role_secrets(&ground.spec)),
         AwsStep::Peering => undo.extend(Box::pin(network::plan_peering(&ground, &mut facts)).await?),
         AwsStep::Ways => undo.extend(network::plan_ways(&facts)),
         AwsStep::Publish => undo.extend(Box::pin(publish(&ground, &mut facts)).await?),

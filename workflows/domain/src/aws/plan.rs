@@ -101,7 +101,7 @@ fn list(route: &Route, source: &Place, target: &Place, which: impl Fn(&Call) -> 
         .filter(|call| call.effect == Effect::Changes && route.takes(call.when) && which(call))
         .map(|call| {
             let place = if call.side == Side::Source { source } else { target };
-            let on = call.on.iter().flat_map(|resource| place.arns(*resource)).collect();
+            let on = place.arns_of(call.on);
             Planned { step: call.step, side: call.side, call: call.name(), on, waits: call.waits, why: call.why }
         })
         // What there is nothing of isn't done.

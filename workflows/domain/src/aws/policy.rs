@@ -31,7 +31,7 @@ fn grouped(place: &Place, route: &Route) -> BTreeMap<On, BTreeSet<String>> {
     let mut by_action: BTreeMap<(String, Condition, Option<Service>, bool), BTreeSet<String>> = BTreeMap::new();
     let ours = |call: &&Call| call.side == place.side && call.condition != Condition::ByKeyPolicy;
     for call in CALLS.iter().filter(ours).filter(|call| route.takes(call.when)) {
-        let on: Vec<String> = call.on.iter().flat_map(|resource| place.arns(*resource)).collect();
+        let on = place.arns_of(call.on);
         if on.is_empty() {
             continue;
         }

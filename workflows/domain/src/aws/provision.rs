@@ -7,6 +7,7 @@ use super::{
     network::Ends,
     parameter_plan::ParameterPlan,
     parameters::Sizing,
+    stored::{RoleSecret, role_secrets},
     undo::{AwsUndo, Kind},
 };
 use crate::{
@@ -191,19 +192,19 @@ pub fn target_instance(aws: &Aws, names: &AwsNames) -> String {
     }
 }
 
-/// Whether applications get their logins in the target's account.
-pub fn keeps_role_secrets(aws: &Aws) -> bool {
-    aws.made.as_ref().is_some_and(|made| !made.role_secrets.is_empty())
-}
-
 /// Whether somebody is to be told of each publication.
 pub fn deploys(aws: &Aws) -> bool {
     !aws.deploy.is_empty() || !aws.webhook.is_empty()
 }
 
 /// What undoes a step, known before it; the source's parameters have their own plan, and the endpoint its own version.
-pub fn undo_of(step: AwsStep, aws: &Aws, names: &AwsNames) -> Option<AwsUndo> {
+pub fn undo_of(step: AwsStep, spec: &Spec, names: &AwsNames) -> Vec<AwsUndo> {
+    let Some(aws) = &spec.aws else { return Vec::new() };
     let (side, kind, name) = match step {
+        AwsStep::RoleSecrets => {
+            let undo = |it: RoleSecret| AwsUndo::Delete { side: Side::Target, kind: Kind::Secret, name: it.name };
+            return role_secrets(spec).into_iter().map(undo).collect();
+        }
         AwsStep::Claim => (Side::Source, Kind::Claim, aws.instance.clone()),
         AwsStep::Key if aws.made.as_ref().is_none_or(|made| made.kms_key.is_empty()) => {
             (Side::Target, Kind::Key, names.alias())
@@ -212,9 +213,9 @@ pub fn undo_of(step: AwsStep, aws: &Aws, names: &AwsNames) -> Option<AwsUndo> {
         AwsStep::Options => (Side::Target, Kind::OptionGroup, names.option_group()),
         AwsStep::Secret => (Side::Target, Kind::Secret, names.master_secret()),
         AwsStep::Instance => (Side::Target, Kind::Instance, target_instance(aws, names)),
-        _ => return None,
+        _ => return Vec::new(),
     };
-    Some(AwsUndo::Delete { side, kind, name })
+    vec![AwsUndo::Delete { side, kind, name }]
 }
 
 /// Puts into the spec what AWS has told: addresses, and the login of the instance that was made. What the spec gives stays.
@@ -273,9 +274,11 @@ mod tests {
             instance: "orders".into(),
             ..Aws::default()
         };
-        assert_eq!(undo_of(AwsStep::Key, &given("alias/theirs"), &names()), None);
-        let made = undo_of(AwsStep::Key, &given(""), &names()).unwrap();
-        assert_eq!(made.describe(), format!("delete the key {} on the target", names().alias()));
+        let undo = |key: &str| undo_of(AwsStep::Key, &Spec { aws: Some(given(key)), ..Spec::default() }, &names());
+        assert_eq!(undo("alias/theirs"), []);
+        let made = undo("");
+        assert_eq!(made.len(), 1);
+        assert_eq!(made[0].describe(), format!("delete the key {} on the target", names().alias()));
         assert_eq!(target_instance(&given(""), &names()), names().instance());
     }
 

@@ -203,6 +203,10 @@ impl Place {
     fn target(&self) -> String {
         self.target_instance.clone().unwrap_or_else(|| self.base())
     }
+    /// The patterns of ARNs that several stand for together.
+    pub fn arns_of(&self, resources: &[Resource]) -> Vec<String> {
+        resources.iter().flat_map(|resource| self.arns(*resource)).collect()
+    }
     /// The patterns of ARNs that a resource stands for; none where there is nothing of the kind.
     pub fn arns(&self, resource: Resource) -> Vec<String> {
         let path = self.names.as_ref().map_or_else(|| "changeover/*".to_owned(), |n| n.path().to_owned());

@@ -5,7 +5,6 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::undo::{AwsUndo, Kind};
 use crate::{
     Side,
     proto::{Aws, RolePassword, SecretRef, Spec, secret_ref::From},
@@ -64,7 +63,12 @@ fn is_complete(name: &str) -> bool {
 /// What stands in a policy as it is: no pattern, no version.
 fn is_name(name: &str) -> bool {
     // Those that RDS makes itself have an exclamation mark in their names.
-    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_+=.@-!".contains(&b))
+    !name.is_empty() && name.bytes().all(|b| is_letter(b) || b == b'!')
+}
+
+/// Whether Secrets Manager takes it in a name that somebody gives.
+fn is_letter(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"/_+=.@-".contains(&byte)
 }
 
 /// In which side's account a secret is; the target's where both are one.
@@ -138,16 +142,10 @@ pub fn role_secret(prefix: &str, role: &str) -> String {
     format!("{}/{role}", prefix.trim_end_matches('/'))
 }
 
-/// What undoes all of them.
-pub fn undo_of_role_secrets(spec: &Spec) -> Vec<AwsUndo> {
-    let undo = |it: RoleSecret| AwsUndo::Delete { side: Side::Target, kind: Kind::Secret, name: it.name };
-    role_secrets(spec).into_iter().map(undo).collect()
-}
-
 /// Whether Secrets Manager takes a name
 /// (<https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html>).
 pub fn is_secret_name(name: &str) -> bool {
-    name.len() <= 512 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_+=.@-".contains(&b))
+    name.len() <= 512 && name.bytes().all(is_letter)
 }
 
 /// Why no password is found in what is stored. Says nothing of what is.
@@ -204,7 +202,14 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::proto::{AwsAccount, AwsTarget, Roles, Stored};
+    use crate::{
+        MigrationId,
+        aws::{
+            AwsNames,
+            provision::{AwsStep, undo_of},
+        },
+        proto::{AwsAccount, AwsTarget, Roles, Stored},
+    };
 
     const SECRET: &str = "arn:aws:secretsmanager:eu-central-1:111111111111:secret:orders/app-AbC123";
 
@@ -260,10 +265,14 @@ mod tests {
 
     #[test]
     fn a_roles_secret_has_its_name_and_an_abort_deletes_it() {
+        let names = AwsNames::new(&MigrationId::parse("shop").unwrap());
         let mut spec = spec(&[("app", SECRET)]);
         let secrets = role_secrets(&spec);
         assert_eq!((secrets.len(), secrets[0].role, secrets[0].name.as_str()), (1, "app", "orders/app"));
-        assert_eq!(undo_of_role_secrets(&spec)[0].describe(), "delete the secret orders/app on the target");
+        assert_eq!(
+            undo_of(AwsStep::RoleSecrets, &spec, &names)[0].describe(),
+            "delete the secret orders/app on the target"
+        );
         spec.aws.as_mut().unwrap().made = None;
         assert!(role_secrets(&spec).is_empty());
     }

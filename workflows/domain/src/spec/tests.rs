@@ -37,6 +37,11 @@ fn mistakes(text: &str) -> Vec<(usize, String, String)> {
     parse(text).unwrap_err().into_iter().map(|e| (e.line, e.key, e.code)).collect()
 }
 
+/// The same without lines.
+fn codes(text: &str) -> Vec<String> {
+    mistakes(text).into_iter().map(|(_, key, code)| format!("{code} {key}")).collect()
+}
+
 fn mistake(line: usize, key: &str, code: &str) -> (usize, String, String) {
     (line, key.to_owned(), code.to_owned())
 }
@@ -262,8 +267,6 @@ fn a_target_that_is_made_needs_no_address_and_no_login() {
 
 #[test]
 fn an_aws_half_is_whole_and_says_nothing_twice() {
-    let codes =
-        |text: &str| mistakes(text).into_iter().map(|(_, key, code)| format!("{code} {key}")).collect::<Vec<_>>();
     let half = made().split("[aws.target]").next().unwrap().to_owned();
     assert_eq!(codes(&half), ["CO0104 aws.target"]);
     assert_eq!(
@@ -312,8 +315,6 @@ fn secrets_may_be_in_either_account() {
     let given: Vec<_> = spec.roles.unwrap().passwords.into_iter().map(|given| given.password.unwrap().from).collect();
     assert_eq!(given, [Some(From::Stored(stored(SECRET, "pw"))), Some(From::Stored(stored(PARAMETER, "")))]);
 
-    let codes =
-        |text: &str| mistakes(text).into_iter().map(|(_, key, code)| format!("{code} {key}")).collect::<Vec<_>>();
     assert_eq!(codes(&(SMALL.to_owned() + &roles)), ["CO0108 roles.passwords", "CO0108 roles.passwords"]);
     let elsewhere = roles.replace("eu-central-1:1", "eu-west-1:1");
     assert_eq!(codes(&(made() + &elsewhere)), ["CO0108 roles.passwords"]);
@@ -333,8 +334,6 @@ fn applications_secrets_need_roles_and_names_that_can_be_had() {
     };
     let app = "app = { env = \"A\" }\n";
     assert_eq!(parse(&with("orders/roles", app)).unwrap().aws.unwrap().made.unwrap().role_secrets, "orders/roles");
-    let codes =
-        |text: &str| mistakes(text).into_iter().map(|(_, key, code)| format!("{code} {key}")).collect::<Vec<_>>();
     let key = "aws.target.role_secrets";
     assert_eq!(codes(&with("orders", "")), [format!("CO0108 {key}")]);
     for (prefix, roles) in [

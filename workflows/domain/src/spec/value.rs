@@ -13,8 +13,10 @@ use super::{
 };
 use crate::{
     MigrationId,
-    aws::names::is_account,
-    aws::stored::{Store, StoredAt},
+    aws::{
+        names::is_account,
+        stored::{Store, StoredAt},
+    },
     proto::{SecretRef, Stored, secret_ref::From},
 };
 
